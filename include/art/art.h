@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ART, the Active Reduction Tree: collective operations that finish even when nodes die.
+ *
+ * Errors. Every call returns ART_SUCCESS (0) or a negative ART_ERR_* (status.h); outputs are
+ * written on success only. With ART_ERRORS=warn (the default) an error is also one line on
+ * stderr; ART_ERRORS=return keeps quiet; ART_ERRORS=abort ends the job. Besides the codes it
+ * lists, any collective may return ART_ERR_COMM, ART_ERR_MISMATCH, ART_ERR_TIMEOUT,
+ * ART_ERR_NO_QUORUM, ART_ERR_EVICTED, ART_ERR_NOMEM and, with ART_LOSS_ERROR,
+ * ART_ERR_PROC_FAILED; each is the same at every member, unless noted.
+ *
+ * Counts are elements, sizes are bytes, times are seconds (double), ranks are ranks of the
+ * communicator given. Buffers belong to the caller and may be reused when the call returns
+ * (nonblocking: when art_wait() or art_test() says it is done). Receive buffers are scratch
+ * during a call and undefined after an error. A null buffer is fine at count 0, and a null
+ * receive buffer off the root.
+ *
+ * Threads. Any thread may call; calls on one communicator queue, in the order in which they
+ * come. art_init() and art_finalize() are called while no other ART call runs.
+ *
+ * When a member dies in the middle of a collective, the call completes on the survivors: alike
+ * at all of them, every survivor's contribution in the result exactly once, a lost rank's
+ * entirely or not at all (art_status_contributed() tells which).
+ */
+#ifndef ART_ART_H
+#define ART_ART_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <art/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define ART_API __attribute__((visibility("default")))
+#else
+#define ART_API
+#endif
+
+/* Handles: 64-bit values of distinct pointer types, checked and never dereferenced. 0 is null.
+ * Layout: kind << 56 | generation << 24 | index; predefined ones have generation 0. */
+typedef struct art_comm_s *art_comm_t;
+typedef struct art_type_s *art_type_t;
+typedef struct art_op_s *art_op_t;
+typedef struct art_request_s *art_request_t;
+
+#define ART__HANDLE(type, kind, index) ((type)(uintptr_t)(((uint64_t)(kind) << 56) | (index)))
+
+#define ART_COMM_NULL ((art_comm_t)0)
+#define ART_COMM_WORLD ART__HANDLE(art_comm_t, 1, 1)
+#define ART_REQUEST_NULL ((art_request_t)0)
+#define ART_TYPE_NULL ((art_type_t)0)
+#define ART_OP_NULL ((art_op_t)0)
+/* As sendbuf of allreduce (every rank) and reduce (the root): the input is in recvbuf. */
+#define ART_IN_PLACE ((void *)1)
+
+#define ART_BYTE ART__HANDLE(art_type_t, 2, 1)
+#define ART_INT8 ART__HANDLE(art_type_t, 2, 2)
+#define ART_INT16 ART__HANDLE(art_type_t, 2, 3)
+#define ART_INT32 ART__HANDLE(art_type_t, 2, 4)
+#define ART_INT64 ART__HANDLE(art_type_t, 2, 5)
+#define ART_UINT8 ART__HANDLE(art_type_t, 2, 6)
+#define ART_UINT16 ART__HANDLE(art_type_t, 2, 7)
+#define ART_UINT32 ART__HANDLE(art_type_t, 2, 8)
+#define ART_UINT64 ART__HANDLE(art_type_t, 2, 9)
+#define ART_FLOAT ART__HANDLE(art_type_t, 2, 10)
+#define ART_DOUBLE ART__HANDLE(art_type_t, 2, 11)
+#define ART_LONG_DOUBLE ART__HANDLE(art_type_t, 2, 12)
+#define ART_FLOAT_COMPLEX ART__HANDLE(art_type_t, 2, 13)
+#define ART_DOUBLE_COMPLEX ART__HANDLE(art_type_t, 2, 14)
+/* Value-index pairs for ART_MINLOC and ART_MAXLOC: struct {value; index;} as the compiler lays
+ * it out. */
+#define ART_FLOAT_INT32 ART__HANDLE(art_type_t, 2, 15)
+#define ART_DOUBLE_INT32 ART__HANDLE(art_type_t, 2, 16)
+#define ART_INT32_INT32 ART__HANDLE(art_type_t, 2, 17)
+#define ART_INT64_INT64 ART__HANDLE(art_type_t, 2, 18)
+
+#define ART_SUM ART__HANDLE(art_op_t, 3, 1)
+#define ART_PROD ART__HANDLE(art_op_t, 3, 2)
+#define ART_MIN ART__HANDLE(art_op_t, 3, 3)
+#define ART_MAX ART__HANDLE(art_op_t, 3, 4)
+#define ART_LAND ART__HANDLE(art_op_t, 3, 5)
+#define ART_LOR ART__HANDLE(art_op_t, 3, 6)
+#define ART_LXOR ART__HANDLE(art_op_t, 3, 7)
+#define ART_BAND ART__HANDLE(art_op_t, 3, 8)
+#define ART_BOR ART__HANDLE(art_op_t, 3, 9)
+#define ART_BXOR ART__HANDLE(art_op_t, 3, 10)
+#define ART_MINLOC ART__HANDLE(art_op_t, 3, 11)
+#define ART_MAXLOC ART__HANDLE(art_op_t, 3, 12)
+
+/* 64 opaque bytes for ever: the outcome of one operation. */
+typedef struct art_status {
+	uint64_t opaque[8];
+} art_status_t;
+#define ART_STATUS_IGNORE ((art_status_t *)0)
+
+/* What a communicator does when a member is lost during an operation. */
+typedef enum art_loss {
+	ART_LOSS_EXCLUDE = 0, /* finish without it, unless someone already holds the result with it */
+	ART_LOSS_ERROR = 1,   /* every survivor gets ART_ERR_PROC_FAILED */
+} art_loss_t;
+
+/* User reduction function: inout = in o inout, `in` from the lower rank. Called with the whole
+ * count of the call unless the operator is ART_OP_ELEMENTWISE; any number of times; only on a
+ * thread that is inside an ART call of this rank, or on a worker if ART_OP_THREAD_SAFE. It must
+ * not call ART. */
+typedef void art_op_fn(const void *in, void *inout, size_t count, art_type_t type, void *ctx);
+enum {
+	ART_OP_COMMUTATIVE = 1,
+	ART_OP_ELEMENTWISE = 2, /* may be called on any slice of the elements */
+	ART_OP_THREAD_SAFE = 4
+};
+
+/* ---- job ---- */
+/* Joins the job that artrun started, or makes a job of one. Both arguments may be null; they are
+ * not changed. May be called again (nests); each call wants its art_finalize(). */
+ART_API int art_init(int *argc, char ***argv);
+/* Leaves the job when every operation is stable. Collective over the survivors. */
+ART_API int art_finalize(void);
+/* Ends every process of the job; artrun exits with @code. Does not return. */
+ART_API int art_abort(art_comm_t comm, int code);
+ART_API int art_get_version(int *major, int *minor, int *patch);
+/* Text for a status code; never NULL, static storage. Any thread, any time. */
+ART_API const char *art_strerror(int code);
+
+/* ---- communicators ---- */
+ART_API int art_comm_rank(art_comm_t comm, int *rank);
+/* Never changes: lost ranks keep their numbers. art_alive_count() counts the living. */
+ART_API int art_comm_size(art_comm_t comm, int *size);
+/* Collective. The same ranks (lost slots included) with an operation order of its own. */
+ART_API int art_comm_dup(art_comm_t comm, art_comm_t *out);
+/* The communicator's last operation; returns once entered, open operations go on. */
+ART_API int art_comm_free(art_comm_t *comm);
+/* Collective. Holds for the operations after it. */
+ART_API int art_comm_set_loss(art_comm_t comm, art_loss_t policy);
+/* Local: operations started by this rank from now on end with ART_ERR_TIMEOUT when not every
+ * rank has entered them @seconds after they started here. 0 or less: no deadline (default). */
+ART_API int art_comm_set_deadline(art_comm_t comm, double seconds);
+/* Local view, may differ between ranks for a moment: branch on contributors instead. */
+ART_API int art_alive(art_comm_t comm, int rank, int *yes);
+ART_API int art_alive_count(art_comm_t comm, int *count);
+
+/* ---- collectives ---- */
+ART_API int art_barrier(art_comm_t comm);
+ART_API int art_bcast(void *buf, size_t count, art_type_t type, int root, art_comm_t comm);
+ART_API int art_reduce(const void *sendbuf, void *recvbuf, size_t count, art_type_t type, art_op_t op,
+		       int root, art_comm_t comm);
+ART_API int art_allreduce(const void *sendbuf, void *recvbuf, size_t count, art_type_t type,
+			  art_op_t op, art_comm_t comm);
+ART_API int art_ibarrier(art_comm_t comm, art_request_t *req);
+ART_API int art_ibcast(void *buf, size_t count, art_type_t type, int root, art_comm_t comm,
+		       art_request_t *req);
+ART_API int art_ireduce(const void *sendbuf, void *recvbuf, size_t count, art_type_t type, art_op_t op,
+			int root, art_comm_t comm, art_request_t *req);
+ART_API int art_iallreduce(const void *sendbuf, void *recvbuf, size_t count, art_type_t type,
+			   art_op_t op, art_comm_t comm, art_request_t *req);
+/* Waits, frees the request, sets *req to ART_REQUEST_NULL; returns the operation's outcome. A
+ * null request is done. @status may be NULL. */
+ART_API int art_wait(art_request_t *req, art_status_t *status);
+/* *done = 1 and as art_wait(), or *done = 0 and the request stays. */
+ART_API int art_test(art_request_t *req, int *done, art_status_t *status);
+ART_API int art_waitall(int n, art_request_t reqs[], art_status_t statuses[]);
+
+/* ---- operators ---- */
+ART_API int art_op_create(art_op_fn *fn, int flags, void *ctx, art_op_t *op);
+/* The function and its ctx are not used by operations that have returned at this rank. */
+ART_API int art_op_free(art_op_t *op);
+
+/* ---- outcomes ---- */
+/* Of the calling thread's last finished blocking operation on @comm. */
+ART_API int art_last_status(art_comm_t comm, art_status_t *status);
+/* How many ranks' contributions are in the result. ART_ERR_PENDING: not known yet. */
+ART_API int art_status_contributors(const art_status_t *status, int *count);
+ART_API int art_status_contributed(const art_status_t *status, int rank, int *yes);
+/* How often the operation was run again because a member was lost. */
+ART_API int art_status_replays(const art_status_t *status, int *replays);
+/* The epoch in which the result was computed. */
+ART_API int art_status_epoch(const art_status_t *status, uint64_t *epoch);
+ART_API int art_status_error(const art_status_t *status, int *code);
+/* Was this rank missing, mismatched or lost, so that the operation failed? */
+ART_API int art_status_blamed(const art_status_t *status, int rank, int *yes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

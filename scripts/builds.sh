@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+#
+# The out-of-tree builds that quickstart and runtests use (sourced): build/NAME for each, made
+# only when asked for, brought up to date otherwise.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+jobs=$(nproc 2>/dev/null || echo 2)
+
+# The configure script is made from two files.
+autoreconf_if_needed() {
+	if [ ! -e "$root/configure" ] || [ ! -e "$root/Makefile.in" ] ||
+		[ "$root/configure.ac" -nt "$root/configure" ] ||
+		[ "$root/Makefile.am" -nt "$root/Makefile.in" ]; then
+		mkdir -p "$root/build-aux/m4" && (cd "$root" && autoreconf -i)
+	fi
+}
+
+# What each build is configured with.
+build_options() {
+	case $1 in
+	quick) ;;
+	normal) echo --enable-werror --with-hwloc=yes ;;
+	asan) echo --enable-werror --enable-asan --enable-ubsan "CFLAGS=-O1\ -g" ;;
+	tsan) echo --enable-werror --enable-tsan "CFLAGS=-O1\ -g" ;;
+	clang) echo --enable-werror CC=clang --with-hwloc=no ;;
+	esac
+}
+
+# Configures if that was not done since configure or a list of files changed; then from scratch,
+# because make does not see that an archive lost or won a member.
+configure_build() {
+	local dir=$root/build/$1
+	mkdir -p "$dir" || return 1
+	[ "$dir/configured" -nt "$root/configure" ] &&
+		[ "$dir/configured" -nt "$root/Makefile.in" ] && return 0
+	(cd "$dir" && eval "../../configure -q $(build_options "$1")" && make -s clean &&
+		touch configured)
+}
+
+# make_build NAME [TARGET...]: everything and its tests, none of them run.
+make_build() {
+	local dir=$root/build/$1
+	shift
+	make --no-print-directory -C "$dir" -j"$jobs" "${@:-all}"
+}
+
+build_with_tests() {
+	autoreconf_if_needed && configure_build "$1" && make_build "$1" all &&
+		make_build "$1" check TESTS=
+}

@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Installs what is missing: deps.sh SET..., sets build, check and extra. Says nothing when all
+# is there. On Debian and Ubuntu as root, or with sudo where that asks no password, it says
+# what it installs and does it; elsewhere it names the packages and exits 1.
+set -u
+
+# probe, argument, Debian package
+needs() {
+	case $1 in
+	build) cat <<-END
+		command gcc gcc
+		command make make
+		command autoconf autoconf
+		command automake automake
+		command libtoolize libtool
+		command pkg-config pkg-config
+		command xz xz-utils
+		header stdio.h libc6-dev
+		module libsodium libsodium-dev
+		module libxxhash libxxhash-dev
+		module hwloc libhwloc-dev
+		END
+		;;
+	check) cat <<-END
+		command g++ g++
+		command nm binutils
+		module cunit libcunit1-dev
+		END
+		;;
+	extra) cat <<-END
+		command clang clang
+		command valgrind valgrind
+		END
+		;;
+	esac
+}
+
+present() {
+	case $1 in
+	command) command -v "$2" >/dev/null 2>&1 ;;
+	header) echo "#include <$2>" | gcc -E - >/dev/null 2>&1 ;;
+	module) pkg-config --exists "$2" 2>/dev/null ;;
+	esac
+}
+
+missing() {
+	local set probe what package
+	for set in "$@"; do
+		needs "$set" | while read -r probe what package; do
+			present "$probe" "$what" || echo "$package"
+		done
+	done
+}
+
+give_up() {
+	echo "deps: $1; please install:" $2 >&2
+	exit 1
+}
+
+main() {
+	local packages root log set
+	for set in "$@"; do
+		[ -n "$(needs "$set")" ] || { echo "deps: no such set: $set" >&2; exit 1; }
+	done
+	packages=$(missing "$@" | sort -u | tr '\n' ' ')
+	[ -n "$packages" ] || exit 0
+	command -v apt-get >/dev/null 2>&1 || give_up "this is no Debian or Ubuntu" "$packages"
+	if [ "$(id -u)" = 0 ]; then
+		root=
+	elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+		root="sudo -n"
+	else
+		give_up "cannot install packages as this user" "$packages"
+	fi
+	echo "deps: installing with apt-get:" $packages
+	log=$(mktemp) || exit 1
+	export DEBIAN_FRONTEND=noninteractive
+	if ! { $root apt-get update && $root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends $packages; } >"$log" 2>&1; then
+		tail -n 5 "$log" >&2
+		rm -f "$log"
+		give_up "apt-get failed" "$packages"
+	fi
+	rm -f "$log"
+	packages=$(missing "$@" | sort -u | tr '\n' ' ')
+	[ -z "$packages" ] || give_up "still missing after apt-get" "$packages"
+}
+
+main "$@"

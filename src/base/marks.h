@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names of rare branches. Protocol code says ART_MARK(env, ART_M_...) where it takes one, and a
+ * campaign asserts that every mark was hit. To add one, append a line here.
+ */
+#ifndef ART_BASE_MARKS_H
+#define ART_BASE_MARKS_H
+
+/* How an op was resolved by a view change, by op and loss policy. The order is arithmetic, see
+ * art__mark_resolution(). */
+#define ART_MARK_LIST_RESOLUTION(X, r) \
+	X(r##_BARRIER_EXCLUDE) \
+	X(r##_BARRIER_ERROR) \
+	X(r##_BCAST_EXCLUDE) \
+	X(r##_BCAST_ERROR) \
+	X(r##_REDUCE_EXCLUDE) \
+	X(r##_REDUCE_ERROR) \
+	X(r##_ALLREDUCE_EXCLUDE) \
+	X(r##_ALLREDUCE_ERROR)
+
+#define ART_MARK_LIST(X) \
+	ART_MARK_LIST_RESOLUTION(X, DELIVER) \
+	ART_MARK_LIST_RESOLUTION(X, RERUN) \
+	ART_MARK_LIST_RESOLUTION(X, FAIL) \
+	X(BALLOT_ADOPTED)     /* a proposer found an accepted value and took it over */ \
+	X(PROPOSER_TAKEOVER)  /* another member proposes because the leader is lost */ \
+	X(NACKED)             /* a ballot was refused for a higher one */ \
+	X(OLD_EPOCH_DROPPED)  /* a frame older than its op's epoch was dropped */ \
+	X(FUTURE_PARKED)      /* a frame of an epoch not installed here was parked */ \
+	X(EVICTED_TOLD)       /* a rank outside the view was told that it is evicted */ \
+	X(NO_QUORUM)          /* a rank gave up waiting for a quorum */ \
+	X(EARLY_FRAME)        /* a frame came for an op not entered here yet */ \
+	X(LOG_FULL)           /* a return waited for room in the log */ \
+	X(ORPHAN_RESOLUTION)  /* a decision resolved an op that this rank has not entered */ \
+	X(SELF_EVICTED)       /* this rank learned that it is not a member any more */
+
+enum art_mark {
+#define ART_MARK_ENUM(name) ART_M_##name,
+	ART_MARK_LIST(ART_MARK_ENUM)
+#undef ART_MARK_ENUM
+	ART_M_COUNT
+};
+
+/* @resolution: 0 DELIVER, 1 RERUN, 2 FAIL; @op: 0 barrier, 1 bcast, 2 reduce, 3 allreduce;
+ * @loss: the communicator's policy, 0 EXCLUDE, 1 ERROR. */
+static inline enum art_mark art__mark_resolution(unsigned resolution, unsigned op, unsigned loss)
+{
+	return (enum art_mark)(resolution * 8 + op * 2 + loss);
+}
+
+_Static_assert(ART_M_DELIVER_BARRIER_EXCLUDE == 0, "art__mark_resolution() starts here");
+_Static_assert(ART_M_RERUN_BCAST_ERROR == 11, "art__mark_resolution() counts so");
+_Static_assert(ART_M_FAIL_ALLREDUCE_ERROR == 23, "art__mark_resolution() ends here");
+
+/* The name without its ART_M_, or "?". */
+const char *art__mark_name(enum art_mark m);
+
+#endif

@@ -1,0 +1,208 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Description: the rules of the house that a machine can check: who may include whom, who may
+# call what, no mutable globals below the API, no file too long, none forgotten.
+set -u
+src=${ART_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
+build=${ART_BUILDDIR:-}
+cd "$src" || exit 1
+failures=0
+
+complain() {
+	echo "$*"
+	failures=$((failures + 1))
+}
+
+# ---- who may include whom --------------------------------------------------------------------
+
+# Project headers a file of this folder may include, as an extended regular expression.
+may_include() {
+	case $1 in
+	src/base/status.c) echo '^(base/|art/(status|art)\.h)' ;;
+	src/base/*) echo '^(base/|art/status\.h)' ;;
+	src/wire/*) echo '^(base/|wire/|art/status\.h)' ;;
+	src/topo/*) echo '^(base/|topo/|art/status\.h)' ;;
+	src/transport/*.[ch]) transport_may_include "$1" ;;
+	src/engine/*) echo '^(base/|wire/|transport/transport\.h|engine/|art/status\.h)' ;;
+	src/ft/*) echo '^(base/|wire/|engine/machine\.h|ft/|art/status\.h)' ;;
+	src/coll/*) echo '^(base/|art/art\.h|core/core\.h|topo/topo\.h|ft/ft\.h|engine/machine\.h|coll/|art/status\.h)' ;;
+	src/core/*) echo '^(base/|wire/|topo/|coll/|ft/|engine/machine\.h|core/|art/status\.h)' ;;
+	src/launch/*) echo '^(base/|transport/transport\.h|launch/|art/status\.h)' ;;
+	src/api/*) echo '^(base/|topo/topo\.h|coll/|ft/|core/|engine/|launch/boot\.h|api/|art/)' ;;
+	examples/*) echo '^art/' ;;
+	benchmarks/*) echo '^(art/|bench\.h|benchmarks/|base/)' ;;
+	tests/*) echo '.' ;;
+	*) echo '^$' ;;
+	esac
+}
+
+# A transport sees the contract and its own folder; the registry sees their names.
+transport_may_include() {
+	local folder=${1#src/transport/}
+	case $folder in
+	registry.c) echo '^transport/' ;;
+	*/*) echo "^(base/|transport/transport\\.h|transport/${folder%%/*}/|art/status\\.h)" ;;
+	*) echo '^(base/|transport/transport\.h)' ;;
+	esac
+}
+
+# Headers of the system that pure code has no use for.
+system_forbidden() {
+	case $1 in
+	src/topo/locality*.c | src/topo/quota.c) ;;
+	src/topo/* | src/coll/* | src/ft/* | src/core/* | src/wire/* | src/engine/machine.h)
+		echo '^(sys/(socket|time|uio|epoll|wait)|time|unistd|poll|pthread|netinet/|signal|malloc\.h)'
+		;;
+	esac
+}
+
+check_includes() {
+	local file header allowed forbidden
+	for file in $(find src include benchmarks examples -name '*.[ch]'); do
+		allowed=$(may_include "$file")
+		forbidden=$(system_forbidden "$file")
+		while read -r header; do
+			[ "${file%%/*}" = include ] && continue
+			[[ $header =~ $allowed ]] || complain "$file: may not include \"$header\""
+		done < <(sed -n -e 's/^#include "\(.*\)".*/\1/p' -e 's,^#include <\(art/.*\)>.*,\1,p' "$file")
+		[ -n "$forbidden" ] || continue
+		while read -r header; do
+			[[ ! $header =~ $forbidden ]] || complain "$file: pure code includes <$header>"
+		done < <(sed -n 's/^#include <\(.*\)>.*/\1/p' "$file")
+	done
+}
+
+# A library's header stays in one place.
+check_library_headers() {
+	local rule header place file
+	for rule in hwloc.h:src/topo/locality.c xxhash.h:src/wire/wire.c sodium.h:src/transport/tcp/; do
+		header=${rule%%:*} place=${rule#*:}
+		for file in $(grep -rl "^#include <$header>" src); do
+			case $file in
+			"$place"* | src/launch/*) ;;
+			*) complain "$file: <$header> belongs in $place" ;;
+			esac
+		done
+	done
+}
+
+# ---- who may call what -----------------------------------------------------------------------
+
+# t_killed.c alone may: it kills itself at an instant that has nothing to do with a condition.
+check_sleeps() {
+	local hit
+	while read -r hit; do
+		complain "$hit: tests wait on conditions"
+	done < <(grep -rnE '\b(sleep|usleep|nanosleep|clock_nanosleep)[[:space:]]*\(' tests \
+		--include='*.[ch]' --exclude=t_killed.c)
+}
+
+# What the compiler left to be called, by folder of the source; needs a build.
+objects() {
+	find "$build/src" -path '*/.libs/*.o' ! -name 'libart_mutant_la-*' ! -name 'artrun-*'
+}
+
+pure_calls='malloc|calloc|realloc|free|.*printf.*|puts|putchar|write|read|open|close|socket|connect'
+pure_calls+='|send|sendto|sendmsg|recv|recvfrom|recvmsg|poll|epoll_.*|sleep|nanosleep|pthread_.*'
+pure_calls+='|getenv|rand|random|getrandom|exit'
+clock_calls='time|gettimeofday|clock_gettime|clock_nanosleep|nanosleep|usleep|sleep'
+
+check_calls() {
+	local object path bad
+	for object in $(objects); do
+		path=${object#"$build"/}
+		bad=
+		case $path in
+		src/topo/.libs/locality* | src/topo/.libs/quota*) ;;
+		src/coll/* | src/ft/* | src/core/* | src/topo/* | src/wire/*) bad=$pure_calls\|$clock_calls ;;
+		src/base/.libs/env_posix.o | src/launch/*) ;;
+		*) bad=$clock_calls ;;
+		esac
+		[ -n "$bad" ] || continue
+		while read -r call; do
+			complain "$path: calls $call()"
+		done < <(nm -u "$object" | awk '{ print $2 }' | sed 's/@.*//' | grep -xE "$bad" |
+			grep -vxE '(__)?v?snprintf(_chk)?')
+	done
+}
+
+# Mutable variables at file scope, by the section they are in (constant tables with pointers are
+# in .data.rel.ro).
+check_globals() {
+	local object path symbol
+	for object in $(objects); do
+		path=${object#"$build"/}
+		case $path in
+		src/api/* | src/launch/*) continue ;;
+		esac
+		while read -r symbol; do
+			complain "$path: mutable variable $symbol"
+		done < <(nm -f sysv "$object" | awk -F'|' '
+			{ gsub(/ /, "", $1); gsub(/ /, "", $7) }
+			$7 ~ /^(\.data|\.bss|\.tdata|\.tbss|\*COM\*)/ && $7 !~ /^\.data\.rel\.ro/ \
+				&& $4 ~ /OBJECT|TLS/ { print $1 }')
+	done
+}
+
+# ---- files -----------------------------------------------------------------------------------
+
+# In an unpacked tarball there is no git: then all that is not generated.
+tracked_files() {
+	if ! { [ -e .git ] && git ls-files -co --exclude-standard 2>/dev/null; }; then
+		find . \( -path ./build -o -path ./build-aux -o -path ./autom4te.cache \) -prune -o \
+			-type f ! -name Makefile.in ! -name aclocal.m4 -print | sed 's,^\./,,'
+	fi
+}
+
+check_lengths() {
+	local file lines
+	while read -r file; do
+		lines=$(wc -l <"$file")
+		[ "$lines" -le 900 ] || complain "$file: $lines lines, split it by event or by role"
+	done < <(tracked_files | grep -E '\.(c|h|sh)$')
+}
+
+check_headings() {
+	local file
+	while read -r file; do
+		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MIT' || complain "$file: no SPDX line"
+	done < <(tracked_files | grep -E '\.(c|h|sh|ac|am)$')
+}
+
+# Every source is built by some list of Makefile.am.
+check_forgotten() {
+	local file
+	while read -r file; do
+		grep -q "[[:space:]=]${file%.c}\(\.c\)\?\([[:space:]]\|$\)" Makefile.am ||
+			complain "$file: not in Makefile.am"
+	done < <(tracked_files | grep -E '^(src|benchmarks|examples|tests)/.*\.c$')
+	while read -r file; do
+		grep -q "[[:space:]]$file\([[:space:]]\|$\)" Makefile.am ||
+			complain "$file: not in Makefile.am"
+	done < <(tracked_files | grep -E '^((src|benchmarks|tests)/.*\.h|include/.*\.h|tests/.*\.sh)$')
+}
+
+# Nothing of the machine it was written on. (The patterns do not match themselves.)
+check_paths() {
+	local hit
+	while read -r hit; do
+		complain "$hit: names a place outside the project"
+	done < <(tracked_files | xargs -r grep -nIE '\.\./share[d]|/wor[k]/' 2>/dev/null | cut -c1-100)
+}
+
+check_includes
+check_library_headers
+check_sleeps
+check_lengths
+check_headings
+check_forgotten
+check_paths
+if [ -n "$build" ] && [ -n "$(objects | head -n 1)" ]; then
+	check_calls
+	check_globals
+else
+	echo "no build given (ART_BUILDDIR): calls and globals are not checked"
+fi
+[ $failures = 0 ] || echo "$failures rule(s) broken"
+[ $failures = 0 ]
