@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names and sizes of types and operators, and the way to the right kernel. The arithmetic is in
+ * combine_kernels.c; handles, user operators and their checks are left to api.
+ */
+#include "coll/combine.h"
+
+#include <assert.h>
+#include <complex.h>
+
+#include "coll/combine_kernels.h"
+
+static const struct {
+	size_t size;
+	const char *name;
+} types[ART_T_COUNT] = {
+	[ART_T_BYTE] = { 1, "byte" },
+	[ART_T_INT8] = { 1, "int8" },
+	[ART_T_INT16] = { 2, "int16" },
+	[ART_T_INT32] = { 4, "int32" },
+	[ART_T_INT64] = { 8, "int64" },
+	[ART_T_UINT8] = { 1, "uint8" },
+	[ART_T_UINT16] = { 2, "uint16" },
+	[ART_T_UINT32] = { 4, "uint32" },
+	[ART_T_UINT64] = { 8, "uint64" },
+	[ART_T_FLOAT] = { sizeof(float), "float" },
+	[ART_T_DOUBLE] = { sizeof(double), "double" },
+	[ART_T_LONG_DOUBLE] = { sizeof(long double), "long_double" },
+	[ART_T_FLOAT_COMPLEX] = { sizeof(float complex), "float_complex" },
+	[ART_T_DOUBLE_COMPLEX] = { sizeof(double complex), "double_complex" },
+	[ART_T_FLOAT_INT32] = { sizeof(struct art__float_int32), "float_int32" },
+	[ART_T_DOUBLE_INT32] = { sizeof(struct art__double_int32), "double_int32" },
+	[ART_T_INT32_INT32] = { sizeof(struct art__int32_int32), "int32_int32" },
+	[ART_T_INT64_INT64] = { sizeof(struct art__int64_int64), "int64_int64" },
+};
+
+static const char *const ops[ART_O_COUNT] = {
+	[ART_O_SUM] = "sum",
+	[ART_O_PROD] = "prod",
+	[ART_O_MIN] = "min",
+	[ART_O_MAX] = "max",
+	[ART_O_LAND] = "land",
+	[ART_O_LOR] = "lor",
+	[ART_O_LXOR] = "lxor",
+	[ART_O_BAND] = "band",
+	[ART_O_BOR] = "bor",
+	[ART_O_BXOR] = "bxor",
+	[ART_O_MINLOC] = "minloc",
+	[ART_O_MAXLOC] = "maxloc",
+};
+
+static bool type_exists(int type)
+{
+	return type > 0 && type < ART_T_COUNT;
+}
+
+static bool op_exists(int op)
+{
+	return op > 0 && op < ART_O_COUNT;
+}
+
+size_t art__type_size(int type)
+{
+	return type_exists(type) ? types[type].size : 0;
+}
+
+const char *art__type_name(int type)
+{
+	return type_exists(type) ? types[type].name : "unknown";
+}
+
+const char *art__op_name(int op)
+{
+	return op_exists(op) ? ops[op] : "unknown";
+}
+
+bool art__op_defined(int op, int type)
+{
+	return op_exists(op) && type_exists(type) && art__combine_kernels[type][op];
+}
+
+void art__combine(int op, int type, const void *left, const void *right, void *out, size_t count)
+{
+	assert(art__op_defined(op, type));
+	art__combine_kernels[type][op](left, right, out, count);
+}
