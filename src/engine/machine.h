@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The border between protocol and world. Protocol code (coll, ft, core) is one machine per
+ * rank: events go in through art_machine_ops, effects go out through art_port. The engine
+ * drives it in a process, tests/sim drives the same object code in virtual time.
+ *
+ * The port is not re-entrant: no port entry calls the machine. Effects happen in the order in
+ * which they are asked for. All calls to one machine come from whoever owns the engine.
+ */
+#ifndef ART_ENGINE_MACHINE_H
+#define ART_ENGINE_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/env.h"
+#include "wire/wire.h"
+
+struct art_op;
+
+enum art_chan { ART_CHAN_DATA, ART_CHAN_CTL };
+
+/* Work for a thread of the application: run a user function outside the machine (rule R5). */
+struct art_job {
+	struct art_op *op;
+	uint64_t token;          /* handed back unchanged */
+	void (*run)(struct art_job *job); /* does the work; touches nothing but *job */
+	void *arg[4];
+	size_t count;
+	struct art_job *next;    /* for whoever queues it */
+};
+
+/* Effects. */
+struct art_port {
+	void *self;
+	/* Sends one message; @h->src, link_seq and len are filled by the engine. The body is the
+	 * caller's again on return. 1: room for more, 0: wait for room() before sending bulk again
+	 * (this message was taken). Never fails: a broken link shows as link_down(). */
+	int (*send)(void *self, enum art_chan chan, int to, const struct art_hdr *h, const void *body,
+		    size_t len);
+	/* Fence a leaving slot: data connection closed, nothing more accepted from it. */
+	void (*fence)(void *self, int slot);
+	/* End the data connection to a member; the next send makes a new one. */
+	void (*relink)(void *self, int slot);
+	/* @op reached its end for the caller: wake whoever waits for it. */
+	void (*done)(void *self, struct art_op *op);
+	/* Run @job on a thread that is inside an ART call of this rank, not holding the engine, then
+	 * call computed(). @job stays valid until then. */
+	void (*compute)(void *self, struct art_job *job);
+	/* A named protocol step is being taken: a crash point for tests. May be NULL. */
+	void (*step)(void *self, const char *name);
+};
+
+struct art_machine;
+
+/* Events. */
+struct art_machine_ops {
+	/* A message from @from (a slot of the job, not this one). */
+	void (*frame)(struct art_machine *m, enum art_chan chan, int from, const struct art_hdr *h,
+		      const uint8_t *body);
+	/* Bulk may be sent to @to again. */
+	void (*room)(struct art_machine *m, int to);
+	/* The connection to @peer ended, or a message on it was lost: frames may be missing. */
+	void (*link_down)(struct art_machine *m, enum art_chan chan, int peer);
+	/* Proven: the process of @slot is dead. */
+	void (*dead)(struct art_machine *m, int slot);
+	/* The detector's verdict that @slot must leave (unproven). */
+	void (*suspect)(struct art_machine *m, int slot);
+	/* The user function of @job has returned. */
+	void (*computed)(struct art_machine *m, struct art_job *job);
+	/* Time passed. Called at or after wake_ns(). */
+	void (*tick)(struct art_machine *m);
+	/* When tick() is wanted next (env clock), ART_NEVER if not. */
+	uint64_t (*wake_ns)(struct art_machine *m);
+	/* Some op of this rank could go on if a frame came: the data channel wants polling even
+	 * while the application is outside the library. */
+	bool (*busy)(struct art_machine *m);
+};
+
+struct art_machine {
+	const struct art_machine_ops *ops;
+};
+
+#endif

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * TCP as a transport of the contract in transport.h: opening, closing, and the one loop that
+ * asks who has something. Connections are tcp_conn.c's, messages tcp_send.c's and tcp_recv.c's.
+ */
+#include "transport/tcp/tcp.h"
+
+#include <arpa/inet.h>
+#include <art/status.h>
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/set.h"
+
+#define QUEUE_HIGH (256u * 1024)
+#define QUEUE_MAX (64u * 1024 * 1024)
+#define CONNECT_NS (5 * ART_NS_PER_S)
+#define BACKLOG 512
+#define EVENTS 64
+#define SPINS 8 /* every so many polls epoll is asked even if connections are hot */
+#define DRAIN_CALLS 64
+#define DRAIN_BYTES (16u * 1024)
+
+static struct art_tcp *tcp(struct art_tp *tp)
+{
+	assert(tp->ops == &art__tcp_ops);
+	return (struct art_tcp *)tp;
+}
+
+static struct art_tcp_peer *peer_of(struct art_tcp *t, int peer)
+{
+	if (peer < 0 || peer >= t->self.size || peer == t->self.slot)
+		return NULL;
+	return &t->peer[peer];
+}
+
+/* ---- system calls ---- */
+
+static ssize_t sys_recv(void *self, int fd, void *buf, size_t len, int flags)
+{
+	(void)self;
+	return recv(fd, buf, len, flags);
+}
+
+/* For a small message the system's reading of a gather list costs more than this copy does. */
+static ssize_t sys_sendmsg(void *self, int fd, const struct msghdr *m, int flags)
+{
+	uint8_t small[256];
+	size_t n = 0;
+
+	(void)self;
+	for (size_t i = 0; i < m->msg_iovlen; i++) {
+		if (m->msg_iov[i].iov_len > sizeof(small) - n)
+			return sendmsg(fd, m, flags);
+		if (m->msg_iov[i].iov_len)
+			memcpy(small + n, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
+		n += m->msg_iov[i].iov_len;
+	}
+	return send(fd, small, n, flags);
+}
+
+static int sys_accept(void *self, int fd, struct sockaddr *sa, socklen_t *len, int flags)
+{
+	(void)self;
+	return accept4(fd, sa, len, flags);
+}
+
+static int sys_connect(void *self, int fd, const struct sockaddr *sa, socklen_t len)
+{
+	(void)self;
+	return connect(fd, sa, len);
+}
+
+/* ---- opening ---- */
+
+static bool watch_own(struct art_tcp *t, int *fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = fd };
+
+	return epoll_ctl(t->ep, EPOLL_CTL_ADD, *fd, &e) == 0;
+}
+
+static void set_up(struct art_tcp *t, const struct art_env *env, const struct art_tp_self *self,
+		   const struct art_tp_opts *opts, const struct art_tp_up *up)
+{
+	t->tp.ops = &art__tcp_ops;
+	t->env = env;
+	t->self = *self;
+	t->up = *up;
+	t->queue_high = opts->queue_high ? opts->queue_high : QUEUE_HIGH;
+	t->queue_max = opts->queue_max ? opts->queue_max : QUEUE_MAX;
+	t->connect_ns = opts->connect_ns ? opts->connect_ns : CONNECT_NS;
+	t->lfd = -1;
+	TAILQ_INIT(&t->dials);
+	TAILQ_INIT(&t->pending);
+	TAILQ_INIT(&t->parked);
+	TAILQ_INIT(&t->ups);
+	TAILQ_INIT(&t->todo);
+	TAILQ_INIT(&t->dead);
+	for (int i = 0; i < self->size; i++)
+		TAILQ_INIT(&t->peer[i].queue);
+	t->sys = (struct art_tcp_sys){
+		.recv = sys_recv,
+		.sendmsg = sys_sendmsg,
+		.accept = sys_accept,
+		.connect = sys_connect,
+	};
+}
+
+static int tcp_open(const struct art_env *env, const struct art_tp_self *self,
+		    const struct art_tp_opts *opts, const struct art_tp_up *up, struct art_tp **out)
+{
+	struct in_addr ip;
+	struct art_tcp *t;
+	int r;
+
+	if (self->size < 1 || self->size > (int)ART_MAX_RANKS || self->slot < 0 ||
+	    self->slot >= self->size)
+		return ART_ERR_ARG;
+	if (sodium_init() < 0)
+		return ART_ERR_INTERNAL;
+	r = art__tcp_iface(env, opts->iface, &ip);
+	if (r < 0)
+		return r;
+	r = ART_ERR_NOMEM;
+	t = art__env_zalloc(env, sizeof(*t));
+	if (!t)
+		return r;
+	t->peer = art__env_zalloc(env, (size_t)self->size * sizeof(*t->peer));
+	if (!t->peer)
+		goto err_free;
+	set_up(t, env, self, opts, up);
+	t->ip = ip;
+	r = ART_ERR_TRANSPORT;
+	t->ep = epoll_create1(EPOLL_CLOEXEC);
+	if (t->ep < 0)
+		goto err_log;
+	t->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (t->kick < 0)
+		goto err_ep;
+	if (!watch_own(t, &t->kick))
+		goto err_kick;
+	*out = &t->tp;
+	return 0;
+
+err_kick:
+	close(t->kick);
+err_ep:
+	close(t->ep);
+err_log:
+	art__env_log(env, ART_LOG_ERROR, "cannot open tcp: %s", strerror(errno));
+	art__env_free(env, t->peer);
+err_free:
+	sodium_memzero(&t->self, sizeof(t->self));
+	art__env_free(env, t);
+	return r;
+}
+
+static int tcp_listen(struct art_tp *tp, char addr[ART_TP_ADDR_MAX])
+{
+	struct art_tcp *t = tcp(tp);
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = t->ip };
+	socklen_t len = sizeof(a);
+	char ip[INET_ADDRSTRLEN];
+
+	if (t->lfd >= 0)
+		return ART_ERR_ARG;
+	assert(t->ip.s_addr != htonl(INADDR_ANY));
+	t->lfd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (t->lfd < 0)
+		goto err_log;
+	if (bind(t->lfd, (const struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    listen(t->lfd, BACKLOG) < 0 ||
+	    getsockname(t->lfd, (struct sockaddr *)&a, &len) < 0 || !watch_own(t, &t->lfd))
+		goto err_close;
+	inet_ntop(AF_INET, &a.sin_addr, ip, sizeof(ip));
+	snprintf(addr, ART_TP_ADDR_MAX, "%s:%u", ip, ntohs(a.sin_port));
+	return 0;
+
+err_close:
+	close(t->lfd);
+	t->lfd = -1;
+err_log:
+	art__env_log(t->env, ART_LOG_ERROR, "cannot listen on %s: %s",
+		     inet_ntop(AF_INET, &t->ip, ip, sizeof(ip)), strerror(errno));
+	return ART_ERR_TRANSPORT;
+}
+
+static int tcp_peer(struct art_tp *tp, int peer, const char *addr)
+{
+	struct art_tcp *t = tcp(tp);
+	struct art_tcp_peer *p = peer_of(t, peer);
+
+	if (!p || art__tcp_parse(addr, &p->addr) < 0)
+		return ART_ERR_ARG;
+	p->known = true;
+	return 0;
+}
+
+static int tcp_connect(struct art_tp *tp, int peer)
+{
+	struct art_tcp *t = tcp(tp);
+	struct art_tcp_peer *p = peer_of(t, peer);
+
+	if (!p)
+		return ART_ERR_ARG;
+	if (p->dropped)
+		return ART_ERR_TRANSPORT;
+	if (p->conn || p->dial)
+		return 0;
+	return art__tcp_dial(t, peer);
+}
+
+/* ---- polling ---- */
+
+/* What an earlier poll() left for want of budget, and what send() found broken. */
+static void poll_todo(struct art_tcp *t)
+{
+	struct art_tcp_conn *c = TAILQ_LAST(&t->todo, art_tcp_list), *last = c;
+
+	while (last && t->budget > 0 && (c = TAILQ_FIRST(&t->todo))) {
+		TAILQ_REMOVE(&t->todo, c, todo);
+		c->in_todo = false;
+		if (c == last)
+			last = NULL; /* what is added now is for the next time */
+		if (c->state == ART_TCP_UP)
+			art__tcp_recv(t, c);
+		else
+			art__tcp_finish(t, c, c->why);
+		if (last && last->state == ART_TCP_DEAD)
+			last = NULL;
+	}
+}
+
+/* Few busy connections are read straight away: a read costs less than asking and reading.
+ * True if that will do for this time. */
+static bool poll_hot(struct art_tcp *t)
+{
+	struct art_tcp_conn *hot[ART_TCP_HOT_MAX], *c;
+	int n = 0;
+
+	if (t->n_up > ART_TCP_HOT_MAX)
+		return false;
+	TAILQ_FOREACH(c, &t->ups, list)
+		if (c->hot > 0)
+			hot[n++] = c;
+	for (int i = 0; i < n; i++) {
+		if (hot[i]->state == ART_TCP_UP && !art__tcp_recv(t, hot[i]))
+			hot[i]->hot--;
+	}
+	if (n == 0 || t->n_blocked > 0 || t->n_pending > 0 || !TAILQ_EMPTY(&t->dials))
+		return false;
+	return ++t->spins % SPINS != 0;
+}
+
+static void on_event(struct art_tcp *t, struct art_tcp_conn *c, uint32_t events)
+{
+	switch (c->state) {
+	case ART_TCP_CONNECT:
+		art__tcp_on_connect(t, c);
+		break;
+	case ART_TCP_HELLO:
+	case ART_TCP_PROVE:
+	case ART_TCP_HEARD:
+	case ART_TCP_ASKED:
+		art__tcp_hello_step(t, c);
+		break;
+	case ART_TCP_PARKED: /* has nothing to say: this is its end */
+		art__tcp_refuse(t, c, ART_TCP_N_LEFT);
+		art__tcp_kill(t, c);
+		break;
+	case ART_TCP_UP:
+		if (events & EPOLLOUT)
+			art__tcp_flush(t, c);
+		if (c->state == ART_TCP_UP && events & ~(uint32_t)EPOLLOUT)
+			art__tcp_recv(t, c);
+		break;
+	case ART_TCP_WAIT:
+	case ART_TCP_DEAD:
+		break;
+	}
+}
+
+static void poll_epoll(struct art_tcp *t)
+{
+	struct epoll_event e[EVENTS];
+	int n = epoll_wait(t->ep, e, EVENTS, 0);
+
+	for (int i = 0; i < n; i++) {
+		if (e[i].data.ptr == &t->lfd)
+			art__tcp_accept(t);
+		else if (e[i].data.ptr != &t->kick)
+			on_event(t, e[i].data.ptr, e[i].events);
+	}
+}
+
+/* The descriptor is readable while there is work that no socket shows. */
+static void sync_kick(struct art_tcp *t)
+{
+	bool want = t->nudge || !TAILQ_EMPTY(&t->todo);
+	uint64_t one = 1;
+	ssize_t n;
+
+	if (want == t->kicked)
+		return;
+	n = want ? write(t->kick, &one, sizeof(one)) : read(t->kick, &one, sizeof(one));
+	assert(n == sizeof(one));
+	(void)n;
+	t->kicked = want;
+}
+
+static int tcp_poll(struct art_tp *tp, int budget)
+{
+	struct art_tcp *t = tcp(tp);
+
+	assert(!t->polling);
+	t->polling = true;
+	t->budget = budget > 0 ? budget : 0;
+	t->upcalls = 0;
+	art__tcp_timers(t);
+	poll_todo(t);
+	if (!poll_hot(t))
+		poll_epoll(t);
+	t->polling = false;
+	art__tcp_reap(t);
+	sync_kick(t);
+	return t->upcalls;
+}
+
+static int tcp_send(struct art_tp *tp, int peer, const struct iovec *iov, int niov)
+{
+	struct art_tcp *t = tcp(tp);
+	int r = art__tcp_send(t, peer, iov, niov);
+
+	if (!t->polling)
+		sync_kick(t);
+	return r;
+}
+
+static int tcp_fd(struct art_tp *tp)
+{
+	return tcp(tp)->ep;
+}
+
+static uint64_t tcp_wake_ns(struct art_tp *tp)
+{
+	return art__tcp_next_timer(tcp(tp));
+}
+
+/* ---- ending ---- */
+
+static void cut(struct art_tcp *t, struct art_tcp_peer *p)
+{
+	if (p->conn)
+		art__tcp_kill(t, p->conn);
+	if (p->dial)
+		art__tcp_kill(t, p->dial);
+	art__tcp_forget_queue(t, p);
+	if (!t->polling)
+		sync_kick(t);
+}
+
+static void tcp_reset(struct art_tp *tp, int peer)
+{
+	struct art_tcp *t = tcp(tp);
+	struct art_tcp_peer *p = peer_of(t, peer);
+
+	assert(p);
+	cut(t, p);
+}
+
+static void tcp_drop(struct art_tp *tp, int peer)
+{
+	struct art_tcp *t = tcp(tp);
+	struct art_tcp_peer *p = peer_of(t, peer);
+
+	assert(p);
+	p->dropped = true;
+	art__tcp_forget_parked(t, peer);
+	cut(t, p);
+}
+
+static size_t tcp_pending(struct art_tp *tp)
+{
+	return tcp(tp)->queued;
+}
+
+static unsigned tcp_caps(struct art_tp *tp)
+{
+	(void)tp;
+	return ART_TP_CAP_ORDERED | ART_TP_CAP_FD | ART_TP_CAP_PEER_DEATH;
+}
+
+/* Closing a socket with unread bytes resets it, and the peer might lose what we sent last. */
+static void farewell(struct art_tcp_conn *c)
+{
+	uint8_t unread[DRAIN_BYTES];
+
+	shutdown(c->fd, SHUT_WR);
+	for (int i = 0; i < DRAIN_CALLS; i++)
+		if (recv(c->fd, unread, sizeof(unread), 0) <= 0)
+			return;
+}
+
+static void kill_all(struct art_tcp *t, struct art_tcp_list *l)
+{
+	struct art_tcp_conn *c;
+
+	while ((c = TAILQ_FIRST(l)))
+		art__tcp_kill(t, c);
+}
+
+static void tcp_close(struct art_tp *tp)
+{
+	struct art_tcp *t = tcp(tp);
+	const struct art_env *env = t->env;
+	struct art_tcp_conn *c;
+
+	assert(!t->polling);
+	TAILQ_FOREACH(c, &t->ups, list)
+		farewell(c);
+	kill_all(t, &t->ups);
+	kill_all(t, &t->dials);
+	kill_all(t, &t->pending);
+	kill_all(t, &t->parked);
+	for (int i = 0; i < t->self.size; i++)
+		art__tcp_forget_queue(t, &t->peer[i]);
+	assert(t->queued == 0 && t->n_up == 0 && t->n_blocked == 0 && t->n_pending == 0);
+	if (t->lfd >= 0)
+		close(t->lfd);
+	close(t->kick);
+	close(t->ep);
+	art__env_free(env, t->peer);
+	sodium_memzero(t, sizeof(*t)); /* the job key */
+	art__env_free(env, t);
+}
+
+const uint64_t *art__tcp_counters(const struct art_tp *tp)
+{
+	return ((const struct art_tcp *)tp)->n;
+}
+
+struct art_tcp_sys *art__tcp_sys(struct art_tp *tp)
+{
+	return &tcp(tp)->sys;
+}
+
+const struct art_tp_ops art__tcp_ops = {
+	.name = "tcp",
+	.open = tcp_open,
+	.listen = tcp_listen,
+	.peer = tcp_peer,
+	.connect = tcp_connect,
+	.send = tcp_send,
+	.poll = tcp_poll,
+	.fd = tcp_fd,
+	.wake_ns = tcp_wake_ns,
+	.drop = tcp_drop,
+	.reset = tcp_reset,
+	.pending = tcp_pending,
+	.caps = tcp_caps,
+	.close = tcp_close,
+};

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside of the tcp transport: one bidirectional connection per pair of ranks and channel,
+ * dialled by whoever sends first. The rest of the library sees only art__tcp_ops; the counters
+ * and the table of system calls at the end are for tests.
+ *
+ *   dialler:  wait --timer--> connect --connected--> hello --challenge--> prove --welcome--> up
+ *               ^---refused, closed, slow (until the connect bound)---'------'
+ *   acceptor: accept--> heard --hello--> asked --proof--> up
+ *                                           '--place taken--> parked --place free--> up
+ *
+ * Both ends know before the first message that this connection is the one: the dialler sends
+ * nothing after its proof until the acceptor's welcome, and the acceptor gives a welcome only
+ * when it has no other connection to that peer. When both dial, the lower slot's connection
+ * wins: the higher slot takes it and abandons its own dial, the lower slot parks the other's
+ * until its own has come to an end. So no message is ever sent on a connection that loses.
+ */
+#ifndef ART_TRANSPORT_TCP_TCP_H
+#define ART_TRANSPORT_TCP_TCP_H
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "transport/transport.h"
+
+#define ART_TCP_HELLO_BYTES 52     /* dialler: who I am, whom I want, a nonce */
+#define ART_TCP_CHALLENGE_BYTES 84 /* acceptor: the same, and its proof */
+#define ART_TCP_PROOF_BYTES 40     /* dialler: its proof */
+#define ART_TCP_WELCOME_BYTES 8    /* acceptor: this connection is the one */
+#define ART_TCP_MAC_BYTES 32
+#define ART_TCP_HELLO_NS (2 * ART_NS_PER_S)
+#define ART_TCP_PENDING_MAX 64     /* accepted and not yet authenticated */
+#define ART_TCP_HOT_MAX 4          /* so many connections are read without asking epoll */
+
+enum art_tcp_state {
+	ART_TCP_WAIT,    /* dial: no socket, next attempt at deadline_ns */
+	ART_TCP_CONNECT, /* dial: connect() in progress */
+	ART_TCP_HELLO,   /* dial: hello sent, waiting for the challenge */
+	ART_TCP_PROVE,   /* dial: proof sent, waiting for the welcome: the peer may say yes */
+	ART_TCP_HEARD,   /* accepted, waiting for a hello; the peer is a stranger */
+	ART_TCP_ASKED,   /* accepted, challenge sent, waiting for the proof; still a stranger */
+	ART_TCP_PARKED,  /* accepted and proven, waiting until the place is free */
+	ART_TCP_UP,      /* messages flow */
+	ART_TCP_DEAD,    /* closed; memory is kept until no one can look at it */
+};
+
+/* What happened, for tests and for one log line each. */
+enum art_tcp_count {
+	ART_TCP_N_ACCEPTED,    /* sockets accepted */
+	ART_TCP_N_UP,          /* connections that completed their handshake */
+	ART_TCP_N_GARBAGE,     /* refused: not our handshake at all */
+	ART_TCP_N_CHANNEL,     /* refused: of the other channel */
+	ART_TCP_N_JOB,         /* refused: of another job */
+	ART_TCP_N_SLOT,        /* refused: claims our own slot, one out of range, or wants another */
+	ART_TCP_N_DROPPED,     /* refused: from a slot that was dropped */
+	ART_TCP_N_STALE,       /* refused: of an incarnation older than one seen */
+	ART_TCP_N_KEY,         /* refused: does not know the job key */
+	ART_TCP_N_SLOW,        /* refused: no complete handshake within the bound */
+	ART_TCP_N_CROWD,       /* refused: the oldest of too many strangers */
+	ART_TCP_N_LEFT,        /* the peer closed before the handshake was complete */
+	ART_TCP_N_PARKED,      /* had to wait for another connection to end */
+	ART_TCP_N_ACCEPT_FAIL, /* accept() or what follows it failed for want of resources */
+	ART_TCP_N_SENDMSG,     /* system calls to send */
+	ART_TCP_N_RECV,        /* system calls to receive */
+	ART_TCP_N_LAST
+};
+
+/* System calls that can fail in ways a test wants to choose. */
+struct art_tcp_sys {
+	void *self;
+	ssize_t (*recv)(void *self, int fd, void *buf, size_t len, int flags);
+	ssize_t (*sendmsg)(void *self, int fd, const struct msghdr *m, int flags);
+	int (*accept)(void *self, int fd, struct sockaddr *sa, socklen_t *len, int flags);
+	int (*connect)(void *self, int fd, const struct sockaddr *sa, socklen_t len);
+};
+
+struct art_tcp_conn {
+	TAILQ_ENTRY(art_tcp_conn) list; /* of its state */
+	TAILQ_ENTRY(art_tcp_conn) todo;
+	enum art_tcp_state state;
+	int fd;
+	int peer; /* -1 while unknown */
+	uint32_t events; /* what epoll watches; 0: not in epoll */
+	bool in_todo;
+	bool blocked; /* send() must not write past what is waiting, or must not write at all */
+	bool broken;  /* ended by us or found dead in send(); poll() reports it */
+	bool ended;   /* nothing more will be read; what was read is delivered first */
+	enum art_tp_why why;
+	uint32_t hot; /* so often recv() is tried without asking epoll */
+	/* Receiving: whole messages are delivered from rx[at..end). */
+	uint8_t *rx;
+	size_t cap, at, end;
+	size_t need; /* bytes of the message at rx[at], 0: head not seen yet */
+	/* Handshake. */
+	uint64_t deadline_ns; /* of this state */
+	uint64_t bound_ns;    /* dial: of all attempts together */
+	uint64_t backoff_ns;
+	uint64_t incarnation; /* of the peer */
+	struct sockaddr_in from;
+	uint8_t script[2 * ART_TCP_HELLO_BYTES]; /* dialler's words, acceptor's words */
+	uint8_t in[ART_TCP_CHALLENGE_BYTES];
+	uint8_t out[ART_TCP_CHALLENGE_BYTES];
+	size_t in_len, out_at, out_len;
+};
+
+TAILQ_HEAD(art_tcp_list, art_tcp_conn);
+
+struct art_tcp_chunk {
+	TAILQ_ENTRY(art_tcp_chunk) next;
+	size_t at, end, cap;
+	uint8_t data[];
+};
+
+TAILQ_HEAD(art_tcp_queue, art_tcp_chunk);
+
+struct art_tcp_peer {
+	struct sockaddr_in addr;
+	bool known;   /* addr is set */
+	bool dropped;
+	bool full;    /* room() is owed */
+	struct art_tcp_conn *conn; /* up */
+	struct art_tcp_conn *dial;
+	struct art_tcp_queue queue;
+	size_t queued;
+	uint64_t incarnation; /* highest that proved itself */
+};
+
+struct art_tcp {
+	struct art_tp tp;
+	const struct art_env *env;
+	struct art_tp_self self;
+	struct art_tp_up up;
+	size_t queue_high, queue_max;
+	uint64_t connect_ns;
+	struct in_addr ip; /* where we listen */
+	int ep, kick, lfd;
+	bool kicked;  /* the eventfd is readable */
+	bool polling; /* inside poll(): nothing is freed */
+	bool nudge;   /* a parked connection may have got its place */
+	uint64_t accept_ns; /* accept() again at this time; 0: it is being watched */
+	int budget, upcalls; /* of the present poll() */
+	unsigned spins;
+	unsigned n_up, n_pending, n_blocked;
+	struct art_tcp_list dials, pending, parked, ups, todo, dead;
+	size_t queued;
+	uint32_t logged; /* bit per enum art_tcp_count */
+	uint64_t n[ART_TCP_N_LAST];
+	struct art_tcp_sys sys;
+	struct art_tcp_peer *peer; /* [size] */
+};
+
+/* The system has nothing now, or no memory now: the same call may do later. */
+static inline bool art__tcp_later(int err)
+{
+	return err == EAGAIN || err == ENOBUFS || err == ENOMEM;
+}
+
+/* tcp_conn.c: connections and their states */
+int art__tcp_dial(struct art_tcp *t, int peer);
+void art__tcp_accept(struct art_tcp *t);
+void art__tcp_set_state(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_state state);
+/* Epoll watches what the state of @c needs. False if the system refuses. */
+bool art__tcp_watch(struct art_tcp *t, struct art_tcp_conn *c);
+/* Closes the socket and leaves every list; the peer's queue stays. */
+void art__tcp_kill(struct art_tcp *t, struct art_tcp_conn *c);
+/* The connection or dial is over: kill, forget the queue, tell the user. Only in poll(). */
+void art__tcp_finish(struct art_tcp *t, struct art_tcp_conn *c, enum art_tp_why why);
+/* The connection is over, poll() will say so. */
+void art__tcp_break(struct art_tcp *t, struct art_tcp_conn *c, enum art_tp_why why);
+/* This attempt of a dial failed; there will be another one. */
+void art__tcp_retry(struct art_tcp *t, struct art_tcp_conn *c);
+void art__tcp_on_connect(struct art_tcp *t, struct art_tcp_conn *c);
+/* @c proved itself: make it the connection, park it, or close it. */
+void art__tcp_claim(struct art_tcp *t, struct art_tcp_conn *c);
+/* The acceptor said welcome to our dial. */
+void art__tcp_welcomed(struct art_tcp *t, struct art_tcp_conn *c);
+/* Ends a proven connection of @peer that waits for its place, if there is one. */
+void art__tcp_forget_parked(struct art_tcp *t, int peer);
+void art__tcp_timers(struct art_tcp *t);
+uint64_t art__tcp_next_timer(const struct art_tcp *t);
+void art__tcp_todo(struct art_tcp *t, struct art_tcp_conn *c);
+void art__tcp_reap(struct art_tcp *t);
+
+/* tcp_hello.c: the handshake's messages */
+void art__tcp_hello_start(struct art_tcp *t, struct art_tcp_conn *c);
+/* The socket of @c, in a handshake, is readable or writable. */
+void art__tcp_hello_step(struct art_tcp *t, struct art_tcp_conn *c);
+/* Queues the welcome, before any message. */
+void art__tcp_hello_welcome(struct art_tcp *t, struct art_tcp_conn *c);
+/* Writes what is left of handshake bytes. 1: all written, 0: not yet, -1: connection lost. */
+int art__tcp_hello_flush(struct art_tcp *t, struct art_tcp_conn *c);
+/* Counts, and logs the first of its kind. */
+void art__tcp_refuse(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_count why);
+
+/* tcp_send.c */
+int art__tcp_send(struct art_tcp *t, int peer, const struct iovec *iov, int niov);
+void art__tcp_flush(struct art_tcp *t, struct art_tcp_conn *c);
+void art__tcp_set_blocked(struct art_tcp *t, struct art_tcp_conn *c, bool blocked);
+void art__tcp_forget_queue(struct art_tcp *t, struct art_tcp_peer *p);
+
+/* tcp_recv.c */
+/* Delivers from @c what there is. True if anything at all was read or delivered. */
+bool art__tcp_recv(struct art_tcp *t, struct art_tcp_conn *c);
+
+/* tcp_iface.c */
+/* The address to listen on for @iface (see art_tp_opts). 0 or ART_ERR_ARG, logged. */
+int art__tcp_iface(const struct art_env *env, const char *iface, struct in_addr *out);
+/* "a.b.c.d:port" of a unicast address. 0 or ART_ERR_ARG. */
+int art__tcp_parse(const char *s, struct sockaddr_in *out);
+
+/* For tests: counters indexed by enum art_tcp_count, and the system calls of this instance. */
+const uint64_t *art__tcp_counters(const struct art_tp *tp);
+struct art_tcp_sys *art__tcp_sys(struct art_tp *tp);
+
+extern const struct art_tp_ops art__tcp_ops;
+
+#endif

@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The states of a connection (drawn in tcp.h): dialling and its retries, accepting, which of two
+ * connections to one peer survives, timers, and the end. What is said in a handshake is
+ * tcp_hello.c's.
+ */
+#include "transport/tcp/tcp.h"
+
+#include <art/status.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define ACCEPT_BURST 16
+#define ACCEPT_PAUSE_NS (100 * ART_NS_PER_MS)
+#define BACKOFF_MIN_NS ART_NS_PER_MS
+#define BACKOFF_MAX_NS (64 * ART_NS_PER_MS)
+
+#define BIT(s) (1u << (s))
+
+static const unsigned may_follow[] = {
+	[ART_TCP_WAIT] = BIT(ART_TCP_CONNECT) | BIT(ART_TCP_WAIT) | BIT(ART_TCP_DEAD),
+	[ART_TCP_CONNECT] = BIT(ART_TCP_HELLO) | BIT(ART_TCP_WAIT) | BIT(ART_TCP_DEAD),
+	[ART_TCP_HELLO] = BIT(ART_TCP_PROVE) | BIT(ART_TCP_WAIT) | BIT(ART_TCP_DEAD),
+	[ART_TCP_PROVE] = BIT(ART_TCP_UP) | BIT(ART_TCP_WAIT) | BIT(ART_TCP_DEAD),
+	[ART_TCP_HEARD] = BIT(ART_TCP_ASKED) | BIT(ART_TCP_DEAD),
+	[ART_TCP_ASKED] = BIT(ART_TCP_PARKED) | BIT(ART_TCP_UP) | BIT(ART_TCP_DEAD),
+	[ART_TCP_PARKED] = BIT(ART_TCP_UP) | BIT(ART_TCP_DEAD),
+	[ART_TCP_UP] = BIT(ART_TCP_DEAD),
+	[ART_TCP_DEAD] = 0,
+};
+
+static struct art_tcp_list *list_of(struct art_tcp *t, enum art_tcp_state state)
+{
+	switch (state) {
+	case ART_TCP_WAIT:
+	case ART_TCP_CONNECT:
+	case ART_TCP_HELLO:
+	case ART_TCP_PROVE:
+		return &t->dials;
+	case ART_TCP_HEARD:
+	case ART_TCP_ASKED:
+		return &t->pending;
+	case ART_TCP_PARKED:
+		return &t->parked;
+	case ART_TCP_UP:
+		return &t->ups;
+	case ART_TCP_DEAD:
+		break;
+	}
+	return &t->dead;
+}
+
+static void count_in(struct art_tcp *t, const struct art_tcp_list *l, unsigned by)
+{
+	if (l == &t->pending)
+		t->n_pending += by;
+	else if (l == &t->ups)
+		t->n_up += by;
+}
+
+void art__tcp_set_state(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_state state)
+{
+	struct art_tcp_list *from = list_of(t, c->state), *to = list_of(t, state);
+
+	assert(may_follow[c->state] & BIT(state));
+	c->state = state;
+	if (from == to)
+		return; /* its place in the order of arrival stays */
+	TAILQ_REMOVE(from, c, list);
+	TAILQ_INSERT_TAIL(to, c, list);
+	count_in(t, from, -1u);
+	count_in(t, to, 1);
+}
+
+static struct art_tcp_conn *conn_new(struct art_tcp *t, enum art_tcp_state state, int fd, int peer)
+{
+	struct art_tcp_conn *c = art__env_zalloc(t->env, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->state = state;
+	c->fd = fd;
+	c->peer = peer;
+	c->deadline_ns = c->bound_ns = ART_NEVER;
+	TAILQ_INSERT_TAIL(list_of(t, state), c, list);
+	count_in(t, list_of(t, state), 1);
+	return c;
+}
+
+static uint32_t wanted_events(const struct art_tcp_conn *c)
+{
+	if (c->state == ART_TCP_CONNECT)
+		return EPOLLOUT;
+	if (c->state == ART_TCP_UP)
+		return EPOLLIN | (c->blocked && !c->broken ? (uint32_t)EPOLLOUT : 0);
+	return EPOLLIN | (c->out_at < c->out_len ? (uint32_t)EPOLLOUT : 0);
+}
+
+bool art__tcp_watch(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	struct epoll_event e = { .events = wanted_events(c), .data.ptr = c };
+
+	assert(c->fd >= 0);
+	if (e.events == c->events)
+		return true;
+	if (epoll_ctl(t->ep, c->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &e) < 0) {
+		art__env_log(t->env, ART_LOG_WARN, "epoll refuses a connection with rank %d: %s",
+			     c->peer, strerror(errno));
+		return false;
+	}
+	c->events = e.events;
+	return true;
+}
+
+static void close_socket(struct art_tcp_conn *c)
+{
+	if (c->fd >= 0)
+		close(c->fd); /* leaves epoll by itself */
+	c->fd = -1;
+	c->events = 0;
+}
+
+void art__tcp_todo(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	if (c->in_todo)
+		return;
+	c->in_todo = true;
+	TAILQ_INSERT_TAIL(&t->todo, c, todo);
+}
+
+void art__tcp_reap(struct art_tcp *t)
+{
+	struct art_tcp_conn *c;
+
+	while ((c = TAILQ_FIRST(&t->dead))) {
+		TAILQ_REMOVE(&t->dead, c, list);
+		art__env_free(t->env, c->rx);
+		art__env_free(t->env, c);
+	}
+}
+
+void art__tcp_kill(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	struct art_tcp_peer *p = c->peer >= 0 ? &t->peer[c->peer] : NULL;
+
+	close_socket(c);
+	if (c->in_todo)
+		TAILQ_REMOVE(&t->todo, c, todo);
+	c->in_todo = false;
+	art__tcp_set_blocked(t, c, false);
+	if (p && p->conn == c)
+		p->conn = NULL;
+	if (p && p->dial == c)
+		p->dial = NULL;
+	art__tcp_set_state(t, c, ART_TCP_DEAD);
+	t->nudge |= !TAILQ_EMPTY(&t->parked);
+	if (!t->polling)
+		art__tcp_reap(t);
+}
+
+void art__tcp_finish(struct art_tcp *t, struct art_tcp_conn *c, enum art_tp_why why)
+{
+	int peer = c->peer;
+
+	assert(t->polling && (t->peer[peer].conn == c || t->peer[peer].dial == c));
+	art__tcp_kill(t, c);
+	art__tcp_forget_queue(t, &t->peer[peer]);
+	t->upcalls++;
+	t->up.down(t->up.self, peer, why);
+}
+
+void art__tcp_break(struct art_tcp *t, struct art_tcp_conn *c, enum art_tp_why why)
+{
+	if (c->broken)
+		return;
+	c->broken = true;
+	c->why = why;
+	art__tcp_set_blocked(t, c, true);
+	art__tcp_todo(t, c);
+	/* What has arrived can still be read; the peer learns of the end at once. */
+	if (c->fd >= 0)
+		shutdown(c->fd, SHUT_RDWR);
+}
+
+/* ---- dialling ---- */
+
+static void no_delay(int fd)
+{
+	int on = 1;
+
+	/* Socket buffers are left to the kernel, which sizes them by use. Failing here costs
+	 * latency only. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+void art__tcp_retry(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	close_socket(c);
+	c->backoff_ns = c->backoff_ns ? 2 * c->backoff_ns : BACKOFF_MIN_NS;
+	if (c->backoff_ns > BACKOFF_MAX_NS)
+		c->backoff_ns = BACKOFF_MAX_NS;
+	c->deadline_ns = art__env_now(t->env) + c->backoff_ns;
+	art__tcp_set_state(t, c, ART_TCP_WAIT);
+	t->nudge |= !TAILQ_EMPTY(&t->parked);
+}
+
+static void attempt(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	struct sockaddr_in *a = &t->peer[c->peer].addr;
+
+	assert(c->state == ART_TCP_WAIT && c->fd < 0);
+	c->from = *a;
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (c->fd < 0) {
+		art__env_log(t->env, ART_LOG_WARN, "no socket to reach rank %d: %s", c->peer,
+			     strerror(errno));
+		art__tcp_retry(t, c);
+		return;
+	}
+	no_delay(c->fd);
+	art__tcp_set_state(t, c, ART_TCP_CONNECT);
+	c->deadline_ns = ART_NEVER;
+	if (t->sys.connect(t->sys.self, c->fd, (struct sockaddr *)a, sizeof(*a)) == 0) {
+		art__tcp_hello_start(t, c);
+		return;
+	}
+	/* An interrupted connect() goes on by itself. */
+	if ((errno != EINPROGRESS && errno != EINTR) || !art__tcp_watch(t, c))
+		art__tcp_retry(t, c);
+}
+
+int art__tcp_dial(struct art_tcp *t, int peer)
+{
+	struct art_tcp_peer *p = &t->peer[peer];
+	struct art_tcp_conn *c;
+
+	assert(!p->conn && !p->dial && !p->dropped);
+	if (!p->known)
+		return ART_ERR_TRANSPORT;
+	c = conn_new(t, ART_TCP_WAIT, -1, peer);
+	if (!c)
+		return ART_ERR_NOMEM;
+	c->bound_ns = art__env_now(t->env) + t->connect_ns;
+	p->dial = c;
+	attempt(t, c);
+	return 0;
+}
+
+void art__tcp_on_connect(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 || err != 0)
+		art__tcp_retry(t, c);
+	else
+		art__tcp_hello_start(t, c);
+}
+
+/* ---- accepting ---- */
+
+static void watch_listener(struct art_tcp *t, bool on)
+{
+	struct epoll_event e = { .events = on ? (uint32_t)EPOLLIN : 0, .data.ptr = &t->lfd };
+
+	if (epoll_ctl(t->ep, EPOLL_CTL_MOD, t->lfd, &e) < 0)
+		art__env_log(t->env, ART_LOG_WARN, "epoll refuses the listener: %s",
+			     strerror(errno));
+}
+
+/* Out of descriptors or memory: leave the callers in the backlog for a while. */
+static void pause_accept(struct art_tcp *t, int err)
+{
+	if (!(t->logged & BIT(ART_TCP_N_ACCEPT_FAIL)))
+		art__env_log(t->env, ART_LOG_WARN,
+			     "cannot accept connections: %s; trying again (logged once)",
+			     strerror(err));
+	t->logged |= BIT(ART_TCP_N_ACCEPT_FAIL);
+	t->n[ART_TCP_N_ACCEPT_FAIL]++;
+	t->accept_ns = art__env_now(t->env) + ACCEPT_PAUSE_NS;
+	watch_listener(t, false);
+}
+
+static void admit(struct art_tcp *t, int fd, const struct sockaddr_in *from)
+{
+	struct art_tcp_conn *c = conn_new(t, ART_TCP_HEARD, fd, -1);
+
+	if (!c) {
+		close(fd);
+		pause_accept(t, ENOMEM);
+		return;
+	}
+	t->n[ART_TCP_N_ACCEPTED]++;
+	c->from = *from;
+	c->deadline_ns = art__env_now(t->env) + ART_TCP_HELLO_NS;
+	no_delay(fd);
+	if (!art__tcp_watch(t, c)) {
+		art__tcp_kill(t, c);
+		t->n[ART_TCP_N_ACCEPT_FAIL]++;
+		return;
+	}
+	if (t->n_pending > ART_TCP_PENDING_MAX) {
+		c = TAILQ_FIRST(&t->pending);
+		art__tcp_refuse(t, c, ART_TCP_N_CROWD);
+		art__tcp_kill(t, c);
+	}
+}
+
+/* Errors of the one connection that was to be accepted; the next may be fine. */
+static bool passing(int err)
+{
+	return err == EINTR || err == ECONNABORTED || err == EPROTO || err == ENETDOWN ||
+	       err == ENETUNREACH || err == EHOSTUNREACH || err == EHOSTDOWN || err == ENONET ||
+	       err == ENOPROTOOPT || err == EOPNOTSUPP || err == EPERM;
+}
+
+void art__tcp_accept(struct art_tcp *t)
+{
+	for (int i = 0; i < ACCEPT_BURST && !t->accept_ns; i++) {
+		struct sockaddr_in from = { .sin_family = AF_INET };
+		socklen_t len = sizeof(from);
+		int fd = t->sys.accept(t->sys.self, t->lfd, (struct sockaddr *)&from, &len,
+				       SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0)
+			admit(t, fd, &from);
+		else if (errno == EAGAIN)
+			return;
+		else if (!passing(errno))
+			pause_accept(t, errno);
+	}
+}
+
+/* ---- one connection per peer ---- */
+
+static void come_up(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	struct art_tcp_peer *p = &t->peer[c->peer];
+
+	assert(!p->conn && !p->dial && !p->dropped);
+	assert(c->incarnation >= p->incarnation);
+	p->incarnation = c->incarnation;
+	p->conn = c;
+	c->deadline_ns = c->bound_ns = ART_NEVER;
+	art__tcp_set_state(t, c, ART_TCP_UP);
+	art__tcp_set_blocked(t, c, c->out_at < c->out_len || p->queued > 0);
+	t->n[ART_TCP_N_UP]++;
+	t->upcalls++;
+	t->up.up(t->up.self, c->peer);
+	if (c->state == ART_TCP_UP)
+		art__tcp_flush(t, c);
+}
+
+void art__tcp_welcomed(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	struct art_tcp_peer *p = &t->peer[c->peer];
+
+	assert(p->dial == c && !p->conn);
+	if (c->incarnation < p->incarnation) { /* overtaken while it was on its way */
+		art__tcp_refuse(t, c, ART_TCP_N_STALE);
+		art__tcp_retry(t, c);
+		return;
+	}
+	p->dial = NULL;
+	come_up(t, c);
+}
+
+/* Whether an accepted connection may become the one: our own dial yields unless we are the
+ * lower slot and the peer may already be saying yes to it. */
+static bool place_free(const struct art_tcp *t, const struct art_tcp_conn *c)
+{
+	const struct art_tcp_peer *p = &t->peer[c->peer];
+
+	if (p->conn)
+		return false;
+	if (!p->dial || p->dial->broken)
+		return !p->dial;
+	return t->self.slot > c->peer ||
+	       (p->dial->state != ART_TCP_HELLO && p->dial->state != ART_TCP_PROVE);
+}
+
+/* The dialler says nothing after its proof: whatever can be read is its end. Without this look
+ * we might say yes to a dial that was abandoned for another connection. */
+static bool gone(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	uint8_t b;
+	ssize_t n;
+
+	do {
+		n = t->sys.recv(t->sys.self, c->fd, &b, 1, MSG_PEEK);
+	} while (n < 0 && errno == EINTR);
+	return n >= 0 || !art__tcp_later(errno);
+}
+
+static struct art_tcp_conn *find_parked(struct art_tcp *t, int peer)
+{
+	struct art_tcp_conn *c;
+
+	TAILQ_FOREACH(c, &t->parked, list)
+		if (c->peer == peer)
+			break;
+	return c;
+}
+
+void art__tcp_forget_parked(struct art_tcp *t, int peer)
+{
+	struct art_tcp_conn *c = find_parked(t, peer);
+
+	if (c)
+		art__tcp_kill(t, c);
+}
+
+static void park(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	struct art_tcp_peer *p = &t->peer[c->peer];
+
+	t->n[ART_TCP_N_PARKED]++;
+	c->deadline_ns = art__env_now(t->env) + ART_TCP_HELLO_NS;
+	art__tcp_set_state(t, c, ART_TCP_PARKED);
+	if (!art__tcp_watch(t, c)) {
+		art__tcp_kill(t, c);
+		return;
+	}
+	/* The process at the other end of the old connection is no more. */
+	if (p->conn && c->incarnation > p->incarnation)
+		art__tcp_break(t, p->conn, ART_TP_RESET);
+}
+
+void art__tcp_claim(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	struct art_tcp_peer *p = &t->peer[c->peer];
+	enum art_tcp_count wrong = ART_TCP_N_LAST;
+
+	if (c->state != ART_TCP_PARKED)
+		art__tcp_forget_parked(t, c->peer); /* the newer one is meant */
+	if (p->dropped)
+		wrong = ART_TCP_N_DROPPED;
+	else if (c->incarnation < p->incarnation)
+		wrong = ART_TCP_N_STALE;
+	else if (gone(t, c))
+		wrong = ART_TCP_N_LEFT;
+	if (wrong != ART_TCP_N_LAST) {
+		art__tcp_refuse(t, c, wrong);
+		art__tcp_kill(t, c);
+		return;
+	}
+	if (!place_free(t, c)) {
+		park(t, c);
+		return;
+	}
+	if (p->dial)
+		art__tcp_kill(t, p->dial); /* the queue moves over */
+	art__tcp_hello_welcome(t, c);
+	come_up(t, c);
+}
+
+/* ---- time ---- */
+
+static uint64_t due_ns(const struct art_tcp_conn *c)
+{
+	return c->deadline_ns < c->bound_ns ? c->deadline_ns : c->bound_ns;
+}
+
+static struct art_tcp_conn *first_due(struct art_tcp_list *l, uint64_t now)
+{
+	struct art_tcp_conn *c;
+
+	TAILQ_FOREACH(c, l, list)
+		if (now >= due_ns(c))
+			break;
+	return c;
+}
+
+static void dial_due(struct art_tcp *t, struct art_tcp_conn *c, uint64_t now)
+{
+	if (now >= c->bound_ns) {
+		art__tcp_finish(t, c, c->broken ? c->why : ART_TP_REFUSED);
+	} else if (c->state == ART_TCP_WAIT) {
+		attempt(t, c);
+	} else {
+		art__tcp_refuse(t, c, ART_TCP_N_SLOW);
+		art__tcp_retry(t, c);
+	}
+}
+
+static void stranger_due(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	art__tcp_refuse(t, c, ART_TCP_N_SLOW);
+	art__tcp_kill(t, c);
+}
+
+static void claim_parked(struct art_tcp *t)
+{
+	struct art_tcp_conn *c;
+
+	t->nudge = false;
+	do {
+		TAILQ_FOREACH(c, &t->parked, list)
+			if (place_free(t, c))
+				break;
+		if (c)
+			art__tcp_claim(t, c); /* takes the place or dies */
+	} while (c);
+}
+
+/* Upcalls may change every list, so each search starts anew. */
+void art__tcp_timers(struct art_tcp *t)
+{
+	struct art_tcp_conn *c;
+	uint64_t now;
+
+	if (t->nudge)
+		claim_parked(t);
+	if (!t->accept_ns && TAILQ_EMPTY(&t->pending) && TAILQ_EMPTY(&t->parked) &&
+	    TAILQ_EMPTY(&t->dials))
+		return;
+	now = art__env_now(t->env);
+	if (t->accept_ns && now >= t->accept_ns) {
+		t->accept_ns = 0;
+		watch_listener(t, true);
+	}
+	while ((c = first_due(&t->pending, now)))
+		stranger_due(t, c);
+	while ((c = first_due(&t->parked, now)))
+		stranger_due(t, c);
+	while ((c = first_due(&t->dials, now)))
+		dial_due(t, c, now);
+}
+
+static uint64_t earliest(const struct art_tcp_list *l, uint64_t ns)
+{
+	struct art_tcp_conn *c;
+
+	TAILQ_FOREACH(c, l, list)
+		if (due_ns(c) < ns)
+			ns = due_ns(c);
+	return ns;
+}
+
+uint64_t art__tcp_next_timer(const struct art_tcp *t)
+{
+	uint64_t ns = t->accept_ns ? t->accept_ns : ART_NEVER;
+
+	ns = earliest(&t->pending, ns);
+	ns = earliest(&t->parked, ns);
+	return earliest(&t->dials, ns);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The contract between ART and anything that carries messages between two ranks. A transport
+ * carries *messages*: a head of 64 bytes that it does not interpret and a body of 0..64 KiB.
+ * Between two ranks and as long as a connection lives, messages arrive whole, once, in order.
+ * When a connection ends, what arrived before the end is delivered first, then `down` is
+ * called; messages sent and not delivered by then are lost, and nobody says which.
+ *
+ * Threads and locks: an instance is used by one thread at a time; whoever owns the engine (data)
+ * or the service thread (control) calls it. No entry takes a lock another thread could hold.
+ * Blocking: no entry blocks; sleeping is done by the caller on fd().
+ * Reentrancy: upcalls happen only inside poll(). An upcall may call send(), drop() and reset(),
+ * never poll() or close().
+ * Time: now comes from the env; a transport arms no timers of its own, it says with wake_ns()
+ * when it wants poll() next.
+ */
+#ifndef ART_TRANSPORT_TRANSPORT_H
+#define ART_TRANSPORT_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/env.h"
+
+#define ART_TP_HEAD 64
+#define ART_TP_BODY_MAX (64u * 1024)
+#define ART_TP_ADDR_MAX 96 /* bytes of a printable address, with the final NUL */
+#define ART_TP_KEY_BYTES 32
+
+struct art_tp;
+
+/* Why a connection ended. Evidence, never proof of a death (rule R7). */
+enum art_tp_why {
+	ART_TP_CLOSED,    /* orderly end by the peer's kernel or process */
+	ART_TP_RESET,     /* reset or an error from the system */
+	ART_TP_REFUSED,   /* could not be made within the connect bound */
+	ART_TP_GARBAGE,   /* the peer sent what is no message of ours */
+};
+
+/* What a transport tells its user. */
+struct art_tp_up {
+	void *self;
+	/* Length of the body behind a head, -1 for garbage (the connection is then ended). */
+	int64_t (*body_len)(const uint8_t head[ART_TP_HEAD]);
+	/* One whole message. @head and @body are valid during the call only. */
+	void (*message)(void *self, int peer, const uint8_t *head, const uint8_t *body, size_t len);
+	/* send() to @peer had answered 0; there is room again. */
+	void (*room)(void *self, int peer);
+	/* A connection to @peer is there (dialled or accepted), queued messages will flow. */
+	void (*up)(void *self, int peer);
+	/* The connection to @peer ended, or could not be made; queued messages are gone. A later
+	 * send() dials anew. Not called after drop(). */
+	void (*down)(void *self, int peer, enum art_tp_why why);
+};
+
+/* Who we are; the handshake of every connection is bound to it. */
+struct art_tp_self {
+	int slot;             /* 0..size-1 */
+	int size;
+	uint32_t channel;     /* 0 data, 1 control: connections never cross channels */
+	uint64_t job;         /* random per job */
+	uint64_t incarnation;
+	uint8_t key[ART_TP_KEY_BYTES];
+};
+
+struct art_tp_opts {
+	const char *iface;       /* interface name, address or CIDR; NULL: loopback only */
+	size_t queue_high;       /* bytes queued to a peer above which send() answers 0 */
+	size_t queue_max;        /* bytes queued to a peer above which the connection is ended */
+	uint64_t connect_ns;     /* bound of connect and handshake together */
+	void *world;             /* sim and fault: what they need beyond this */
+};
+
+enum art_tp_cap {
+	ART_TP_CAP_ORDERED = 1,     /* messages of a connection never overtake each other */
+	ART_TP_CAP_FD = 2,          /* fd() is a descriptor to sleep on */
+	ART_TP_CAP_PEER_DEATH = 4,  /* the end of a peer's process ends its connections promptly */
+	ART_TP_CAP_PUT = 8,         /* one-sided put */
+};
+
+struct art_tp_ops {
+	const char *name;
+	/* Makes an instance. @opts and *@up are copied. 0 and *@out, or negative and nothing made. */
+	int (*open)(const struct art_env *env, const struct art_tp_self *self,
+		    const struct art_tp_opts *opts, const struct art_tp_up *up, struct art_tp **out);
+	/* Starts to accept; writes the printable address others dial (no wildcard, ever). */
+	int (*listen)(struct art_tp *tp, char addr[ART_TP_ADDR_MAX]);
+	/* Remembers how to reach @peer; no I/O. ART_ERR_ARG for an address that does not parse. */
+	int (*peer)(struct art_tp *tp, int peer, const char *addr);
+	/* Starts a connection if there is none; send() does it by itself. */
+	int (*connect)(struct art_tp *tp, int peer);
+	/* Takes a whole message, head in iov[0] (64 bytes), body gathered from the rest. On return the
+	 * caller's memory is its own again (what the peer could not take at once was copied).
+	 * 1: taken, there is room for more; 0: taken, but the queue to this peer is above queue_high,
+	 * room() will be called; negative: not taken (ART_ERR_TRANSPORT: dropped peer or no address,
+	 * ART_ERR_NOMEM). Breakage found here is reported by poll(), never by an upcall from send(). */
+	int (*send)(struct art_tp *tp, int peer, const struct iovec *iov, int niov);
+	/* Delivers what has arrived and writes what is queued. At most @budget messages. Number of
+	 * upcalls made; 0: there was nothing to do. */
+	int (*poll)(struct art_tp *tp, int budget);
+	/* A descriptor that is readable whenever poll() would find something, or -1. */
+	int (*fd)(struct art_tp *tp);
+	/* Time (env clock) at which poll() wants to be called even if fd() stays quiet. */
+	uint64_t (*wake_ns)(struct art_tp *tp);
+	/* Fence: ends the connection to @peer without delivering anything more from it, forgets its
+	 * queue, refuses it for ever. No upcall follows. */
+	void (*drop)(struct art_tp *tp, int peer);
+	/* Ends the connection to @peer, if any, and forgets its queue; a new one may be made. The
+	 * other side sees down(). No upcall here. */
+	void (*reset)(struct art_tp *tp, int peer);
+	/* Bytes accepted by send() and not yet handed to the system, over all peers. */
+	size_t (*pending)(struct art_tp *tp);
+	/* Bit set of enum art_tp_cap. */
+	unsigned (*caps)(struct art_tp *tp);
+	/* Ends everything and frees the instance. Queued bytes are lost: drain with pending() first. */
+	void (*close)(struct art_tp *tp);
+};
+
+/* Every transport starts with this. */
+struct art_tp {
+	const struct art_tp_ops *ops;
+};
+
+/* The transport of that name, or NULL (registry.c, the only file that knows them all). */
+const struct art_tp_ops *art__transport_find(const char *name);
+
+#endif

@@ -1,0 +1,5 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Description: the transport contract on tcp with short, interrupted and failing system calls.
+exec "${ART_BUILDDIR:-.}/tests/conformance/conformance" tcp-badsys
