@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One rank's protocol, whole: communicators and operations (coll), views and decisions (ft),
+ * behind one machine (engine/machine.h). No thread, clock, lock or global; whoever owns the
+ * engine calls it. The simulator runs thousands of these in one process.
+ */
+#ifndef ART_CORE_CORE_H
+#define ART_CORE_CORE_H
+
+#include "base/set.h"
+#include "engine/machine.h"
+
+struct art_core;
+struct art_comm;
+struct art_op;
+struct art_type_s;
+
+/* What a collective call asks for. @kind's values are the op kinds on the wire. */
+enum art_coll {
+	ART_C_BARRIER = 1, ART_C_BCAST, ART_C_REDUCE, ART_C_ALLREDUCE,
+	ART_C_DUP, ART_C_SETLOSS, ART_C_FREE, ART_C_FINALIZE,
+};
+
+typedef void art__user_fn(const void *in, void *inout, size_t count, struct art_type_s *type,
+			  void *ctx);
+
+struct art_call {
+	enum art_coll kind;
+	const void *sendbuf; /* input; == recvbuf for in-place; NULL where there is none */
+	void *recvbuf;       /* result (bcast: the buffer, root and others alike) */
+	size_t count;        /* elements */
+	int type;            /* enum art_type_code, 0 for none */
+	int op;              /* enum art_op_code, 0 for a user function or none */
+	int root;            /* rank in the communicator, -1 for none */
+	int loss;            /* ART_C_SETLOSS: the new policy */
+	art__user_fn *fn;    /* user function or NULL */
+	void *ctx;
+	int flags;           /* ART_OP_* of a user function */
+	struct art_type_s *type_handle; /* given to fn */
+};
+
+struct art_core_cfg {
+	int slot, size;
+	const int *hosts;         /* [size] host number of each slot; NULL: all on one */
+	uint64_t job;
+	uint64_t quorum_wait_ns;  /* how long to wait for a quorum (60 s) */
+	uint64_t stall_ns;        /* after which an open op names who is missing (10 s) */
+	uint64_t retry_ns;        /* resend of unanswered control messages (20 ms) */
+	uint32_t log_ops;         /* unstable ops kept per communicator (64) */
+	size_t log_bytes;         /* and their bytes (8 MiB) */
+	size_t early_bytes;       /* of one peer's messages before their time (64 MiB) */
+	size_t small_max;         /* allreduce by recursive doubling up to here (bytes, <= 64 KiB) */
+	int radix;                /* of trees (2) */
+	uint32_t mutant;          /* test builds only: bit n switches shortcut Mn on */
+};
+void art__core_defaults(struct art_core_cfg *cfg);
+
+int art__core_create(const struct art_env *env, const struct art_port *port,
+		     const struct art_core_cfg *cfg, struct art_core **out);
+void art__core_destroy(struct art_core *c);
+struct art_machine *art__core_machine(struct art_core *c);
+struct art_comm *art__core_world(struct art_core *c);
+/* Slots this rank believes in: members of its view not known dead. */
+const struct art_set *art__core_members(const struct art_core *c);
+uint32_t art__core_epoch(const struct art_core *c);
+/* 0, or ART_ERR_EVICTED, ART_ERR_NO_QUORUM, ART_ERR_NOMEM once this rank can do no more. */
+int art__core_fate(const struct art_core *c);
+/* Bytes of protocol state now allocated for this rank. */
+size_t art__core_bytes(const struct art_core *c);
+
+/* Starts one op: takes the communicator's next sequence number. The arguments are good (the API
+ * checks). *out is done at once if nothing is to be waited for. Negative: nothing was started. */
+int art__core_start(struct art_core *c, struct art_comm *comm, const struct art_call *call,
+		    uint64_t deadline_ns, struct art_op **out);
+/* A refused call on a usable communicator (rule R12): takes its sequence number; the outcome
+ * becomes FAIL(@code, this rank) at every member. */
+int art__core_refuse(struct art_core *c, struct art_comm *comm, int code);
+
+/* What became of an op. Contributor and blame sets hold slots and stay valid until the
+ * communicator is freed. */
+struct art_outcome {
+	int code;                 /* 0 or ART_ERR_* */
+	bool pending;             /* returned, but contributors, epoch, replays not known yet */
+	uint32_t epoch;
+	uint32_t replays;
+	const struct art_set *contributors; /* NULL on failure or while pending */
+	const struct art_set *blamed;       /* NULL if none */
+};
+bool art__op_done(const struct art_op *op);
+uint64_t art__op_seq(const struct art_op *op);
+struct art_comm *art__op_comm(const struct art_op *op);
+/* ART_C_DUP, done with success: the new communicator. */
+struct art_comm *art__op_child(const struct art_op *op);
+void art__op_outcome(const struct art_op *op, struct art_outcome *out);
+/* The caller will not look at @op any more; needs art__op_done(). The op itself lives on in the log
+ * until it is stable. */
+void art__op_release(struct art_core *c, struct art_op *op);
+/* The outcome of an op that may have been forgotten since: @out holds what was read when it
+ * returned and is brought up to date. */
+void art__comm_outcome(struct art_comm *comm, uint64_t seq, struct art_outcome *out);
+
+/* Ranks and slots. */
+int art__comm_rank(const struct art_comm *comm);
+int art__comm_size(const struct art_comm *comm);
+int art__comm_slot(const struct art_comm *comm, int rank);
+int art__comm_rank_of(const struct art_comm *comm, int slot); /* -1: no member */
+uint64_t art__comm_id(const struct art_comm *comm);
+
+#endif

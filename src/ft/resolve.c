@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What becomes of each unstable op: a pure function of what the members of the next view said
+ * in their PROMISEs. DELIVER if a member holds it; else FAIL where nobody can finish it or the
+ * policy says so; else RERUN. (FAULTS: resolution; DESIGN rules R1, R2, R8, R12.)
+ */
+#include <stdlib.h>
+
+#include <art/status.h>
+
+#include "ft/ft.h"
+
+static int by_op(const void *pa, const void *pb)
+{
+	const struct art_line *a = pa, *b = pb;
+
+	if (a->comm != b->comm)
+		return a->comm < b->comm ? -1 : 1;
+	if (a->seq != b->seq)
+		return a->seq < b->seq ? -1 : 1;
+	return a->from < b->from ? -1 : a->from > b->from;
+}
+
+static int by_comm(const void *pa, const void *pb)
+{
+	const struct art_cline *a = pa, *b = pb;
+
+	return a->comm < b->comm ? -1 : a->comm > b->comm;
+}
+
+static uint64_t stable_of(const struct art_flush *f, uint64_t comm)
+{
+	struct art_cline key = { .comm = comm };
+	const struct art_cline *c = NULL;
+
+	if (f->ncline)
+		c = bsearch(&key, f->cline, f->ncline, sizeof(key), by_comm);
+	return c ? c->stable : 0;
+}
+
+static struct art_set *new_set(const struct art_env *env, const struct art_set *like)
+{
+	struct art_set *s = art__env_alloc(env, sizeof(*s));
+
+	if (s)
+		art__set_init(s, like->n);
+	return s;
+}
+
+/* The slots of the old view that the new one lacks. */
+static struct art_set *lost_set(const struct art_env *env, const struct art_set *old,
+				const struct art_value *v)
+{
+	struct art_set *s = new_set(env, old);
+
+	if (s) {
+		art__set_copy(s, old);
+		art__set_minus(s, &v->members);
+	}
+	return s;
+}
+
+static const struct art_line *holder_of(const struct art_line *l, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (l[i].flags & ART_L_HOLDS)
+			return &l[i];
+	return NULL;
+}
+
+/* It stands as the holder called it; whoever called otherwise is told so, and by the same names. */
+static bool deliver(const struct art_env *env, const struct art_set *old, const struct art_line *l,
+		    uint32_t n, const struct art_line *h, struct art_resolution *s)
+{
+	s->res = ART_RES_DELIVER;
+	s->holder = h->from;
+	s->sig = h->sig;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!(l[i].flags & ART_L_ENTERED) ||
+		    (l[i].sig == h->sig && !(l[i].flags & ART_L_REFUSED)))
+			continue;
+		if (!s->blamed && !(s->blamed = new_set(env, old)))
+			return false;
+		art__set_or(s->blamed, l[i].who);
+		art__set_add(s->blamed, h->from);
+	}
+	return true;
+}
+
+static const struct art_line *entered_of(const struct art_line *l, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (l[i].flags & ART_L_ENTERED && !(l[i].flags & ART_L_REFUSED))
+			return &l[i];
+	return &l[0];
+}
+
+static bool any_flag(const struct art_line *l, uint32_t n, uint16_t flag)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (l[i].flags & flag)
+			return true;
+	return false;
+}
+
+static bool blame_returned(const struct art_env *env, const struct art_line *l, uint32_t n,
+			   struct art_value *v, struct art_resolution *s)
+{
+	if (!any_flag(l, n, ART_L_RETURNED))
+		return true;
+	s->returned = new_set(env, &v->members);
+	if (!s->returned)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (l[i].flags & ART_L_RETURNED)
+			art__set_or(s->returned, l[i].who);
+	return true;
+}
+
+static void fail(struct art_resolution *s, int code, struct art_set *blamed)
+{
+	s->res = ART_RES_FAIL;
+	s->code = code;
+	s->blamed = blamed;
+}
+
+/* A member that has called something else under this number. */
+static const struct art_line *other_call(const struct art_line *l, uint32_t n,
+					 const struct art_line *e)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (l[i].flags & ART_L_ENTERED && !(l[i].flags & ART_L_REFUSED) &&
+		    l[i].sig != e->sig)
+			return &l[i];
+	return NULL;
+}
+
+static bool mismatch(const struct art_env *env, const struct art_set *old,
+		     const struct art_line *a, const struct art_line *b, struct art_resolution *s)
+{
+	struct art_set *blamed = new_set(env, old);
+
+	if (!blamed)
+		return false;
+	art__set_add(blamed, a->from);
+	art__set_add(blamed, b->from);
+	fail(s, ART_ERR_MISMATCH, blamed);
+	return true;
+}
+
+static bool lost_root(const struct art_env *env, const struct art_set *old,
+		      const struct art_line *e, struct art_resolution *s)
+{
+	struct art_set *blamed = new_set(env, old);
+
+	if (!blamed)
+		return false;
+	art__set_add(blamed, (uint32_t)e->root);
+	fail(s, ART_ERR_ROOT_LOST, blamed);
+	return true;
+}
+
+/* A full decision about one op; l[0..n) is the tally of what its members said. */
+static bool resolve_full(const struct art_env *env, const struct art_set *old,
+			 const struct art_line *l, uint32_t n, struct art_value *v,
+			 struct art_resolution *s)
+{
+	const struct art_line *h = holder_of(l, n), *e = entered_of(l, n), *odd;
+
+	s->sig = e->sig;
+	for (uint32_t i = 0; i < n; i++)
+		if (l[i].replays > s->replays)
+			s->replays = l[i].replays;
+	if (h)
+		return deliver(env, old, l, n, h, s);
+	odd = other_call(l, n, e);
+	if (odd)
+		return mismatch(env, old, e, odd, s);
+	if (e->root >= 0 && !art__set_has(&v->members, (uint32_t)e->root))
+		return lost_root(env, old, e, s);
+	if (e->policy == 1 && any_flag(l, n, ART_L_LOST) && !any_flag(l, n, ART_L_NOFAIL)) {
+		struct art_set *b = lost_set(env, old, v);
+
+		if (!b)
+			return false;
+		fail(s, ART_ERR_PROC_FAILED, b);
+		return true;
+	}
+	s->res = ART_RES_RERUN;
+	s->replays++;
+	return blame_returned(env, l, n, v, s);
+}
+
+/* A named decision about one op (rule R3). */
+static bool resolve_named(const struct art_env *env, const struct art_set *old,
+			  const struct art_line *l, uint32_t n,
+			  const struct art_named *why, struct art_value *v,
+			  struct art_resolution *s)
+{
+	const struct art_line *h = n ? holder_of(l, n) : NULL;
+
+	if (n)
+		s->sig = entered_of(l, n)->sig;
+	if (h)
+		return deliver(env, &v->members, l, n, h, s);
+	if (n && why->code != ART_ERR_MISMATCH && entered_of(l, n)->root >= 0 &&
+	    !art__set_has(&v->members, (uint32_t)entered_of(l, n)->root))
+		return lost_root(env, old, entered_of(l, n), s); /* as whoever enters it finds out */
+	fail(s, why->code, new_set(env, &v->members));
+	if (!s->blamed)
+		return false;
+	if (why->a >= 0)
+		art__set_add(s->blamed, (uint32_t)why->a);
+	if (why->b >= 0)
+		art__set_add(s->blamed, (uint32_t)why->b);
+	if (why->code != ART_ERR_TIMEOUT)
+		return true;
+	art__set_copy(s->blamed, &why->ranks);
+	art__set_and(s->blamed, &v->members);
+	for (uint32_t i = 0; i < n; i++)
+		if (l[i].flags & ART_L_ENTERED)
+			art__set_minus(s->blamed, l[i].who);
+	return true;
+}
+
+static const struct art_named *find_named(const struct art_named *named, uint32_t n,
+					  const struct art_line *l)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (named[i].comm == l->comm && named[i].seq == l->seq)
+			return &named[i];
+	return NULL;
+}
+
+/* Communicators with ART_LOSS_ERROR that lost a member and have no open unheld op: their next op
+ * fails, once (rule R8). */
+static bool fail_next(const struct art_env *env, const struct art_set *old,
+		      const struct art_flush *f, struct art_value *v)
+{
+	for (uint32_t i = 0; i < f->ncline; i++) {
+		const struct art_cline *c = &f->cline[i];
+		struct art_resolution *s = &v->res[v->nres];
+		bool open = false;
+
+		if (c->policy != 1 || !(c->flags & ART_L_LOST))
+			continue;
+		for (uint32_t k = 0; k < v->nres; k++)
+			if (v->res[k].comm == c->comm && v->res[k].res == ART_RES_FAIL)
+				open = true;
+		if (open)
+			continue;
+		memset(s, 0, sizeof(*s));
+		s->comm = c->comm;
+		s->seq = c->entered + 1;
+		s->policy = c->policy;
+		fail(s, ART_ERR_PROC_FAILED, lost_set(env, old, v));
+		if (!s->blamed)
+			return false;
+		v->nres++;
+	}
+	return true;
+}
+
+bool art__ft_resolve(const struct art_env *env, const struct art_set *old, struct art_flush *f,
+		     const struct art_named *named, uint32_t nnamed, struct art_value *v)
+{
+	bool ok = true;
+
+	if (f->ncline)
+		qsort(f->cline, f->ncline, sizeof(f->cline[0]), by_comm);
+	if (f->nline)
+		qsort(f->line, f->nline, sizeof(f->line[0]), by_op);
+	v->res = art__env_zalloc(env, (f->nline + f->ncline + 1) * sizeof(*v->res));
+	v->comm = art__env_zalloc(env, (f->ncline + 1) * sizeof(*v->comm));
+	if (!v->res || !v->comm)
+		return false;
+	if (v->full) {
+		memcpy(v->comm, f->cline, f->ncline * sizeof(*v->comm));
+		v->ncomm = f->ncline;
+	}
+	for (uint32_t i = 0, n; i < f->nline && ok; i += n) {
+		const struct art_line *l = &f->line[i];
+		const struct art_named *why = v->full ? NULL : find_named(named, nnamed, l);
+		struct art_resolution *s = &v->res[v->nres];
+
+		for (n = 1; i + n < f->nline && l[n].comm == l->comm && l[n].seq == l->seq; n++)
+			;
+		if (l->seq <= stable_of(f, l->comm) || any_flag(l, n, ART_L_SETTLED))
+			continue;
+		if (!v->full && !why)
+			continue;
+		s->comm = l->comm;
+		s->seq = l->seq;
+		s->kind = entered_of(l, n)->kind;
+		s->policy = entered_of(l, n)->policy;
+		ok = v->full ? resolve_full(env, old, l, n, v, s) :
+			       resolve_named(env, old, l, n, why, v, s);
+		v->nres++;
+	}
+	if (ok && v->full)
+		ok = fail_next(env, old, f, v);
+	return ok;
+}
