@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The ops of one rank as a whole: start, dispatch of messages, time. What a message means is
+ * decided by the op's machine; here only whether it may have any meaning at all.
+ */
+#include <art/status.h>
+
+#include "base/marks.h"
+#include "coll/coll.h"
+
+int art__coll_init(struct art_ops *c, const struct art_env *env, const struct art_port *port,
+		   const struct art_core_cfg *cfg, struct art_ft *ft)
+{
+	int *slots;
+
+	memset(c, 0, sizeof(*c));
+	c->nowhere.coll = c;
+	c->env = env;
+	c->port = port;
+	c->cfg = *cfg;
+	c->ft = ft;
+	art__pool_init(&c->pool, env);
+	c->blocked = art__env_zalloc(env, (size_t)cfg->size * sizeof(*c->blocked));
+	c->early_bytes = art__env_zalloc(env, (size_t)cfg->size * sizeof(*c->early_bytes));
+	slots = art__env_alloc(env, (size_t)cfg->size * sizeof(*slots));
+	c->world = art__comm_new(c, art__comm_child_id(cfg->job, 0, 0), cfg->size);
+	for (int i = 0; slots && i < cfg->size; i++)
+		slots[i] = i;
+	if (slots && c->world)
+		art__comm_make(c->world, slots, 0);
+	art__env_free(env, slots);
+	return c->blocked && c->early_bytes && slots && c->world ? 0 : ART_ERR_NOMEM;
+}
+
+void art__coll_fini(struct art_ops *c)
+{
+	art__deliver_drop(c, NULL);
+	art__early_drop(c, &c->parked);
+	while (c->comms)
+		art__comm_end(c->comms);
+	art__op_free_all(c);
+	art__work_free_all(c);
+	art__env_free(c->env, c->blocked);
+	art__env_free(c->env, c->early_bytes);
+	art__pool_fini(&c->pool);
+}
+
+/* ---- starting ---- */
+
+static uint32_t signature(const struct art_call *call)
+{
+	uint64_t x = (uint64_t)call->kind | (uint64_t)(uint8_t)call->type << 8 |
+		     (uint64_t)(uint8_t)call->op << 16 | (uint64_t)(call->fn != NULL) << 24 |
+		     (uint64_t)(uint8_t)call->flags << 32 | (uint64_t)(uint8_t)call->loss << 40;
+
+	x = (x ^ (uint64_t)(uint32_t)(call->root + 1) << 28) * UINT64_C(0x9e3779b97f4a7c15);
+	x = (x ^ x >> 32 ^ call->count) * UINT64_C(0xd6e8feb86659fd93);
+	return (uint32_t)(x >> 32 ^ x);
+}
+
+static struct art_op *next_op(struct art_comm *m)
+{
+	struct art_op *op = art__op_find(m, m->next_seq);
+
+	if (!op)
+		op = art__op_make(m, m->next_seq);
+	if (!op) {
+		/* without its number the call cannot even be refused */
+		art__ft_give_up(m->coll->ft, ART_ERR_NOMEM);
+		return NULL;
+	}
+	m->next_seq++;
+	m->unreleased++;
+	op->entered = true;
+	op->policy = (uint8_t)m->policy;
+	return op;
+}
+
+/* An in-place input is saved before anything may write over it (rule R4). */
+static bool take_input(struct art_op *op, const struct art_call *call)
+{
+	bool in_place = call->sendbuf && call->sendbuf == call->recvbuf &&
+			call->kind != ART_C_BCAST;
+
+	op->call = *call;
+	op->elsize = art__type_size(call->type);
+	op->bytes = call->count * op->elsize;
+	op->sig = signature(call);
+	op->root = call->root >= 0 ? op->comm->slots[call->root] : -1;
+	op->nofail = call->kind == ART_C_FREE || call->kind == ART_C_FINALIZE;
+	op->input = call->kind == ART_C_BCAST ? call->recvbuf : call->sendbuf;
+	if (!op->bytes)
+		op->input = op->call.recvbuf = op->inlined;
+	return !in_place || op->comm->nrank == 1 || art__op_save(op, call->sendbuf, false);
+}
+
+/* What a dup is to make: memory for it is taken before anyone can rely on it. */
+static bool expect_child(struct art_op *op)
+{
+	struct art_comm *m = op->comm;
+
+	return op->call.kind != ART_C_DUP || op->held ||
+	       art__comm_new(m->coll, art__comm_child_id(m->id, op->seq, 0), m->nrank);
+}
+
+static void enter(struct art_op *op)
+{
+	struct art_ops *c = op->comm->coll;
+
+	if (op->foreseen == ART_RES_FAIL && op->nofail && op->code == ART_ERR_PROC_FAILED) {
+		op->code = 0; /* free and finalize run as EXCLUDE (rule R8) */
+		op->held = false;
+		op->blamed = NULL;
+		op->foreseen = 0;
+		op->epoch = c->ft->view.base;
+	}
+	if (op->held) {
+		art__op_settle(op);
+		art__stable_done(op);
+	} else if (c->frozen || art__ft_op_frozen(c->ft, op->comm->id, op->seq)) {
+		op->state = ART_OP_FROZEN;
+		art__op_activate(op);
+	} else {
+		art__op_go(op);
+	}
+}
+
+int art__coll_start(struct art_ops *c, struct art_comm *m, const struct art_call *call,
+		    uint64_t deadline_ns, struct art_op **out)
+{
+	struct art_op *op;
+
+	if (c->ft->fate)
+		return c->ft->fate;
+	op = next_op(m);
+	if (!op)
+		return ART_ERR_NOMEM;
+	op->deadline_ns = deadline_ns;
+	if (!take_input(op, call) || !expect_child(op)) {
+		/* entered and refused at once: the number is taken, the others are told */
+		op->refused = op->done = op->idle = true;
+		m->nlog++;
+		m->unreleased--;
+		op->released = true;
+		art__op_activate(op);
+		art__op_ask(op, ART_ERR_NOMEM, c->cfg.slot, -1);
+		return ART_ERR_NOMEM;
+	}
+	if (call->kind == ART_C_FINALIZE)
+		c->ft->finalizing = true;
+	if (call->kind == ART_C_FREE) {
+		m->freed = true;
+		op->done = true; /* for the caller; the barrier goes on */
+		m->nlog++;
+	}
+	*out = op;
+	enter(op);
+	art__coll_tidy(c);
+	return 0;
+}
+
+int art__coll_refuse(struct art_ops *c, struct art_comm *m, int code)
+{
+	struct art_op *op;
+
+	if (c->ft->fate)
+		return c->ft->fate;
+	op = next_op(m);
+	if (!op)
+		return ART_ERR_NOMEM;
+	m->unreleased--;
+	op->released = op->refused = op->idle = true;
+	op->done = true;
+	m->nlog++;
+	op->call.root = -1;
+	if (op->held) {
+		art__stable_done(op); /* had failed already */
+	} else if (op->foreseen == ART_RES_DELIVER) {
+		art__change_deliver(op);
+	} else {
+		art__op_activate(op);
+		art__op_ask(op, code, c->cfg.slot, -1);
+	}
+	art__coll_tidy(c);
+	return 0;
+}
+
+/* ---- messages ---- */
+
+void art__coll_data(struct art_ops *c, int from, const struct art_hdr *h, const uint8_t *body)
+{
+	struct art_comm *m;
+	struct art_op *op;
+
+	if (c->frozen) {
+		if (h->epoch > c->ft->view.epoch)
+			ART_MARK(c->env, ART_M_FUTURE_PARKED);
+		art__early_keep(c, &c->parked, ART_CHAN_DATA, from, h, body);
+		return;
+	}
+	if (h->kind == ART_K_PULL) {
+		art__deliver_on_pull(c, from, h);
+		return;
+	}
+	if (h->kind == ART_K_OUTCOME) {
+		art__deliver_on_outcome(c, from, h, body);
+		return;
+	}
+	m = art__comm_find(c, h->comm);
+	if (!m || h->seq <= m->stable)
+		return;
+	if (h->kind == ART_K_BYE) {
+		art__stable_on_bye(m, h);
+		return;
+	}
+	if (h->epoch < c->ft->view.base && !ART_COLL_MUTANT(c, 4)) {
+		ART_MARK(c->env, ART_M_OLD_EPOCH_DROPPED);
+		return;
+	}
+	op = art__op_find(m, h->seq);
+	if (!op || !op->entered || op->state == ART_OP_FROZEN || !m->made ||
+	    art__ft_op_frozen(c->ft, m->id, h->seq)) {
+		art__early_comm(m, ART_CHAN_DATA, from, h, body);
+		return;
+	}
+	if (op->refused || op->code)
+		return;
+	if (h->sig != op->sig) {
+		art__op_mismatch(op, from);
+	} else if (h->epoch == op->epoch || ART_COLL_MUTANT(c, 4)) {
+		art__op_dispatch(op, from, h, body);
+	} else {
+		ART_MARK(c->env, ART_M_OLD_EPOCH_DROPPED);
+	}
+}
+
+void art__coll_ctl(struct art_ops *c, int from, const struct art_hdr *h)
+{
+	struct art_comm *m;
+
+	if (h->kind == ART_K_WHO) {
+		art__who_on_who(c, from, h);
+		return;
+	}
+	if (h->kind == ART_K_WHO_REPLY) {
+		art__who_on_reply(c, from, h);
+		return;
+	}
+	m = art__comm_find(c, h->comm);
+	if (!m) {
+		if (h->kind == ART_K_WMARK)
+			art__stable_tell_gone(c, from, h);
+		return;
+	}
+	if (c->frozen || c->ft->nfrozen_named) {
+		art__early_comm(m, ART_CHAN_CTL, from, h, NULL); /* looked at after the decision */
+		return;
+	}
+	if (h->kind == ART_K_WMARK)
+		art__stable_on_wmark(m, from, h);
+	else if (h->kind == ART_K_STABLE)
+		art__stable_on_stable(m, from, h);
+}
+
+void art__coll_room(struct art_ops *c, int to)
+{
+	struct art_op *next;
+
+	c->blocked[to] = false;
+	art__deliver_step(c);
+	if (c->frozen)
+		return;
+	for (struct art_op *op = c->active; op; op = next) {
+		next = op->next;
+		if (art__op_is_frozen(op))
+			continue;
+		art__op_step(op);
+		if (op->early)
+			art__op_retry(op);
+	}
+}
+
+/* ---- time ---- */
+
+/* A decided DELIVER is an answer to a deadline too. */
+static bool expires(const struct art_op *op)
+{
+	return op->deadline_ns && !op->held && !op->asked && op->foreseen != ART_RES_DELIVER;
+}
+
+void art__coll_tick(struct art_ops *c, uint64_t now)
+{
+	struct art_op *next;
+
+	for (struct art_op *op = c->active; op; op = next) {
+		next = op->next;
+		if (op->again_ns && now >= op->again_ns)
+			art__op_again(op);
+		else if (expires(op) && now >= op->deadline_ns)
+			art__op_ask(op, ART_ERR_TIMEOUT, -1, -1);
+		else
+			art__who_tick(op, now);
+	}
+}
+
+/* Deadlines, and a look at waiting ops now and then. */
+uint64_t art__coll_wake(struct art_ops *c)
+{
+	uint64_t t = ART_NEVER;
+
+	for (struct art_op *op = c->active; op; op = op->next) {
+		uint64_t stall;
+
+		if (op->again_ns && op->again_ns < t)
+			t = op->again_ns;
+		if (op->refused || op->held)
+			continue;
+		if (!op->started_ns)
+			op->started_ns = art__env_now(c->env);
+		stall = art__who_wake(op);
+		if (expires(op) && op->deadline_ns < t)
+			t = op->deadline_ns;
+		if (stall < t)
+			t = stall;
+	}
+	return t;
+}
+
+/* This rank can do no more: every call ends with @code. */
+void art__coll_fate(struct art_ops *c, int code)
+{
+	for (struct art_comm *m = c->comms; m; m = m->next)
+		for (uint64_t s = m->forgot + 1; s <= m->top_seq; s++) {
+			struct art_op *op = art__op_find(m, s);
+
+			if (op && op->entered && !op->done) {
+				op->held = false;
+				art__op_fail(op, code, c->ft->view.epoch, NULL);
+			}
+		}
+}
+
+/* Freed, and nobody needs anything of it. */
+static bool over(const struct art_comm *m)
+{
+	return m->freed && m->made && m != m->coll->world && !m->unreleased &&
+	       m->stable >= m->next_seq - 1 && m->forgot >= m->stable;
+}
+
+/* At the end of every event: let go what is stable. */
+void art__coll_tidy(struct art_ops *c)
+{
+	struct art_comm *next;
+
+	while (c->dirty) {
+		c->dirty = false;
+		for (struct art_comm *m = c->comms; m; m = m->next)
+			if (m->made)
+				art__stable_tidy(m);
+		for (struct art_comm *m = c->comms; m; m = next) {
+			next = m->next;
+			if (m->unmade || over(m))
+				art__comm_end(m);
+		}
+	}
+}

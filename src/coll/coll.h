@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Communicators and operations of one rank, and the machines that run them. An op is
+ *
+ *   foreseen --entered--> running --outcome known--> held --room in the log--> done --> stable
+ *      |         |           ^  |                      ^                                (forgotten)
+ *      |         +-frozen----+  +--view change: RERUN, or DELIVER: pulling--+
+ *      +--(a decision about an op that this rank has not called yet)
+ *
+ * Ops are known to all members as (communicator identity, sequence number); everything a rank
+ * needs in order to run one again stays until it is stable (rules R1, R2).
+ */
+#ifndef ART_COLL_COLL_H
+#define ART_COLL_COLL_H
+
+#include "base/env.h"
+#include "base/pool.h"
+#include "base/set.h"
+#include "coll/combine.h"
+#include "core/core.h"
+#include "engine/machine.h"
+#include "ft/ft.h"
+
+#define ART_SEGMENT (32u * 1024)  /* bytes of a piece of a streamed payload */
+#define ART_EAGER ART_BODY_MAX    /* a payload up to here is one message, unasked */
+#define ART_WINDOW (8 * ART_SEGMENT) /* what a receiver lets be under way to it */
+#define ART_INLINE 256            /* bytes of result or input kept inside the op */
+#define ART_KIDS_INLINE 8
+#define ART_LAG_UNKNOWN 0xffffu
+#define ART_RING_MAX (1u << 16)  /* ops of a communicator in memory */
+
+/* Phases on the wire. Rounds of recursive doubling are 1..ART_PH_LAST_ROUND. */
+enum {
+	ART_PH_FOLD = 0,
+	ART_PH_LAST_ROUND = 30,
+	ART_PH_UNFOLD = 31,
+	ART_PH_UP = 40,
+	ART_PH_DOWN = 41,
+	ART_PH_FWD = 42, /* node 0 to the root, after a reduction in rank order */
+	ART_PH_SWAP = 43, /* two ranks exchange long vectors */
+};
+
+/* A data message that came before its time: kept whole. */
+struct art_early {
+	struct art_early *next;
+	int from;
+	enum art_chan chan;
+	struct art_hdr hdr;
+	uint8_t body[];
+};
+
+/* A payload on its way to one peer. */
+struct art_tx {
+	int slot;
+	uint8_t phase;
+	bool opened;      /* at least one message went out (the payload may be empty) */
+	uint64_t sent, granted;
+};
+
+/* A payload on its way from one peer. */
+struct art_rx {
+	int slot;
+	uint64_t got;     /* contiguous bytes taken from it */
+	uint64_t granted;
+	uint8_t *whole;   /* assembly of a vector that must be combined at once, or NULL */
+};
+
+/* The outcome of an op on its way to a member that lacks it. */
+struct art_serve {
+	struct art_serve *next;
+	struct art_op *op;
+	int slot;
+	uint32_t epoch;
+	bool told;
+	uint64_t sent;
+};
+
+enum art_op_state {
+	ART_OP_FORESEEN, /* only a decision or an early message is known */
+	ART_OP_FROZEN,   /* entered while frozen, or too far ahead of the others: begins later */
+	ART_OP_RUNNING,
+	ART_OP_PULLING,  /* decided DELIVER: waiting for the holder's copy */
+	ART_OP_OVER,     /* outcome known here, or returned early */
+};
+
+/* Running state of recursive doubling (also the barrier). */
+struct art_rd {
+	int newrank;      /* -1: folded into a neighbour */
+	int pof2, rem;
+	uint8_t round;    /* the phase waited for */
+	bool sent;        /* own message of this phase is out */
+};
+
+/* Running state of a tree, up, down or both, and of the long exchange of two. */
+struct art_treeop {
+	bool up, down, swap;
+	int fwd_to;             /* slot that gets the result of the top, -1: stays there */
+	bool fwd_wait;          /* this rank is that one */
+	int parent;             /* slot, -1 at the top */
+	int nkid, nleft;        /* kids in order; the first nleft stand left of this rank */
+	struct art_rx *kid;     /* inline_kid, or from the pool */
+	struct art_tx *down_tx; /* [nkid] */
+	struct art_rx inline_kid[ART_KIDS_INLINE];
+	struct art_tx inline_tx[ART_KIDS_INLINE];
+	uint64_t block;         /* bytes combined at once */
+	uint64_t at;            /* start of the present block */
+	int item;               /* whose part of the block comes next: kids and, at nleft, the own one */
+	bool ready;             /* the block is combined and wants to be sent */
+	bool up_over;           /* all blocks are */
+	const uint8_t *cur;     /* partial result of the block */
+	uint8_t *out;           /* where it is put together: one block */
+	bool out_mine;          /* out is from the pool */
+	struct art_tx up_tx;
+	struct art_rx down_rx;  /* from the parent, the top (fwd) or the partner (swap) */
+	bool down_begun;        /* something came (a payload may be empty) */
+	uint64_t final;         /* bytes of the result, from 0, that may go down */
+};
+
+struct art_op {
+	struct art_comm *comm;
+	uint64_t seq;
+	struct art_op *prev, *next; /* coll->active */
+	struct art_call call;
+	size_t elsize, bytes;
+	uint32_t sig;
+	int root;                /* slot, -1 */
+	enum art_op_state state;
+	bool entered, held, returned, done, released, refused, active, nofail;
+	bool pulled_late;        /* returned early, then decided DELIVER: outcome still wanted */
+	bool alone;              /* failed by this rank's own reasoning (its root was lost before) */
+	bool named;              /* a named decision was about it */
+	bool asked;              /* a named decision was asked for */
+	struct art_plea {
+		int code, a, b;  /* code 0: none */
+	} plea;                  /* to be asked for when there is memory */
+	uint64_t again_ns;       /* when to try again what lacked memory, 0: nothing */
+	uint32_t epoch;          /* it runs in this epoch; older messages have no effect */
+	uint32_t replays;
+	uint64_t low;            /* lowest `done` mark seen in this attempt */
+	uint64_t deadline_ns, started_ns, asked_ns;
+	bool name_due;           /* who.c: answers are coming in, then the missing are named */
+	struct art_set *entered_by; /* who answered that it has entered (who.c), or NULL */
+	/* the outcome */
+	int code;
+	uint32_t out_epoch, out_replays;
+	uint32_t told_epoch, told_replays; /* of the attempt from which it returned early */
+	const struct art_set *contributors, *blamed;
+	const struct art_set *odd_blamed; /* DELIVER: the holder and those who called otherwise */
+	struct art_set *returned_set; /* for a rerun: must be leaves */
+	int holder;              /* DELIVER: who has it */
+	uint32_t foreseen_sig;
+	bool has_foreseen_sig;
+	uint8_t foreseen;        /* enum art_res, 0: none */
+	bool pull_told;          /* the holder's record has come */
+	/* memory */
+	const uint8_t *input;    /* own contribution: sendbuf, or the saved copy */
+	uint8_t *saved;          /* library memory: input or result kept for others, or NULL */
+	size_t saved_cap;
+	bool saved_is_result, saved_is_input;
+	const uint8_t *acc;      /* partial result of this attempt */
+	struct art_early *early; /* messages of this op that wait for their turn */
+	struct art_work *work;   /* a user function is running on it */
+	int nstale;              /* and others, of attempts that are over */
+	struct art_comm *child;
+	bool idle;               /* the machine has nothing more to send or to receive */
+	bool forgotten;          /* out of the communicator's ring, kept for its caller */
+	uint8_t policy;
+	uint64_t pulled;         /* PULLING: bytes of the payload that are here */
+	uint8_t *scratch;        /* library memory that acc points into, or NULL */
+	struct art_rd rd;
+	struct art_treeop *tree; /* NULL: recursive doubling */
+	bool recycled;
+	struct art_op *all_next; /* from here on kept over reuse */
+	uint8_t inlined[ART_INLINE] __attribute__((aligned(16)));
+};
+
+/* A user function at work, with memory of its own: no rerun reuses it (rule R5). */
+struct art_work {
+	struct art_job job;
+	struct art_work *next;   /* of all there are */
+	struct art_op *op;
+	uint32_t epoch;
+	bool stale;              /* the attempt it belongs to is over */
+	bool parked;             /* finished while frozen: counts only if the freeze spares the op */
+	struct art_call call;
+	size_t bytes;
+	uint8_t *in, *inout;
+};
+
+/* The contributors of everything computed in one epoch. */
+struct art_cset {
+	struct art_cset *next;
+	uint32_t epoch;
+	bool blame;
+	struct art_set set;
+};
+
+/* An outcome that is not the obvious one, for statuses read after the op was forgotten. */
+struct art_odd {
+	struct art_odd *next;
+	uint64_t seq;
+	struct art_outcome out;
+};
+
+#define ART_GONE 64
+#define ART_WM_KIDS 16
+
+struct art_comm {
+	struct art_ops *coll;
+	struct art_comm *next;
+	uint64_t id;
+	bool made;       /* false: being made, others may have it already */
+	bool unmade;     /* its making failed */
+	bool freed;      /* ART_C_FREE was entered */
+	int nrank, me;
+	int *slots;      /* [nrank] */
+	int *rank_of;    /* [job size], -1 */
+	int policy;
+	uint64_t next_seq;
+	uint64_t stable;
+	uint64_t forgot;       /* ops up to here are out of memory (catches up in tidy) */
+	uint64_t done_mark;    /* everything up to here is done at this rank */
+	struct art_op **ring;  /* op seq at seq & (cap - 1) */
+	uint32_t ring_cap;
+	uint64_t top_seq;      /* highest seq in the ring */
+	uint32_t nlog;         /* unstable ops done here */
+	size_t log_bytes;
+	/* live participants of epoch view.base, in rank order */
+	uint32_t part_epoch;
+	bool part_valid;
+	int npart, mypos;
+	int *part;             /* slots */
+	struct art_cset *csets;
+	struct art_odd *odds;
+	struct art_early *early; /* of ops not entered here, in order of arrival */
+	/* stability wave */
+	uint32_t nnamed;       /* unstable ops that a named decision was about */
+	int unreleased;        /* ops whose callers still look at them */
+	int wm_parent, wm_nkid;
+	int wm_kid[ART_WM_KIDS];
+	uint64_t wm_val[ART_WM_KIDS];  /* their reports */
+	uint64_t wm_told[ART_WM_KIDS]; /* what they were told to be stable */
+	uint64_t wm_reported;
+	size_t wm_bytes;       /* of ops done since the last report */
+	uint64_t wm_urgent;    /* report as soon as this is done */
+};
+
+struct art_ops {
+	const struct art_env *env;
+	const struct art_port *port;
+	struct art_ft *ft;
+	struct art_core_cfg cfg;
+	struct art_pool pool;
+	struct art_comm *comms;
+	struct art_comm *world;
+	struct art_op *active;
+	struct art_op *free_ops, *all_ops;
+	size_t op_bytes;
+	struct art_comm nowhere; /* of ops whose communicator has ended */
+	struct art_serve *serves;
+	struct art_work *works;
+	struct art_early *parked; /* came while frozen */
+	bool frozen;
+	bool *blocked;           /* [size] no room towards this slot */
+	size_t *early_bytes;     /* [size] kept of this slot's messages that came before their time */
+	struct art_gone {
+		uint64_t id, last; /* and the last op: it is stable, or nobody would have ended it */
+	} gone[ART_GONE];        /* communicators ended lately, for whoever has not heard yet */
+	uint32_t ngone;
+	bool dirty;              /* something finished: memory may be let go at the end of the event */
+};
+
+#ifdef ART_TEST_MUTANTS
+#define ART_COLL_MUTANT(c, n) ((c)->cfg.mutant >> (n) & 1)
+#else
+#define ART_COLL_MUTANT(c, n) 0
+#endif
+
+/* ---- coll.c: the whole ---- */
+int art__coll_init(struct art_ops *c, const struct art_env *env, const struct art_port *port,
+		   const struct art_core_cfg *cfg, struct art_ft *ft);
+void art__coll_fini(struct art_ops *c);
+int art__coll_start(struct art_ops *c, struct art_comm *comm, const struct art_call *call,
+		    uint64_t deadline_ns, struct art_op **out);
+int art__coll_refuse(struct art_ops *c, struct art_comm *comm, int code);
+void art__coll_data(struct art_ops *c, int from, const struct art_hdr *h, const uint8_t *body);
+void art__coll_ctl(struct art_ops *c, int from, const struct art_hdr *h);
+void art__coll_room(struct art_ops *c, int to);
+void art__coll_tick(struct art_ops *c, uint64_t now);
+uint64_t art__coll_wake(struct art_ops *c);
+void art__coll_fate(struct art_ops *c, int code);
+void art__coll_tidy(struct art_ops *c);
+
+/* ---- comm.c ---- */
+const struct art_gone *art__comm_gone(const struct art_ops *c, uint64_t id);
+struct art_comm *art__comm_find(struct art_ops *c, uint64_t id);
+struct art_comm *art__comm_new(struct art_ops *c, uint64_t id, int nrank);
+void art__comm_make(struct art_comm *comm, const int *slots, int policy);
+void art__comm_end(struct art_comm *comm);
+uint64_t art__comm_child_id(uint64_t parent, uint64_t seq, uint64_t colour);
+void art__comm_parts(struct art_comm *comm); /* refresh participants */
+const struct art_set *art__comm_contributors(struct art_comm *comm, uint32_t epoch);
+const struct art_set *art__comm_keep_set(struct art_comm *comm, uint32_t epoch, bool blame,
+					 const struct art_set *s);
+void art__comm_live(const struct art_comm *comm, struct art_set *out);
+
+/* ---- op.c: life of an op ---- */
+struct art_op *art__op_find(const struct art_comm *comm, uint64_t seq);
+struct art_op *art__op_make(struct art_comm *comm, uint64_t seq); /* NULL: no memory */
+void art__op_begin(struct art_op *op);
+void art__op_go(struct art_op *op);
+void art__op_step(struct art_op *op);
+void art__op_retry(struct art_op *op); /* messages that had to wait: again */
+void art__op_reset(struct art_op *op);
+void art__op_activate(struct art_op *op);
+void art__op_deactivate(struct art_op *op);
+void art__op_hold(struct art_op *op);      /* outcome: success, computed in op->epoch */
+void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_set *blamed);
+void art__op_delivered(struct art_op *op);
+void art__op_ask(struct art_op *op, int code, int a, int b); /* for a named decision */
+void art__op_again(struct art_op *op);
+void art__op_return_early(struct art_op *op); /* reduce non-root: my part is safe */
+void art__op_settle(struct art_op *op);    /* tell the caller if nothing stands against it */
+void art__op_forget(struct art_op *op);
+void art__op_free_all(struct art_ops *c);
+bool art__op_is_frozen(const struct art_op *op);
+bool art__op_save(struct art_op *op, const void *p, bool result);
+const uint8_t *art__op_payload(const struct art_op *op);
+void art__op_mismatch(struct art_op *op, int with);
+uint16_t art__op_lag(const struct art_op *op);
+void art__op_low(struct art_op *op, uint64_t seq, uint16_t lag);
+int art__op_send(struct art_op *op, int slot, uint8_t phase, uint64_t off, const void *body,
+		 size_t len);
+void art__op_credit(struct art_op *op, int slot, uint8_t phase, uint64_t upto);
+void art__tx_init(const struct art_op *op, struct art_tx *tx, int slot, uint8_t phase);
+/* Sends what may be sent of base[tx->sent, upto); true when all of it is out. */
+bool art__tx_push(struct art_op *op, struct art_tx *tx, const uint8_t *base, uint64_t upto);
+void art__op_dispatch(struct art_op *op, int from, const struct art_hdr *h, const uint8_t *body);
+void art__op_computed(struct art_op *op, struct art_work *w);
+
+/* ---- early.c: messages before their time ---- */
+void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan chan, int from,
+		     const struct art_hdr *h, const uint8_t *body);
+void art__early_free(struct art_ops *c, struct art_early *e);
+void art__early_drop(struct art_ops *c, struct art_early **list);
+void art__early_comm(struct art_comm *comm, enum art_chan chan, int from, const struct art_hdr *h,
+		     const uint8_t *body);
+void art__early_claim(struct art_op *op);      /* the communicator's, for this op: dispatch */
+void art__early_retry(struct art_ops *c, struct art_comm *comm); /* all of it again */
+
+/* ---- the machines ---- */
+enum art_take { ART_TAKEN, ART_NOT_YET, ART_IGNORED };
+void art__rd_begin(struct art_op *op);
+int art__rd_partners(struct art_comm *comm, int *slot);
+void art__rd_step(struct art_op *op);
+enum art_take art__rd_data(struct art_op *op, int from, const struct art_hdr *h,
+			   const uint8_t *body);
+bool art__tree_begin(struct art_op *op); /* false: out of memory */
+void art__tree_computed(struct art_op *op, struct art_work *w);
+void art__rd_computed(struct art_op *op, struct art_work *w);
+void art__tree_step(struct art_op *op);
+enum art_take art__tree_data(struct art_op *op, int from, const struct art_hdr *h,
+			     const uint8_t *body);
+void art__tree_credit(struct art_op *op, int from, const struct art_hdr *h);
+void art__tree_end(struct art_op *op);
+bool art__tree_shape(struct art_op *op);
+
+/* ---- work.c: combining ---- */
+enum art_work_now { ART_WORK_DONE, ART_WORK_LATER, ART_WORK_NOMEM };
+/* out = left o right for @bytes; user functions go to a job: the op is stepped when it is done, with
+ * its result in the work that art__op_computed() gets. */
+enum art_work_now art__work_combine(struct art_op *op, const uint8_t *left, const uint8_t *right,
+				    uint8_t *out, size_t bytes);
+void art__work_computed(struct art_ops *c, struct art_job *job);
+void art__work_abandon(struct art_op *op);
+void art__work_free_all(struct art_ops *c);
+void art__work_thaw(struct art_op *op);
+
+/* ---- deliver.c: outcomes to those who lack them ---- */
+void art__deliver_pull(struct art_op *op);
+void art__deliver_on_pull(struct art_ops *c, int from, const struct art_hdr *h);
+void art__deliver_on_outcome(struct art_ops *c, int from, const struct art_hdr *h,
+			     const uint8_t *body);
+void art__deliver_step(struct art_ops *c);
+void art__deliver_drop(struct art_ops *c, const struct art_op *op);
+
+/* ---- stable.c ---- */
+void art__stable_done(struct art_op *op);       /* an op is done here: marks and reports */
+uint64_t art__stable_low(const struct art_comm *comm);
+void art__stable_learn(struct art_comm *comm, uint64_t seq); /* everything up to seq is stable */
+void art__stable_view(struct art_comm *comm);   /* the view changed */
+void art__stable_again(struct art_comm *comm);  /* a control connection broke */
+void art__stable_on_wmark(struct art_comm *comm, int from, const struct art_hdr *h);
+void art__stable_tell_gone(struct art_ops *c, int to, const struct art_hdr *asked);
+void art__stable_on_stable(struct art_comm *comm, int from, const struct art_hdr *h);
+void art__stable_bye(struct art_op *op);        /* finalize is held: tell the neighbours */
+void art__stable_on_bye(struct art_comm *comm, const struct art_hdr *h);
+void art__stable_tidy(struct art_comm *comm);   /* forget what is stable */
+void art__stable_urge(struct art_comm *comm, uint64_t seq);
+void art__stable_recount(struct art_comm *comm);
+
+/* ---- change.c: the view changed (client of ft) ---- */
+void art__coll_freeze(void *self);
+bool art__coll_report(void *self, bool full, const struct art_set *proposed,
+		      const struct art_named *named, uint32_t n, struct art_flush *out);
+bool art__coll_wanted(void *self, const struct art_named *n);
+void art__coll_install(void *self, const struct art_value *v);
+
+void art__change_deliver(struct art_op *op); /* an entered op whose outcome others hold */
+
+/* ---- who.c: who keeps an op waiting ---- */
+void art__who_on_who(struct art_ops *c, int from, const struct art_hdr *h);
+void art__who_on_reply(struct art_ops *c, int from, const struct art_hdr *h);
+uint64_t art__who_wake(const struct art_op *op);
+void art__who_tick(struct art_op *op, uint64_t now);
+
+#endif

@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reductions up a tree, broadcasts down a tree, long allreduces as both in one pipeline, and
+ * the long exchange of two ranks. A payload of at most ART_EAGER bytes is one message an edge;
+ * a longer one is a stream of segments, of which the first is sent unasked and the rest against
+ * credit, so that a child or parent that has not called yet need not keep more than that.
+ *
+ *   up:   for each block: parts of the kids and the own one, in rank order --> sent to the parent
+ *                                                           (top: into the receive buffer)
+ *   down: bytes from the parent --> receive buffer --> on to the kids
+ *
+ * Partial results go to library scratch or to the receive buffer, never over the input: an
+ * attempt can be thrown away at any moment. A slot for each kid, never a counter (DESIGN 4).
+ * In a rerun with a user function, ranks that have returned are leaves (rule R11).
+ */
+#include <art/status.h>
+
+#include "coll/coll.h"
+#include "topo/topo.h"
+
+static bool commutative(const struct art_op *op)
+{
+	return !op->call.fn || op->call.flags & 1;
+}
+
+static int me(const struct art_op *op)
+{
+	return op->comm->coll->cfg.slot;
+}
+
+/* ---- shape ---- */
+
+struct shape {
+	int *head;   /* positions that work; the others hang below one of them */
+	int nhead;
+	int *child;  /* scratch for topo */
+	int my_head; /* index in head[], -1: this rank is such a leaf */
+};
+
+/* Never the root: it returns with the result, whatever was said of it; and only a reduce returns
+ * early at others. */
+static bool must_be_leaf(const struct art_op *op, int pos)
+{
+	return op->call.fn && op->returned_set && op->root >= 0 &&
+	       op->comm->part[pos] != op->root &&
+	       art__set_has(op->returned_set, (uint32_t)op->comm->part[pos]);
+}
+
+static void find_heads(const struct art_op *op, struct shape *s)
+{
+	s->nhead = 0;
+	s->my_head = -1;
+	for (int i = 0; i < op->comm->npart; i++) {
+		if (must_be_leaf(op, i))
+			continue;
+		if (i == op->comm->mypos)
+			s->my_head = s->nhead;
+		s->head[s->nhead++] = i;
+	}
+}
+
+/* The head a leaf hangs below: the nearest before it, or the first. */
+static int head_of(const struct shape *s, int pos)
+{
+	int h = 0;
+
+	while (h + 1 < s->nhead && s->head[h + 1] < pos)
+		h++;
+	return h;
+}
+
+/* Leaves of the head at index h, in order; those before the first head are `left`. */
+static int own_leaves(const struct art_op *op, const struct shape *s, int h, int *out, int *left)
+{
+	int n = 0, end = h + 1 < s->nhead ? s->head[h + 1] : op->comm->npart;
+
+	*left = 0;
+	for (int i = h == 0 ? 0 : s->head[h] + 1; i < end; i++) {
+		if (i == s->head[h])
+			continue;
+		if (i < s->head[h])
+			(*left)++;
+		out[n++] = i;
+	}
+	return n;
+}
+
+static void plain_tree(const struct art_op *op, const struct shape *s, int root,
+		       struct art_tree *t)
+{
+	const struct art_core_cfg *cfg = &op->comm->coll->cfg;
+
+	if (cfg->hosts && commutative(op) && s->nhead == op->comm->npart) {
+		int *hosts = s->head + op->comm->npart, *scratch = hosts + op->comm->npart;
+
+		for (int i = 0; i < op->comm->npart; i++)
+			hosts[i] = cfg->hosts[op->comm->part[i]];
+		art__topo_hosts(op->comm->npart, root, cfg->radix, hosts, op->comm->mypos, t,
+				scratch);
+		return;
+	}
+	art__topo_knomial(s->nhead, root, cfg->radix, s->my_head, t);
+}
+
+/* Parent and kids of this rank; kids (positions) in order of combination into out[]. */
+static int shape_kids(const struct art_op *op, struct shape *s, int root_pos, int *out)
+{
+	struct art_treeop *t = op->tree;
+	struct art_tree tree = { .child = s->child, .cap = op->comm->npart };
+	int n, root = commutative(op) ? root_pos : 0;
+
+	if (s->my_head < 0) {
+		t->parent = op->comm->part[s->head[head_of(s, op->comm->mypos)]];
+		return 0;
+	}
+	if (commutative(op))
+		for (int i = 0; i < s->nhead; i++)
+			if (s->head[i] == root_pos)
+				root = i;
+	plain_tree(op, s, root, &tree);
+	t->parent = tree.parent < 0 ? -1 : op->comm->part[s->head[tree.parent]];
+	n = own_leaves(op, s, s->my_head, out, &t->nleft);
+	for (int i = 0; i < tree.nchild; i++)
+		out[n++] = s->head[tree.child[i]];
+	return n;
+}
+
+static bool kid_room(struct art_op *op, int n)
+{
+	struct art_treeop *t = op->tree;
+	struct art_pool *pool = &op->comm->coll->pool;
+
+	t->kid = t->inline_kid;
+	t->down_tx = t->inline_tx;
+	t->nkid = n;
+	if (n <= ART_KIDS_INLINE)
+		return true;
+	t->kid = art__pool_get(pool, (size_t)n * sizeof(*t->kid));
+	t->down_tx = art__pool_get(pool, (size_t)n * sizeof(*t->down_tx));
+	if (t->kid && t->down_tx)
+		return true;
+	art__pool_put(pool, t->kid);
+	art__pool_put(pool, t->down_tx);
+	t->kid = t->inline_kid;
+	t->down_tx = t->inline_tx;
+	t->nkid = 0;
+	return false;
+}
+
+/* The usual case: nobody must be a leaf, no hosts, and the order does not matter. */
+static bool simple_shape(struct art_op *op, int root_pos)
+{
+	struct art_comm *m = op->comm;
+	int child[64];
+	struct art_tree t = { .child = child, .cap = 64 };
+
+	art__topo_knomial(m->npart, root_pos, m->coll->cfg.radix, m->mypos, &t);
+	op->tree->parent = t.parent < 0 ? -1 : m->part[t.parent];
+	if (!kid_room(op, t.nchild))
+		return false;
+	for (int i = 0; i < t.nchild; i++) {
+		memset(&op->tree->kid[i], 0, sizeof(op->tree->kid[i]));
+		op->tree->kid[i].slot = m->part[child[i]];
+	}
+	return true;
+}
+
+bool art__tree_shape(struct art_op *op)
+{
+	struct art_comm *m = op->comm;
+	struct art_pool *pool = &m->coll->pool;
+	int p = m->npart, root_pos = 0, n;
+	struct shape s;
+	bool ok;
+	int *mem;
+
+	for (int i = 0; i < p; i++)
+		if (m->part[i] == op->root)
+			root_pos = i;
+	if (commutative(op) && !(op->call.fn && op->returned_set) && !m->coll->cfg.hosts &&
+	    art__topo_knomial_children(p, m->coll->cfg.radix) <= 64)
+		return simple_shape(op, root_pos);
+	mem = art__pool_get(pool, (size_t)p * 7 * sizeof(int));
+	if (!mem)
+		return false;
+	s.head = mem;
+	s.child = mem + 5 * (size_t)p;
+	find_heads(op, &s);
+	n = shape_kids(op, &s, root_pos, mem + 6 * (size_t)p);
+	ok = kid_room(op, n);
+	for (int i = 0; i < op->tree->nkid; i++) {
+		memset(&op->tree->kid[i], 0, sizeof(op->tree->kid[i]));
+		op->tree->kid[i].slot = m->part[mem[6 * (size_t)p + (size_t)i]];
+	}
+	if (!commutative(op) && op->call.kind == ART_C_REDUCE) {
+		int top = m->part[s.head[0]];
+
+		op->tree->fwd_to = me(op) == top && op->root != top ? op->root : -1;
+		op->tree->fwd_wait = me(op) == op->root && op->root != top;
+		if (op->tree->fwd_wait)
+			op->tree->down_rx.slot = top;
+	}
+	art__pool_put(pool, mem);
+	return ok;
+}
+
+/* ---- begin and end ---- */
+
+static bool at_top(const struct art_op *op)
+{
+	return op->tree->parent < 0;
+}
+
+/* Does the result of the whole reduction end up in this rank's receive buffer? */
+static bool result_here(const struct art_op *op)
+{
+	return at_top(op) && op->tree->fwd_to < 0;
+}
+
+static bool long_payload(const struct art_op *op)
+{
+	return op->bytes > ART_EAGER;
+}
+
+/* A user function gets its whole vector at once; built-in operators take block after block. */
+static bool whole_vector(const struct art_op *op)
+{
+	return op->call.fn != NULL;
+}
+
+static uint64_t kid_grant(const struct art_op *op, uint64_t at)
+{
+	uint64_t g = whole_vector(op) ? op->bytes : at + ART_WINDOW;
+
+	return g < op->bytes ? g : op->bytes;
+}
+
+/* Tell everyone who streams to this rank that it is here. */
+static void open_streams(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+
+	if (!long_payload(op))
+		return;
+	for (int i = 0; t->up && i < t->nkid; i++) {
+		t->kid[i].granted = kid_grant(op, 0);
+		art__op_credit(op, t->kid[i].slot, ART_PH_UP, t->kid[i].granted);
+	}
+	if (t->swap)
+		art__op_credit(op, t->down_rx.slot, ART_PH_SWAP, op->bytes);
+	else if (t->fwd_wait)
+		art__op_credit(op, t->down_rx.slot, ART_PH_FWD, op->bytes);
+	else if (t->down && !at_top(op))
+		art__op_credit(op, t->parent, ART_PH_DOWN, op->bytes);
+}
+
+static bool up_memory(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+	struct art_pool *pool = &op->comm->coll->pool;
+
+	t->block = whole_vector(op) || !long_payload(op) ?
+			   op->bytes : ART_SEGMENT / op->elsize * op->elsize;
+	if (whole_vector(op) && long_payload(op))
+		for (int i = 0; i < t->nkid; i++)
+			if (!(t->kid[i].whole = art__pool_get(pool, op->bytes)))
+				return false;
+	if (!t->nkid || !t->block || result_here(op) || op->call.kind == ART_C_ALLREDUCE)
+		return true;
+	t->out = art__pool_get(pool, t->block);
+	t->out_mine = true;
+	return t->out != NULL;
+}
+
+static bool begin_swap(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+	int other = op->comm->part[1 - op->comm->mypos];
+
+	t->swap = true;
+	t->parent = -1;
+	t->down_rx.slot = other;
+	if (whole_vector(op) && !(t->down_rx.whole =
+					  art__pool_get(&op->comm->coll->pool, op->bytes)))
+		return false;
+	art__tx_init(op, &t->up_tx, other, ART_PH_SWAP);
+	return true;
+}
+
+bool art__tree_begin(struct art_op *op)
+{
+	struct art_treeop *t = art__pool_get(&op->comm->coll->pool, sizeof(*t));
+	bool bcast = op->call.kind == ART_C_BCAST, ok;
+
+	if (!t)
+		return false;
+	memset(t, 0, sizeof(*t));
+	op->tree = t;
+	t->kid = t->inline_kid;
+	t->down_tx = t->inline_tx;
+	t->fwd_to = -1;
+	t->up = !bcast;
+	t->down = bcast || op->call.kind == ART_C_ALLREDUCE;
+	if (op->call.kind == ART_C_ALLREDUCE && op->comm->npart == 2)
+		ok = begin_swap(op);
+	else
+		ok = art__tree_shape(op) && (!t->up || up_memory(op));
+	if (!ok) {
+		art__tree_end(op);
+		return false;
+	}
+	if (!t->swap && !at_top(op))
+		art__tx_init(op, &t->up_tx, t->parent, ART_PH_UP);
+	else if (t->fwd_to >= 0)
+		art__tx_init(op, &t->up_tx, t->fwd_to, ART_PH_FWD);
+	for (int i = 0; i < t->nkid; i++)
+		art__tx_init(op, &t->down_tx[i], t->kid[i].slot, ART_PH_DOWN);
+	open_streams(op);
+	if (bcast && at_top(op)) {
+		t->final = op->bytes;
+		t->down_begun = true;
+		art__op_hold(op); /* the root holds from entry (rule R1) */
+	}
+	return true;
+}
+
+void art__tree_end(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+	struct art_pool *pool = &op->comm->coll->pool;
+
+	if (!t)
+		return;
+	for (int i = 0; i < t->nkid; i++)
+		art__pool_put(pool, t->kid[i].whole);
+	art__pool_put(pool, t->down_rx.whole);
+	if (t->kid != t->inline_kid)
+		art__pool_put(pool, t->kid);
+	if (t->down_tx != t->inline_tx)
+		art__pool_put(pool, t->down_tx);
+	if (t->out_mine)
+		art__pool_put(pool, t->out);
+	art__pool_put(pool, t);
+	op->tree = NULL;
+}
+
+/* ---- up ---- */
+
+static uint64_t block_len(const struct art_op *op)
+{
+	const struct art_treeop *t = op->tree;
+	uint64_t left = op->bytes - t->at;
+
+	return left < t->block ? left : t->block;
+}
+
+/* Where the block is put together. */
+static uint8_t *block_out(const struct art_op *op)
+{
+	const struct art_treeop *t = op->tree;
+
+	return t->out_mine ? t->out : (uint8_t *)op->call.recvbuf + t->at;
+}
+
+static void next_item(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+
+	if (++t->item > t->nkid)
+		t->ready = true;
+}
+
+/* One more part of the present block, right of what is there. */
+static bool add_part(struct art_op *op, const uint8_t *part, bool own)
+{
+	struct art_treeop *t = op->tree;
+	uint64_t n = block_len(op);
+	enum art_work_now now;
+
+	if (t->item == 0 && own) {
+		t->cur = part;
+	} else if (t->item == 0) {
+		if (n)
+			memcpy(block_out(op), part, n);
+		t->cur = block_out(op);
+	} else {
+		now = art__work_combine(op, t->cur, part, block_out(op), n);
+		if (now == ART_WORK_NOMEM)
+			return false;
+		if (now == ART_WORK_LATER)
+			return true; /* next_item when it has been computed */
+		if (n)
+			t->cur = block_out(op);
+	}
+	next_item(op);
+	return true;
+}
+
+void art__tree_computed(struct art_op *op, struct art_work *w)
+{
+	struct art_treeop *t = op->tree;
+
+	if (t->swap) {
+		memcpy(op->call.recvbuf, w->inout, op->bytes);
+		t->up_over = true;
+		return;
+	}
+	memcpy(block_out(op), w->inout, w->bytes);
+	t->cur = block_out(op);
+	next_item(op);
+}
+
+static void next_block(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+
+	t->at += block_len(op);
+	t->item = 0;
+	t->ready = false;
+	t->cur = NULL;
+	t->up_over = t->at >= op->bytes;
+}
+
+/* The combined block leaves: to the parent, to the root, or it is the result. */
+static bool block_leaves(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+	uint64_t n = block_len(op);
+
+	if (!result_here(op))
+		return art__tx_push(op, &t->up_tx, t->cur - t->at, t->at + n);
+	if (n && op->call.recvbuf && t->cur != (uint8_t *)op->call.recvbuf + t->at)
+		memcpy((uint8_t *)op->call.recvbuf + t->at, t->cur, n);
+	t->final = t->at + n;
+	return true;
+}
+
+/* Kids whose window has half run dry get more. */
+static void more_credit(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+
+	if (!long_payload(op) || whole_vector(op))
+		return;
+	for (int i = 0; i < t->nkid; i++) {
+		struct art_rx *k = &t->kid[i];
+
+		if (k->granted >= op->bytes || k->granted > t->at + ART_WINDOW / 2)
+			continue;
+		k->granted = kid_grant(op, t->at);
+		art__op_credit(op, k->slot, ART_PH_UP, k->granted);
+	}
+}
+
+static struct art_rx *wanted_kid(const struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+
+	if (t->ready || t->up_over || t->item == t->nleft)
+		return NULL;
+	return &t->kid[t->item < t->nleft ? t->item : t->item - 1];
+}
+
+static void step_up(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+
+	while (!t->up_over && !op->work) {
+		struct art_rx *k = wanted_kid(op);
+
+		if (t->ready) {
+			if (!block_leaves(op))
+				return;
+			next_block(op);
+			more_credit(op);
+		} else if (!k) {
+			if (!add_part(op, op->input + t->at, true))
+				return;
+		} else if (k->whole && k->got == op->bytes) {
+			if (!add_part(op, k->whole, false))
+				return;
+		} else {
+			return;
+		}
+	}
+}
+
+static enum art_take data_up(struct art_op *op, int from, const struct art_hdr *h,
+			     const uint8_t *body)
+{
+	struct art_treeop *t = op->tree;
+	struct art_rx *want = wanted_kid(op), *k = NULL;
+
+	for (int i = 0; i < t->nkid; i++)
+		if (t->kid[i].slot == from)
+			k = &t->kid[i];
+	if (!k || !t->up || h->off < k->got)
+		return ART_IGNORED;
+	if (k->whole) {
+		if (h->off != k->got || h->len > op->bytes - k->got)
+			return ART_IGNORED;
+		memcpy(k->whole + k->got, body, h->len);
+		k->got += h->len;
+		art__op_low(op, h->seq, h->lag);
+		return ART_TAKEN;
+	}
+	if (h->off && h->off >= k->granted)
+		return ART_IGNORED;
+	if (k != want || h->off != t->at)
+		return ART_NOT_YET;
+	if (h->len != block_len(op))
+		return ART_IGNORED;
+	if (!add_part(op, body, false))
+		return ART_NOT_YET;
+	k->got = h->off + h->len;
+	if (!op->bytes)
+		k->got = 1; /* an empty part, once */
+	art__op_low(op, h->seq, h->lag);
+	return ART_TAKEN;
+}
+
+/* ---- down ---- */
+
+static bool step_down(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+	const uint8_t *src = op->call.kind == ART_C_BCAST && at_top(op) ? op->input :
+									  op->call.recvbuf;
+	bool all = true;
+
+	if (!t->down_begun)
+		return false;
+	for (int i = 0; i < t->nkid; i++)
+		if (!art__tx_push(op, &t->down_tx[i], src, t->final))
+			all = false;
+	return all && t->final >= op->bytes;
+}
+
+static void low_from_top(struct art_op *op, const struct art_hdr *h)
+{
+	if (op->call.kind == ART_C_BCAST && h->lag != ART_LAG_UNKNOWN && h->lag <= h->seq)
+		op->low = h->seq - h->lag;
+	else
+		art__op_low(op, h->seq, h->lag);
+}
+
+/* From the parent, or (fwd) the whole result from the top to the root. */
+static enum art_take data_down(struct art_op *op, const struct art_hdr *h, const uint8_t *body)
+{
+	struct art_treeop *t = op->tree;
+
+	if (h->off != t->final || h->len > op->bytes - t->final || (!op->bytes && t->down_begun))
+		return ART_IGNORED;
+	if (h->len)
+		memcpy((uint8_t *)op->call.recvbuf + h->off, body, h->len);
+	t->final += h->len;
+	t->down_begun = true;
+	low_from_top(op, h);
+	return ART_TAKEN;
+}
+
+/* ---- two ranks, long vectors ---- */
+
+static enum art_take data_swap(struct art_op *op, const struct art_hdr *h, const uint8_t *body)
+{
+	struct art_treeop *t = op->tree;
+	struct art_rx *rx = &t->down_rx;
+	bool left = op->comm->mypos == 0;
+	const uint8_t *mine = op->input + h->off;
+
+	if (h->off != rx->got || h->len > op->bytes - rx->got || h->len % op->elsize)
+		return ART_IGNORED;
+	art__op_low(op, h->seq, h->lag);
+	rx->got += h->len;
+	if (rx->whole)
+		memcpy(rx->whole + h->off, body, h->len);
+	else
+		art__work_combine(op, left ? mine : body, left ? body : mine,
+				  (uint8_t *)op->call.recvbuf + h->off, h->len);
+	return ART_TAKEN;
+}
+
+static bool step_swap(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+	struct art_rx *rx = &t->down_rx;
+	bool sent = art__tx_push(op, &t->up_tx, op->input, op->bytes);
+	bool left = op->comm->mypos == 0;
+
+	if (rx->whole && rx->got == op->bytes && !t->up_over && !op->work)
+		art__work_combine(op, left ? op->input : rx->whole, left ? rx->whole : op->input,
+				  NULL, op->bytes);
+	return sent && rx->got == op->bytes && (!rx->whole || t->up_over);
+}
+
+/* ---- all of it ---- */
+
+void art__tree_step(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+	bool over;
+
+	if (t->swap) {
+		if (step_swap(op)) {
+			op->idle = true;
+			art__op_hold(op);
+		}
+		return;
+	}
+	if (t->up) {
+		step_up(op);
+		if (t->up_over && result_here(op))
+			t->down_begun = true;
+	}
+	if (!t->down) {
+		over = t->fwd_wait ? t->up_over && t->down_begun && t->final >= op->bytes :
+				     t->up_over;
+		if (!over)
+			return;
+		if (op->root == me(op)) {
+			op->idle = true;
+			art__op_hold(op);
+		} else {
+			art__op_return_early(op);
+		}
+		return;
+	}
+	over = step_down(op);
+	if (t->down_begun && t->final >= op->bytes && (!t->up || t->up_over)) {
+		op->idle = over;
+		art__op_hold(op);
+	}
+}
+
+enum art_take art__tree_data(struct art_op *op, int from, const struct art_hdr *h,
+			     const uint8_t *body)
+{
+	struct art_treeop *t = op->tree;
+
+	switch (h->phase) {
+	case ART_PH_UP:
+		return data_up(op, from, h, body);
+	case ART_PH_DOWN:
+		return t->down && from == t->parent ? data_down(op, h, body) : ART_IGNORED;
+	case ART_PH_FWD:
+		return t->fwd_wait && from == t->down_rx.slot ? data_down(op, h, body) :
+								ART_IGNORED;
+	case ART_PH_SWAP:
+		return t->swap && from == t->down_rx.slot ? data_swap(op, h, body) : ART_IGNORED;
+	default:
+		return ART_IGNORED;
+	}
+}
+
+static void grant(struct art_tx *tx, int from, const struct art_hdr *h)
+{
+	if (tx->slot == from && tx->phase == h->phase && h->off > tx->granted)
+		tx->granted = h->off;
+}
+
+void art__tree_credit(struct art_op *op, int from, const struct art_hdr *h)
+{
+	struct art_treeop *t = op->tree;
+
+	grant(&t->up_tx, from, h);
+	for (int i = 0; i < t->nkid; i++)
+		grant(&t->down_tx[i], from, h);
+}

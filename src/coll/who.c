@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Nothing hangs unseen: an op that waits asks the others whether they have entered it, and with
+ * which signature. After the stall time one line names those who have not; a rank that called
+ * something else is found here even if the two would have waited for each other silently.
+ */
+#include <stdio.h>
+
+#include "coll/coll.h"
+
+#define FIRST_ASK_NS ART_NS_PER_S
+#define REPLY_NS (200 * ART_NS_PER_MS) /* by then whoever is there has answered */
+
+static void ask_all(struct art_op *op)
+{
+	struct art_ops *c = op->comm->coll;
+	struct art_hdr h = { .kind = ART_K_WHO, .epoch = c->ft->view.epoch, .comm = op->comm->id,
+			     .seq = op->seq, .sig = op->sig };
+
+	if (!op->entered_by)
+		op->entered_by = art__env_alloc(c->env, sizeof(*op->entered_by));
+	if (!op->entered_by)
+		return;
+	art__set_init(op->entered_by, (uint32_t)c->cfg.size);
+	for (int i = 0; i < op->comm->npart; i++)
+		if (op->comm->part[i] != c->cfg.slot)
+			c->port->send(c->port->self, ART_CHAN_CTL, op->comm->part[i], &h, NULL, 0);
+}
+
+void art__who_on_who(struct art_ops *c, int from, const struct art_hdr *h)
+{
+	struct art_comm *m = art__comm_find(c, h->comm);
+	struct art_op *op = m ? art__op_find(m, h->seq) : NULL;
+	struct art_hdr r = { .kind = ART_K_WHO_REPLY, .epoch = c->ft->view.epoch, .comm = h->comm,
+			     .seq = h->seq };
+
+	if (m && h->seq <= m->stable)
+		return;
+	if (op && op->entered) {
+		r.flags = 1;
+		r.sig = op->sig;
+		if (op->sig != h->sig && !op->refused)
+			art__op_mismatch(op, from);
+	}
+	c->port->send(c->port->self, ART_CHAN_CTL, from, &r, NULL, 0);
+}
+
+void art__who_on_reply(struct art_ops *c, int from, const struct art_hdr *h)
+{
+	struct art_comm *m = art__comm_find(c, h->comm);
+	struct art_op *op = m ? art__op_find(m, h->seq) : NULL;
+
+	if (!op || !op->active || !op->entered_by || !(h->flags & 1))
+		return;
+	art__set_add(op->entered_by, (uint32_t)from);
+	if (h->sig != op->sig && h->sig)
+		art__op_mismatch(op, from);
+}
+
+static const char *kind_name(enum art_coll kind)
+{
+	static const char *const name[] = { "?", "barrier", "bcast", "reduce", "allreduce", "comm_dup",
+					    "comm_set_loss", "comm_free", "finalize" };
+
+	return name[kind];
+}
+
+/* The lowest rank that has entered speaks for all. */
+static void name_missing(const struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+	char line[200];
+	int n = 0, missing = 0;
+
+	if (!op->entered_by)
+		return;
+	for (int i = 0; i < m->npart; i++) {
+		if (m->part[i] == m->coll->cfg.slot) {
+			continue;
+		} else if (art__set_has(op->entered_by, (uint32_t)m->part[i])) {
+			if (i < m->mypos)
+				return;
+		} else if (missing++ < 16) {
+			n += snprintf(line + n, sizeof(line) - (size_t)n, "%s%d", n ? ", " : "",
+				      m->rank_of[m->part[i]]);
+		}
+	}
+	if (missing)
+		art__env_log(m->coll->env, ART_LOG_WARN, "rank%s %s%s %s not entered %s %llu",
+			     missing > 1 ? "s" : "", line, missing > 16 ? ", ..." : "",
+			     missing > 1 ? "have" : "has", kind_name(op->call.kind),
+			     (unsigned long long)op->seq);
+}
+
+/* The first question comes early, for the sake of calls that do not match; whoever is to be named
+ * is asked anew just before. */
+static uint64_t first_ask(const struct art_op *op)
+{
+	uint64_t stall = op->comm->coll->cfg.stall_ns;
+
+	return op->started_ns + (stall < 2 * FIRST_ASK_NS ? stall / 2 : FIRST_ASK_NS);
+}
+
+/* When art__who_tick() is wanted next. */
+uint64_t art__who_wake(const struct art_op *op)
+{
+	uint64_t stall = op->comm->coll->cfg.stall_ns;
+
+	if (op->name_due)
+		return op->asked_ns + (stall < 2 * REPLY_NS ? stall / 2 : REPLY_NS);
+	if (!op->asked_ns)
+		return first_ask(op);
+	return (op->asked_ns >= op->started_ns + stall ? op->asked_ns : op->started_ns) + stall;
+}
+
+/* Called while the op waits; times are set here so that starting an op reads no clock. */
+void art__who_tick(struct art_op *op, uint64_t now)
+{
+	if (op->refused || op->held)
+		return;
+	if (!op->started_ns) {
+		op->started_ns = now;
+		return;
+	}
+	if (now < art__who_wake(op))
+		return;
+	if (op->name_due) {
+		op->name_due = false;
+		name_missing(op);
+		return;
+	}
+	op->name_due = now - op->started_ns >= op->comm->coll->cfg.stall_ns;
+	op->asked_ns = now;
+	ask_all(op);
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One rank's protocol: hands events to coll (ops) and ft (decisions) and joins the two. Holds no
+ * rule of its own but two: a message from a rank outside the view means nothing (invariant 7),
+ * and a broken data connection between members is put right by a view change with the same
+ * members, because some message of some op may be gone.
+ */
+#include <art/status.h>
+
+#include "base/marks.h"
+#include "coll/coll.h"
+#include "core/core.h"
+#include "core/ctl.h"
+#include "ft/ft.h"
+
+struct art_core {
+	struct art_machine machine; /* first */
+	const struct art_env *env;
+	const struct art_port *port;
+	struct art_core_cfg cfg;
+	int *hosts;
+	struct art_ft ft;
+	struct art_ops ops;
+	struct art_ctl ctl;
+	uint64_t relink_ns; /* when to act on a broken link, unless a death explains it */
+};
+
+void art__core_defaults(struct art_core_cfg *cfg)
+{
+	memset(cfg, 0, sizeof(*cfg));
+	cfg->size = 1;
+	cfg->quorum_wait_ns = 60 * ART_NS_PER_S;
+	cfg->stall_ns = 10 * ART_NS_PER_S;
+	cfg->retry_ns = 20 * ART_NS_PER_MS;
+	cfg->log_ops = 64;
+	cfg->log_bytes = 8u << 20;
+	cfg->early_bytes = 64u << 20;
+	cfg->small_max = 16 * 1024;
+	cfg->radix = 2;
+}
+
+/* ---- what ft asks of the rest ---- */
+
+static void ft_install(void *self, const struct art_value *v)
+{
+	struct art_core *c = self;
+
+	if (v->full)
+		c->relink_ns = ART_NEVER;
+	art__coll_install(&c->ops, v);
+}
+
+static bool ft_report(void *self, bool full, const struct art_set *proposed,
+		      const struct art_named *named, uint32_t n, struct art_flush *out)
+{
+	return art__coll_report(&((struct art_core *)self)->ops, full, proposed, named, n, out);
+}
+
+static void ft_freeze(void *self)
+{
+	art__coll_freeze(&((struct art_core *)self)->ops);
+}
+
+static bool ft_wanted(void *self, const struct art_named *n)
+{
+	return art__coll_wanted(&((struct art_core *)self)->ops, n);
+}
+
+static void ft_fate(void *self, int code)
+{
+	struct art_core *c = self;
+	const char *why = code == ART_ERR_EVICTED ? "this rank was evicted from the job" :
+			  code == ART_ERR_NOMEM	  ? "out of memory, this rank leaves the job" :
+						    "no quorum of the members can be reached";
+
+	art__env_log(c->env, ART_LOG_ERROR, "%s (epoch %u)", why, c->ft.view.epoch);
+	art__coll_fate(&c->ops, code);
+	for (int i = 0; code == ART_ERR_NO_QUORUM && i < c->cfg.size; i++)
+		if (i != c->cfg.slot && art__set_has(&c->ft.view.members, (uint32_t)i))
+			art__ctl_send(&c->ctl, i, ART_K_GONE, c->ft.view.epoch, NULL, 0);
+}
+
+static void ft_ctl(void *self, int to, uint8_t kind, uint32_t epoch, const void *body, size_t len)
+{
+	art__ctl_send(&((struct art_core *)self)->ctl, to, kind, epoch, body, len);
+}
+
+static void ft_fence(void *self, int slot, bool for_ever)
+{
+	struct art_core *c = self;
+
+	if (for_ever)
+		c->port->fence(c->port->self, slot);
+	else
+		c->port->relink(c->port->self, slot);
+	c->ops.blocked[slot] = false;
+}
+
+static void ft_step(void *self, const char *name)
+{
+	struct art_core *c = self;
+
+	if (c->port->step)
+		c->port->step(c->port->self, name);
+}
+
+/* ---- events ---- */
+
+static struct art_core *core_of(struct art_machine *m)
+{
+	return (struct art_core *)m;
+}
+
+static bool is_ft(uint8_t kind)
+{
+	return kind >= ART_K_REQUEST && kind <= ART_K_GONE;
+}
+
+/* Kinds have their channel, and most of them no body: those are kept and read without one. */
+static bool well_formed(enum art_chan chan, const struct art_hdr *h)
+{
+	if ((chan == ART_CHAN_DATA) != (h->kind <= ART_K_BYE))
+		return false;
+	return !h->len || is_ft(h->kind) || h->kind == ART_K_DATA || h->kind == ART_K_OUTCOME;
+}
+
+static void on_frame(struct art_machine *m, enum art_chan chan, int from, const struct art_hdr *h,
+		     const uint8_t *body)
+{
+	struct art_core *c = core_of(m);
+	const uint8_t *whole;
+	size_t len;
+
+	if (!well_formed(chan, h))
+		return;
+	if (c->ft.fate) {
+		/* whoever still counts on this rank may stop */
+		if (chan == ART_CHAN_CTL && h->kind != ART_K_EVICTED && h->kind != ART_K_GONE)
+			art__ctl_send(&c->ctl, from, ART_K_GONE, c->ft.view.epoch, NULL, 0);
+		return;
+	}
+	if (is_ft(h->kind)) {
+		if (art__ctl_take(&c->ctl, from, h, body, &whole, &len)) {
+			art__ft_message(&c->ft, from, h->kind, h->epoch, whole, len);
+			art__ctl_reset(&c->ctl, from);
+		}
+	} else if (!art__set_has(&c->ft.view.members, (uint32_t)from)) {
+		ART_MARK(c->env, ART_M_EVICTED_TOLD);
+		art__ctl_send(&c->ctl, from, ART_K_EVICTED, c->ft.view.epoch, NULL, 0);
+	} else if (chan == ART_CHAN_CTL) {
+		art__coll_ctl(&c->ops, from, h);
+	} else {
+		art__coll_data(&c->ops, from, h, body);
+	}
+	art__coll_tidy(&c->ops);
+}
+
+static void on_room(struct art_machine *m, int to)
+{
+	struct art_core *c = core_of(m);
+
+	art__coll_room(&c->ops, to);
+	art__coll_tidy(&c->ops);
+}
+
+/* Could a message that was lost just now have mattered? */
+static bool anything_unstable(const struct art_core *c)
+{
+	for (const struct art_comm *m = c->ops.comms; m; m = m->next)
+		if (m->top_seq > m->stable || m->early)
+			return true;
+	return false;
+}
+
+static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
+{
+	struct art_core *c = core_of(m);
+
+	if (c->ft.fate || !art__set_has(&c->ft.view.members, (uint32_t)peer))
+		return;
+	if (chan == ART_CHAN_CTL) {
+		art__ctl_reset(&c->ctl, peer);
+		/* a report may be gone: say it again, unless the peer is */
+		for (struct art_comm *k = c->ops.comms; k; k = k->next)
+			if (k->made && !art__set_has(&c->ft.suspect, (uint32_t)peer))
+				art__stable_again(k);
+		art__coll_tidy(&c->ops);
+		return;
+	}
+	c->ops.blocked[peer] = false;
+	if (c->ft.finalizing && !c->ops.active)
+		return; /* this rank has finished; those who have, too, are closing down */
+	if (anything_unstable(c) && c->relink_ns == ART_NEVER)
+		c->relink_ns = art__env_now(c->env) + c->cfg.retry_ns / 4;
+}
+
+static void on_dead(struct art_machine *m, int slot)
+{
+	struct art_core *c = core_of(m);
+
+	if (art__set_has(&c->ft.view.members, (uint32_t)slot))
+		art__env_log(c->env, ART_LOG_INFO, "rank %d is dead", slot);
+	art__ft_dead(&c->ft, slot);
+	art__coll_tidy(&c->ops);
+}
+
+static void on_suspect(struct art_machine *m, int slot)
+{
+	struct art_core *c = core_of(m);
+
+	art__ft_suspect(&c->ft, slot);
+	art__coll_tidy(&c->ops);
+}
+
+static void on_computed(struct art_machine *m, struct art_job *job)
+{
+	struct art_core *c = core_of(m);
+
+	art__work_computed(&c->ops, job);
+	art__coll_tidy(&c->ops);
+}
+
+static void on_tick(struct art_machine *m)
+{
+	struct art_core *c = core_of(m);
+	uint64_t now = art__env_now(c->env);
+
+	if (c->relink_ns != ART_NEVER && now >= c->relink_ns) {
+		c->relink_ns = ART_NEVER;
+		art__ft_relink(&c->ft);
+	}
+	art__ft_tick(&c->ft);
+	if (!c->ft.fate)
+		art__coll_tick(&c->ops, now);
+	art__coll_tidy(&c->ops);
+}
+
+static uint64_t on_wake(struct art_machine *m)
+{
+	struct art_core *c = core_of(m);
+	uint64_t t = art__ft_wake(&c->ft), u;
+
+	if (c->ft.fate)
+		return ART_NEVER;
+	if (c->relink_ns < t)
+		t = c->relink_ns;
+	u = art__coll_wake(&c->ops);
+	return u < t ? u : t;
+}
+
+static bool on_busy(struct art_machine *m)
+{
+	struct art_core *c = core_of(m);
+
+	return c->ops.active || c->ops.serves;
+}
+
+static const struct art_machine_ops core_machine = {
+	.frame = on_frame,
+	.room = on_room,
+	.link_down = on_link_down,
+	.dead = on_dead,
+	.suspect = on_suspect,
+	.computed = on_computed,
+	.tick = on_tick,
+	.wake_ns = on_wake,
+	.busy = on_busy,
+};
+
+/* ---- life ---- */
+
+/* Host numbers matter only if there is more than one host. */
+static int copy_hosts(struct art_core *c)
+{
+	const int *hosts = c->cfg.hosts;
+	bool several = false;
+
+	c->cfg.hosts = NULL;
+	for (int i = 1; hosts && i < c->cfg.size; i++)
+		several |= hosts[i] != hosts[0];
+	if (!several)
+		return 0;
+	c->hosts = art__env_alloc(c->env, (size_t)c->cfg.size * sizeof(int));
+	if (!c->hosts)
+		return ART_ERR_NOMEM;
+	memcpy(c->hosts, hosts, (size_t)c->cfg.size * sizeof(int));
+	c->cfg.hosts = c->hosts;
+	return 0;
+}
+
+int art__core_create(const struct art_env *env, const struct art_port *port,
+		     const struct art_core_cfg *cfg, struct art_core **out)
+{
+	struct art_core *c;
+	struct art_ft_client client = {
+		.freeze = ft_freeze,
+		.report = ft_report,
+		.wanted = ft_wanted,
+		.install = ft_install,
+		.fate = ft_fate,
+		.ctl = ft_ctl,
+		.fence = ft_fence,
+		.step = ft_step,
+	};
+	int rc;
+
+	if (cfg->size < 1 || cfg->size > (int)ART_MAX_RANKS || cfg->slot < 0 ||
+	    cfg->slot >= cfg->size || cfg->small_max > ART_EAGER)
+		return ART_ERR_ARG;
+	c = art__env_zalloc(env, sizeof(*c));
+	if (!c)
+		return ART_ERR_NOMEM;
+	c->machine.ops = &core_machine;
+	c->env = env;
+	c->port = port;
+	c->cfg = *cfg;
+	c->relink_ns = ART_NEVER;
+	client.self = c;
+	rc = copy_hosts(c);
+	art__ctl_init(&c->ctl, env, port);
+	if (!rc)
+		rc = art__ft_init(&c->ft, env, &client, cfg->slot, (uint32_t)cfg->size,
+				  cfg->retry_ns, cfg->quorum_wait_ns, cfg->mutant);
+	if (!rc)
+		rc = art__coll_init(&c->ops, env, port, &c->cfg, &c->ft);
+	if (rc) {
+		art__core_destroy(c);
+		return rc;
+	}
+	*out = c;
+	return 0;
+}
+
+void art__core_destroy(struct art_core *c)
+{
+	if (c->ops.env)
+		art__coll_fini(&c->ops);
+	if (c->ft.env)
+		art__ft_fini(&c->ft);
+	if (c->ctl.env)
+		art__ctl_fini(&c->ctl);
+	art__env_free(c->env, c->hosts);
+	art__env_free(c->env, c);
+}
+
+/* ---- what the API asks ---- */
+
+struct art_machine *art__core_machine(struct art_core *c)
+{
+	return &c->machine;
+}
+
+struct art_comm *art__core_world(struct art_core *c)
+{
+	return c->ops.world;
+}
+
+const struct art_set *art__core_members(const struct art_core *c)
+{
+	return &c->ft.view.members;
+}
+
+uint32_t art__core_epoch(const struct art_core *c)
+{
+	return c->ft.view.epoch;
+}
+
+int art__core_fate(const struct art_core *c)
+{
+	return c->ft.fate;
+}
+
+static size_t comm_bytes(const struct art_core *c, const struct art_comm *m)
+{
+	size_t n = sizeof(*m) + m->ring_cap * sizeof(*m->ring);
+
+	n += (size_t)(2 * m->nrank + c->cfg.size) * sizeof(int);
+	for (const struct art_cset *s = m->csets; s; s = s->next)
+		n += sizeof(*s);
+	for (const struct art_odd *o = m->odds; o; o = o->next)
+		n += sizeof(*o);
+	return n;
+}
+
+size_t art__core_bytes(const struct art_core *c)
+{
+	size_t n = sizeof(*c) + (size_t)c->cfg.size * (sizeof(bool) + sizeof(size_t)) +
+		   art__ft_bytes(&c->ft) + art__pool_bytes(&c->ops.pool) + c->ops.op_bytes;
+
+	if (c->hosts)
+		n += (size_t)c->cfg.size * sizeof(int);
+	for (const struct art_comm *m = c->ops.comms; m; m = m->next)
+		n += comm_bytes(c, m);
+	return n;
+}
+
+int art__core_start(struct art_core *c, struct art_comm *comm, const struct art_call *call,
+		    uint64_t deadline_ns, struct art_op **out)
+{
+	return art__coll_start(&c->ops, comm, call, deadline_ns, out);
+}
+
+int art__core_refuse(struct art_core *c, struct art_comm *comm, int code)
+{
+	return art__coll_refuse(&c->ops, comm, code);
+}
