@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What must hold: the protocol's invariants as far as they show through core.h. Views are
+ * checked whenever a rank's epoch moves, outcomes whenever one becomes known, and everything that
+ * only the end can tell in cluster_check_end().
+ *
+ * Who binds whom: the members of the newest view that live. A rank that died, was evicted or is
+ * without quorum may have seen another outcome (plain mode is not uniform), the others may not.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <art/art.h>
+
+#include "tests/lib/cluster_impl.h"
+
+/* ---- views ---- */
+
+static struct view_rec *view_rec(struct cluster *c, uint32_t epoch)
+{
+	if (epoch >= c->nview) {
+		uint32_t n = epoch + 16;
+
+		c->view = realloc(c->view, n * sizeof(*c->view));
+		if (!c->view)
+			abort();
+		memset(c->view + c->nview, 0, (n - c->nview) * sizeof(*c->view));
+		c->nview = n;
+	}
+	return &c->view[epoch];
+}
+
+static uint64_t word_of(const struct art_set *s, int k)
+{
+	return (uint32_t)k < s->words ? s->w[k] : 0;
+}
+
+/* Dead, evicted or without quorum: does nothing any more. */
+static uint64_t gone_word(const struct cluster *c, int k)
+{
+	uint64_t gone = c->was_killed[k];
+
+	for (int s = 64 * k; s < c->n && s < 64 * (k + 1); s++)
+		if (c->rank[s].fate)
+			gone |= UINT64_C(1) << (s - 64 * k);
+	return gone;
+}
+
+/* What two ranks say of one epoch may differ in who is gone only. */
+static void same_view(struct crank *r, const struct view_rec *v, const struct art_set *s)
+{
+	struct cluster *c = r->cluster;
+
+	for (int k = 0; k < c->words; k++) {
+		if (!((v->set[k] ^ word_of(s, k)) & ~gone_word(c, k)))
+			continue;
+		cluster_fail(c, "epoch %u has members %llx at rank %d and %llx at rank %d",
+			     (unsigned)r->epoch, (unsigned long long)v->set[k], v->by,
+			     (unsigned long long)word_of(s, k), r->slot);
+		return;
+	}
+}
+
+/* Members leave on a verdict, and none comes. */
+static void next_view(struct crank *r, const struct view_rec *v)
+{
+	struct cluster *c = r->cluster;
+	const struct view_rec *old = r->epoch ? view_rec(c, r->epoch - 1) : NULL;
+
+	for (int s = 0; s < c->n; s++) {
+		if (!word_has(v->set, s) && !word_has(c->accused, s) &&
+		    !word_has(c->was_killed, s) && !c->rank[s].fate) /* it may have said GONE */
+			cluster_fail(c, "epoch %u at rank %d is without rank %d, whom nobody suspected",
+				     (unsigned)r->epoch, r->slot, s);
+		if (old && old->known && word_has(v->set, s) && !word_has(old->set, s) &&
+		    !word_has(c->was_killed, s))
+			cluster_fail(c, "epoch %u at rank %d has rank %d, epoch %u had not",
+				     (unsigned)r->epoch, r->slot, s, (unsigned)r->epoch - 1);
+	}
+}
+
+static bool extinct(const struct cluster *c, const struct view_rec *v)
+{
+	for (int k = 0; k < c->words; k++)
+		if (v->set[k] & ~c->was_killed[k])
+			return false;
+	return true;
+}
+
+/* A view all of whose members are dead binds nobody: with the deaths proven, one who was cut off
+ * goes on from the view that it knows. */
+static void forget_extinct(struct cluster *c)
+{
+	while (c->newest > 0 && (!c->view[c->newest].known || extinct(c, &c->view[c->newest]))) {
+		free(c->view[c->newest].set);
+		memset(&c->view[c->newest], 0, sizeof(c->view[0]));
+		c->newest--;
+	}
+}
+
+static void learn_view(struct crank *r)
+{
+	struct cluster *c = r->cluster;
+	const struct art_set *s = art__core_members(r->core);
+	struct view_rec *v = view_rec(c, r->epoch);
+
+	forget_extinct(c);
+	if (v->known) {
+		same_view(r, v, s);
+		return;
+	}
+	v->set = calloc((size_t)c->words, sizeof(*v->set));
+	if (!v->set)
+		abort();
+	for (int k = 0; k < c->words; k++)
+		v->set[k] = word_of(s, k);
+	v->known = true;
+	v->by = r->slot;
+	if (r->epoch > c->newest)
+		c->newest = r->epoch;
+	next_view(r, v);
+}
+
+void cluster__check_view(struct crank *r)
+{
+	struct cluster *c = r->cluster;
+	uint32_t epoch = art__core_epoch(r->core);
+	int fate = art__core_fate(r->core);
+
+	if (fate != r->fate) {
+		cluster__log(c, r->slot, "fate %d", fate);
+		if (r->fate || (fate != ART_ERR_EVICTED && fate != ART_ERR_NO_QUORUM &&
+				(fate != ART_ERR_NOMEM || !c->cfg.fail_alloc)))
+			cluster_fail(c, "rank %d: fate goes from %d to %d", r->slot, r->fate, fate);
+		if (fate == ART_ERR_EVICTED && !word_has(c->accused, r->slot))
+			cluster_fail(c, "rank %d was evicted, and nobody suspected it", r->slot);
+		r->fate = fate;
+	}
+	if (epoch == r->epoch && view_rec(c, epoch)->known)
+		return;
+	if (epoch < r->epoch)
+		cluster_fail(c, "rank %d goes from epoch %u back to %u", r->slot, (unsigned)r->epoch,
+			     (unsigned)epoch);
+	r->epoch = epoch;
+	cluster__log(c, r->slot, "epoch %u", (unsigned)epoch);
+	if (!r->fate)
+		learn_view(r);
+}
+
+/* ---- who binds ---- */
+
+static bool binds(struct cluster *c, int slot)
+{
+	const struct crank *r = &c->rank[slot];
+
+	return !r->dead && !r->fate && r->core && word_has(view_rec(c, c->newest)->set, slot);
+}
+
+static bool lost(struct cluster *c, int slot)
+{
+	return c->rank[slot].dead || c->rank[slot].fate || !word_has(view_rec(c, c->newest)->set, slot);
+}
+
+static bool same_call(const struct cluster_call *a, const struct cluster_call *b)
+{
+	unsigned user = CLUSTER_USER | CLUSTER_USER_AFFINE | CLUSTER_USER_ELEM;
+
+	return a->kind == b->kind && a->count == b->count && a->type == b->type && a->op == b->op &&
+	       a->root == b->root && a->loss == b->loss && a->refuse == b->refuse &&
+	       (a->flags & user) == (b->flags & user);
+}
+
+static bool local_code(int code)
+{
+	return code == ART_ERR_EVICTED || code == ART_ERR_NO_QUORUM;
+}
+
+/* ---- one outcome by itself ---- */
+
+static const char *where(const struct call *q)
+{
+	static _Thread_local char text[96];
+
+	snprintf(text, sizeof(text), "rank %d call %d (seq %llu of comm %d)", q->rank, q->index,
+		 (unsigned long long)q->seq, q->what.comm);
+	return text;
+}
+
+static bool somebody(struct cluster *c, const struct op_rec *op, const struct call *q,
+		     bool (*fits)(const struct call *other, const struct call *q))
+{
+	for (int s = 0; s < c->n; s++)
+		if (op->by_rank[s] && fits(op->by_rank[s], q))
+			return true;
+	return false;
+}
+
+static bool has_deadline(const struct call *other, const struct call *q)
+{
+	(void)q;
+	return other->what.deadline_ns > 0;
+}
+
+static bool differs(const struct call *other, const struct call *q)
+{
+	return !same_call(&other->what, &q->what);
+}
+
+static bool refused_so(const struct call *other, const struct call *q)
+{
+	return other->what.refuse && other->what.refuse == q->out.code;
+}
+
+static bool any_lost(struct cluster *c)
+{
+	for (int s = 0; s < c->n; s++)
+		if (lost(c, s) || word_has(c->accused, s))
+			return true;
+	return false;
+}
+
+/* In a mismatched call there are several. */
+static bool a_root_is_lost(struct cluster *c, const struct op_rec *op)
+{
+	for (int s = 0; s < c->n; s++) {
+		int root = op->by_rank[s] ? op->by_rank[s]->what.root : -1;
+
+		if (root >= 0 && (lost(c, root) || word_has(c->accused, root)))
+			return true;
+	}
+	return false;
+}
+
+static bool code_has_cause(struct cluster *c, const struct op_rec *op, const struct call *q)
+{
+	switch (q->out.code) {
+	case ART_ERR_EVICTED:
+	case ART_ERR_NO_QUORUM:
+		return c->rank[q->rank].fate == q->out.code;
+	case ART_ERR_ROOT_LOST:
+		return a_root_is_lost(c, op);
+	case ART_ERR_PROC_FAILED:
+		return c->comms[q->what.comm].strict && any_lost(c);
+	case ART_ERR_TIMEOUT:
+		return somebody(c, op, q, has_deadline);
+	case ART_ERR_MISMATCH:
+		return somebody(c, op, q, differs);
+	case ART_ERR_NOMEM:
+		return c->cfg.fail_alloc > 0 || somebody(c, op, q, refused_so);
+	default:
+		return somebody(c, op, q, refused_so);
+	}
+}
+
+/* Invariant: the result is computed over exactly the members of one epoch. */
+static void check_contributors(struct cluster *c, const struct op_rec *op, const struct call *q)
+{
+	const struct view_rec *v = q->out.epoch < c->nview ? &c->view[q->out.epoch] : NULL;
+	bool entered = q->what.kind != ART_C_BCAST;
+
+	for (int s = 0; s < c->n; s++) {
+		bool in = word_has(q->contributors, s);
+
+		if (in && entered && !op->by_rank[s])
+			cluster_fail(c, "%s: rank %d contributed and has not called", where(q), s);
+		if (v && v->known && in != word_has(v->set, s) && !word_has(c->was_killed, s))
+			cluster_fail(c, "%s: rank %d %s, and epoch %u has%s got it", where(q), s,
+				     in ? "contributed" : "is missing", (unsigned)q->out.epoch,
+				     in ? " not" : "");
+	}
+}
+
+/* The calls name several roots: each root of a bcast holds it from entry, and every rank of a reduce
+ * but its own root may return early, so the mistake may be found too late to take anything back
+ * (rules R1, R12). */
+static bool several_roots(const struct cluster *c, const struct op_rec *op, const struct call *q)
+{
+	if (q->what.kind != ART_C_BCAST && q->what.kind != ART_C_REDUCE)
+		return false;
+	for (int i = 0; i < c->cfg.n; i++)
+		if (op->by_rank[i] && op->by_rank[i]->what.root != q->what.root)
+			return true;
+	return false;
+}
+
+/* The digest of the right result, computed once per contributor set. */
+static bool expected_digest(struct cluster *c, struct op_rec *op, const struct call *q,
+			    uint64_t *out)
+{
+	size_t bytes = (size_t)c->words * sizeof(*op->set);
+	uint8_t *p;
+
+	if (op->has_expect && q->contributors && op->set &&
+	    memcmp(op->set, q->contributors, bytes) == 0 && op->expect_of == q->what.kind &&
+	    op->expect_count == q->what.count) {
+		*out = op->expect;
+		return true;
+	}
+	p = malloc(q->bytes + 1);
+	if (!p || !cluster__expected(c, q, q->contributors, p)) {
+		free(p);
+		return false;
+	}
+	*out = cluster__digest(&q->what, p);
+	free(p);
+	if (!q->contributors)
+		return true;
+	op->set = op->set ? op->set : malloc(bytes);
+	if (!op->set)
+		abort();
+	memcpy(op->set, q->contributors, bytes);
+	op->expect = *out;
+	op->expect_of = q->what.kind;
+	op->expect_count = q->what.count;
+	op->has_expect = true;
+	return true;
+}
+
+static void check_result(struct cluster *c, struct op_rec *op, const struct call *q)
+{
+	uint64_t want;
+
+	if (several_roots(c, op, q))
+		return;
+	if (!q->has_digest || (!q->contributors && q->what.kind != ART_C_BCAST))
+		return;
+	if (expected_digest(c, op, q, &want) && want != q->digest)
+		cluster_fail(c, "%s: the result is not the one of its contributors", where(q));
+}
+
+/* ---- two outcomes ---- */
+
+static bool same_set(const struct cluster *c, const uint64_t *a, const uint64_t *b)
+{
+	if (!a || !b)
+		return a == b;
+	return memcmp(a, b, (size_t)c->words * sizeof(*a)) == 0;
+}
+
+static bool comparable(const struct call *q)
+{
+	/* finalize may be held by hearsay (BYE): nobody reads its status */
+	return q && q->done && !q->refused && q->known && !q->out.pending &&
+	       q->what.kind != ART_C_FREE && q->what.kind != ART_C_FINALIZE &&
+	       !local_code(q->out.code);
+}
+
+static void check_agreement(struct cluster *c, const struct op_rec *op, const struct call *a,
+			    const struct call *b)
+{
+	const char *what = NULL;
+
+	if (!same_call(&a->what, &b->what) || several_roots(c, op, a))
+		return; /* the odd one may fail alone (rule R12) */
+	if (a->out.code != b->out.code)
+		what = "codes";
+	else if (a->out.epoch != b->out.epoch)
+		what = "epochs";
+	else if (a->out.replays != b->out.replays)
+		what = "replays";
+	else if (!same_set(c, a->contributors, b->contributors))
+		what = "contributors";
+	else if (!same_set(c, a->blamed, b->blamed))
+		what = "blame";
+	else if (a->has_digest && b->has_digest && a->digest != b->digest)
+		what = "bytes";
+	if (what)
+		cluster_fail(c, "%s and rank %d: different %s (codes %d and %d, epochs %u and %u, "
+			     "replays %u and %u)", where(a), b->rank, what, a->out.code, b->out.code,
+			     (unsigned)a->out.epoch, (unsigned)b->out.epoch,
+			     (unsigned)a->out.replays, (unsigned)b->out.replays);
+}
+
+void cluster__check_done(struct crank *r, struct call *q)
+{
+	struct cluster *c = r->cluster;
+	struct op_rec *op = cluster__op_rec(c, q->what.comm, q->seq);
+
+	if (q->out.code && !code_has_cause(c, op, q))
+		cluster_fail(c, "%s: code %d has no cause", where(q), q->out.code);
+	if (!q->out.code && q->contributors)
+		check_contributors(c, op, q);
+	if (!q->out.code)
+		check_result(c, op, q);
+	if (!q->out.code && !q->out.pending && !q->contributors && q->what.kind != ART_C_FREE)
+		cluster_fail(c, "%s: success without a contributor set", where(q));
+	if (!comparable(q) || !binds(c, r->slot))
+		return;
+	for (int s = 0; s < c->n; s++)
+		if (s != r->slot && comparable(op->by_rank[s]) && binds(c, s))
+			check_agreement(c, op, q, op->by_rank[s]);
+}
+
+/* ---- the end ---- */
+
+static bool disturbed(const struct cluster *c, int slot)
+{
+	for (int s = 0; s < c->n; s++)
+		if (c->cut[slot * c->n + s] || c->cut[s * c->n + slot])
+			return true;
+	return c->rank[slot].paused;
+}
+
+static bool all_called(struct cluster *c, const struct op_rec *op)
+{
+	for (int s = 0; s < c->n; s++)
+		if (binds(c, s) && !op->by_rank[s])
+			return false;
+	return true;
+}
+
+static void check_open(struct cluster *c, struct crank *r)
+{
+	if (r->dead || r->app == APP_OVER || disturbed(c, r->slot) || c->cfg.fail_alloc)
+		return;
+	if (r->fate) {
+		cluster_fail(c, "rank %d has fate %d and still waits (item %d, call %d, app %d)", r->slot,
+			     r->fate, r->pc, r->wait_call, (int)r->app);
+		return;
+	}
+	if (!binds(c, r->slot)) {
+		cluster_fail(c, "rank %d is no member of epoch %u and was not told", r->slot,
+			     (unsigned)c->newest);
+		return;
+	}
+	for (int k = 0; k < r->ncalls; k++) {
+		const struct call *q = r->calls[k];
+
+		if (q->op && !q->done &&
+		    all_called(c, cluster__op_rec(c, q->what.comm, q->seq)))
+			cluster_fail(c, "%s is open, and every member has called it", where(q));
+	}
+}
+
+/* A survivor's contribution is in every result. */
+static void check_survivors(struct cluster *c, const struct op_rec *op, const struct call *q)
+{
+	if (q->out.code || !q->contributors)
+		return;
+	for (int s = 0; s < c->n; s++) {
+		const struct call *o = op->by_rank[s];
+
+		if (binds(c, s) && o && !o->refused && same_call(&o->what, &q->what) &&
+		    !word_has(q->contributors, s))
+			cluster_fail(c, "%s: the contribution of rank %d, which survived, is missing",
+				     where(q), s);
+	}
+}
+
+static void check_op(struct cluster *c, const struct op_rec *op)
+{
+	const struct call *first = NULL;
+
+	for (int s = 0; s < c->n; s++) {
+		const struct call *q = op->by_rank[s];
+
+		if (!comparable(q) || !binds(c, s))
+			continue;
+		if (q->returned_code != q->out.code && !q->was_pending)
+			cluster_fail(c, "%s: returned %d, later %d", where(q), q->returned_code,
+				     q->out.code);
+		if (first)
+			check_agreement(c, op, first, q);
+		else
+			check_survivors(c, op, q);
+		first = first ? first : q;
+	}
+}
+
+void cluster_check_end(struct cluster *c)
+{
+	unsigned before = c->violations;
+
+	forget_extinct(c);
+	for (int s = 0; s < c->n; s++) {
+		struct crank *r = &c->rank[s];
+
+		for (int k = r->first_unknown; k < r->ncalls; k++)
+			if (!r->calls[k]->known)
+				cluster__app_refresh(r, r->calls[k]);
+		check_open(c, r);
+	}
+	for (int m = 0; m < CLUSTER_COMMS; m++)
+		for (uint64_t i = 0; i < c->comms[m].nop; i++)
+			if (c->comms[m].op[i].by_rank)
+				check_op(c, &c->comms[m].op[i]);
+	if (c->events >= c->cfg.max_steps)
+		cluster_fail(c, "%llu events were not enough", (unsigned long long)c->events);
+	if (c->violations == before)
+		cluster__log(c, -1, "checked");
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs what schedule.c has drawn: hands calls and faults to the cluster, counts what happened,
+ * prints what went wrong with the line that repeats it.
+ */
+#include "tests/lib/scenario.h"
+
+#include <string.h>
+
+#include <art/art.h>
+
+#include "coll/combine.h"
+
+uint64_t scenario_next(struct scenario_rng *r)
+{
+	uint64_t x = r->state += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+uint64_t scenario_below(struct scenario_rng *r, uint64_t bound)
+{
+	return scenario_next(r) % bound;
+}
+
+bool scenario_chance(struct scenario_rng *r, unsigned percent)
+{
+	return scenario_below(r, 100) < percent;
+}
+
+/* ---- names ---- */
+
+static const char *const profile_names[SCENARIO_PROFILES] = {
+	[SCENARIO_MIXED] = "mixed", [SCENARIO_SPLIT] = "split", [SCENARIO_LATE] = "late",
+	[SCENARIO_BALLOT] = "ballot", [SCENARIO_OLD] = "old", [SCENARIO_RERUN] = "rerun",
+};
+
+const char *scenario_profile_name(enum scenario_profile p)
+{
+	return profile_names[p];
+}
+
+bool scenario_profile_parse(const char *name, enum scenario_profile *out)
+{
+	for (int i = 0; i < SCENARIO_PROFILES; i++) {
+		if (strcmp(name, profile_names[i]) == 0) {
+			*out = (enum scenario_profile)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *scenario_class_text(enum scenario_class c)
+{
+	static const char *const text[SCENARIO_CLASSES] = {
+#define SCENARIO_CLASS_TEXT(name, words) words,
+		SCENARIO_CLASS_LIST(SCENARIO_CLASS_TEXT)
+#undef SCENARIO_CLASS_TEXT
+	};
+	return text[c];
+}
+
+const char *scenario_coll_name(enum art_coll kind)
+{
+	static const char *const names[] = {
+		[ART_C_BARRIER] = "barrier", [ART_C_BCAST] = "bcast", [ART_C_REDUCE] = "reduce",
+		[ART_C_ALLREDUCE] = "allreduce", [ART_C_DUP] = "dup", [ART_C_SETLOSS] = "set_loss",
+		[ART_C_FREE] = "free", [ART_C_FINALIZE] = "finalize",
+	};
+	return names[kind];
+}
+
+/* ---- faults happen ---- */
+
+/* What a fault's callback needs; lives as long as the cluster. */
+struct armed {
+	struct scenario *s;
+	struct scenario_fault *f;
+};
+
+static void count(struct scenario *s, enum scenario_class c, uint32_t times)
+{
+	s->classes[c] += times;
+}
+
+/* An epoch is being installed: some are ahead of others. */
+static bool recovering(struct cluster *c)
+{
+	uint32_t epoch = 0, e;
+
+	for (int r = 0; r < cluster_n(c); r++) {
+		if (!cluster_alive(c, r))
+			continue;
+		e = cluster_epoch(c, r);
+		if (epoch && e != epoch)
+			return true;
+		epoch = e;
+	}
+	return false;
+}
+
+static void count_kills(struct cluster *c, struct scenario *s, uint32_t live)
+{
+	uint32_t n = (uint32_t)__builtin_popcount(live), total = 0;
+
+	for (int r = 0; r < s->n; r++)
+		total += cluster_alive(c, r);
+	count(s, SCENARIO_C_KILL, n);
+	if (s->cfg.evidence != CLUSTER_PROVEN)
+		count(s, SCENARIO_C_UNPROVEN, n);
+	if (n > 1)
+		count(s, SCENARIO_C_TOGETHER, 1);
+	if (n + 1 == total && s->n > 2)
+		count(s, SCENARIO_C_ALL_BUT_ONE, 1);
+	count(s, SCENARIO_C_RECOVERY, recovering(c));
+}
+
+static void do_kill(struct cluster *c, struct scenario *s, const struct scenario_fault *f)
+{
+	uint32_t live = 0;
+
+	for (int r = 0; r < s->n; r++) {
+		if (f->set >> r & 1 && cluster_alive(c, r))
+			live |= 1u << r;
+	}
+	count_kills(c, s, live);
+	for (int r = 0; r < s->n; r++) {
+		if (live >> r & 1)
+			cluster_kill(c, r);
+	}
+}
+
+static void do_suspect(struct cluster *c, struct scenario *s, const struct scenario_fault *f)
+{
+	for (int r = 0; r < s->n; r++) {
+		if (!(f->set >> r & 1) || r == f->rank)
+			continue;
+		cluster_suspect(c, f->rank < 0 ? CLUSTER_ALL : f->rank, r, 0);
+		count(s, SCENARIO_C_SUSPECT, cluster_alive(c, r));
+	}
+}
+
+static void do_partition(struct cluster *c, struct scenario *s, const struct scenario_fault *f)
+{
+	int group[SCENARIO_RANKS], lowest = 0;
+	int with = __builtin_popcount(f->set);
+
+	for (int r = 0; r < s->n; r++)
+		group[r] = f->set >> r & 1;
+	while (lowest < s->n - 1 && !cluster_alive(c, lowest))
+		lowest++;
+	cluster_partition(c, group, f->on);
+	count(s, SCENARIO_C_PARTITION, 1);
+	if ((group[lowest] ? with : s->n - with) * 2 < s->n)
+		count(s, SCENARIO_C_MINORITY, 1);
+}
+
+static void do_hold(struct cluster *c, struct scenario *s, const struct scenario_fault *f)
+{
+	for (int r = 0; r < s->n; r++) {
+		if (f->set >> r & 1 && r != f->rank)
+			cluster_hold(c, f->how, f->rank, r, f->ns, f->epochs);
+	}
+	count(s, SCENARIO_C_HOLD, f->epochs > 0);
+}
+
+/* No kernel loses bytes of a connection that lives on: what has vanished ends it. */
+static void undo(struct cluster *c, void *arg)
+{
+	const struct armed *a = arg;
+	const struct scenario_fault *f = a->f;
+
+	if (f->kind == SCENARIO_F_PAUSE) {
+		cluster_pause(c, f->rank, false);
+		return;
+	}
+	cluster_heal(c);
+	count(a->s, SCENARIO_C_HEAL, 1);
+	if (f->kind != SCENARIO_F_CUT || f->how != ART_SIM_VANISH)
+		return;
+	for (int chan = 0; chan < ART_SIM_CHANNELS; chan++)
+		cluster_break(c, chan, f->rank, f->peer);
+}
+
+static void do_fault(struct cluster *c, void *arg)
+{
+	struct armed *a = arg;
+	struct scenario *s = a->s;
+	struct scenario_fault *f = a->f;
+
+	if (f->hit)
+		return;
+	f->hit = true;
+	switch (f->kind) {
+	case SCENARIO_F_KILL: do_kill(c, s, f); break;
+	case SCENARIO_F_SUSPECT: do_suspect(c, s, f); break;
+	case SCENARIO_F_PARTITION: do_partition(c, s, f); break;
+	case SCENARIO_F_HOLD: do_hold(c, s, f); break;
+	case SCENARIO_F_CUT:
+		cluster_cut(c, f->rank, f->peer, (enum art_sim_cut)f->how);
+		count(s, SCENARIO_C_ONE_WAY, 1);
+		break;
+	case SCENARIO_F_PAUSE:
+		cluster_pause(c, f->rank, true);
+		count(s, SCENARIO_C_PAUSE, 1);
+		break;
+	case SCENARIO_F_BREAK:
+		cluster_break(c, f->how, f->rank, f->peer);
+		count(s, SCENARIO_C_BREAK, 1);
+		break;
+	}
+	if (f->undo_ns)
+		cluster_after(c, f->undo_ns, undo, a);
+}
+
+static void arm_faults(struct cluster *c, struct scenario *s, struct armed *armed)
+{
+	for (int i = 0; i < s->nfaults; i++) {
+		struct scenario_fault *f = &s->fault[i];
+		armed[i] = (struct armed){ .s = s, .f = f };
+		f->hit = false;
+		if (f->planned)
+			cluster_do_at(c, &f->at, do_fault, &armed[i]);
+		else
+			cluster_after(c, f->after_ns, do_fault, &armed[i]);
+	}
+}
+
+/* ---- a run ---- */
+
+static void sum_up(struct cluster *c, struct scenario *s, struct scenario_totals *t,
+		   const uint64_t *marks_before)
+{
+	uint32_t epoch = 0, replays = 0;
+
+	for (int r = 0; r < s->n; r++) {
+		if (cluster_epoch(c, r) > epoch)
+			epoch = cluster_epoch(c, r);
+	}
+	for (int k = 0; k < s->ncalls; k++) {
+		struct cluster_result res;
+		uint32_t most = 0;
+		for (int r = 0; r < s->n; r++) {
+			cluster_result(c, r, k, &res);
+			if (res.known && res.replays > most)
+				most = res.replays;
+		}
+		replays += most;
+	}
+	t->seeds++;
+	t->view_changes += epoch;
+	t->replays += replays;
+	t->events += cluster_events(c);
+	t->messages += cluster_messages(c, 0) + cluster_messages(c, 1);
+	for (int i = 0; i < SCENARIO_CLASSES; i++)
+		t->classes[i] += s->classes[i];
+	for (int i = 0; i < ART_M_COUNT; i++)
+		t->marks[i] += cluster_marks[i] - marks_before[i];
+}
+
+unsigned scenario_run(struct scenario *s, struct scenario_totals *t, const char *command, FILE *out,
+		      bool detail)
+{
+	uint64_t before[ART_M_COUNT];
+	struct armed armed[SCENARIO_FAULTS];
+	struct cluster *c;
+	unsigned bad, total;
+
+	for (int i = 0; i < ART_M_COUNT; i++)
+		before[i] = cluster_marks[i];
+	s->cfg.mutant = s->mutant;
+	s->cfg.verbose = s->verbose;
+	s->cfg.name = command;
+	c = cluster_create(&s->cfg);
+	if (!c)
+		return 1;
+	for (int r = 0; r < s->n; r++)
+		cluster_program(c, r, s->item[r], s->nitems);
+	arm_faults(c, s, armed);
+	cluster_run(c);
+	bad = cluster_violations(c);
+	if (bad && out)
+		fprintf(out, "FAIL %s --profile %s --seed %llu: %s\n", command,
+			profile_names[s->profile], (unsigned long long)s->seed,
+			cluster_violation(c, 0));
+	if (bad && out && detail)
+		cluster_print(c, out);
+	if (t)
+		sum_up(c, s, t, before);
+	total = cluster_destroy(c);
+	if (total > bad && out)
+		fprintf(out, "FAIL %s --profile %s --seed %llu: memory not given back\n", command,
+			profile_names[s->profile], (unsigned long long)s->seed);
+	if (t)
+		t->bad += total > 0;
+	return total;
+}
+
+/* ---- in words ---- */
+
+static void print_item(const struct cluster_item *it, FILE *out)
+{
+	const struct cluster_call *call = &it->call;
+
+	switch (it->verb) {
+	case CLUSTER_WAIT: fprintf(out, "wait for %d", it->item); return;
+	case CLUSTER_WAITALL: fprintf(out, "wait for all"); return;
+	case CLUSTER_SLEEP: fprintf(out, "sleep %llu ns", (unsigned long long)it->ns); return;
+	case CLUSTER_EXIT: fprintf(out, "exit"); return;
+	case CLUSTER_CALL: break;
+	}
+	if (call->refuse) {
+		fprintf(out, "refused call (%d) on %d", call->refuse, call->comm);
+		return;
+	}
+	fprintf(out, "%s%s on %d", call->flags & CLUSTER_NONBLOCK ? "i" : "",
+		scenario_coll_name(call->kind), call->comm);
+	if (call->kind == ART_C_DUP)
+		fprintf(out, " -> %d", call->child);
+	if (call->kind > ART_C_BARRIER && call->kind <= ART_C_ALLREDUCE)
+		fprintf(out, ", %zu x %s%s%s, flags %#x, root %d", call->count,
+			art__type_name(call->type), call->op ? " " : "",
+			call->op ? art__op_name(call->op) : "", call->flags, call->root);
+	if (call->deadline_ns)
+		fprintf(out, ", deadline %llu ns", (unsigned long long)call->deadline_ns);
+}
+
+static void print_fault(const struct scenario_fault *f, FILE *out)
+{
+	static const char *const words[] = {
+		"kill", "suspect", "partition", "cut", "hold", "pause", "break",
+	};
+
+	fprintf(out, "  %s", words[f->kind]);
+	if (f->planned && f->at.op < 0)
+		fprintf(out, " at %d:*:%llu:%d", f->at.rank, (unsigned long long)f->at.step,
+			f->at.attempt);
+	else if (f->planned)
+		fprintf(out, " at %d:%d:%llu:%d", f->at.rank, f->at.op,
+			(unsigned long long)f->at.step, f->at.attempt);
+	else
+		fprintf(out, " after %llu ns", (unsigned long long)f->after_ns);
+	fprintf(out, ": rank %d, peer %d, set %#x, how %d, verdicts %s, %llu ns, epochs %d, "
+		"undone after %llu ns%s\n", f->rank, f->peer, f->set, f->how, f->on ? "yes" : "no",
+		(unsigned long long)f->ns, f->epochs, (unsigned long long)f->undo_ns,
+		f->hit ? " (happened)" : "");
+}
+
+/* Items differ between ranks in a few places only: those are shown per rank. */
+static void print_program(const struct scenario *s, FILE *out)
+{
+	for (int i = 0; i < s->nitems; i++) {
+		fprintf(out, "  %2d ", i);
+		print_item(&s->item[0][i], out);
+		for (int r = 1; r < s->n; r++) {
+			if (memcmp(&s->item[r][i], &s->item[0][i], sizeof(s->item[0][i])) == 0)
+				continue;
+			fprintf(out, "; rank %d: ", r);
+			print_item(&s->item[r][i], out);
+		}
+		fprintf(out, "\n");
+	}
+}
+
+void scenario_print(const struct scenario *s, FILE *out)
+{
+	fprintf(out, "seed %llu, profile %s: %d ranks, hosts", (unsigned long long)s->seed,
+		profile_names[s->profile], s->n);
+	for (int r = 0; r < s->n; r++)
+		fprintf(out, " %d", s->hosts[r]);
+	fprintf(out, ", evidence %d, small_max %zu, log_ops %u, radix %d\n", s->cfg.evidence,
+		s->small_max, s->log_ops, s->radix);
+	print_program(s, out);
+	fprintf(out, "faults (coordinates are rank:op:step:attempt)\n");
+	for (int i = 0; i < s->nfaults; i++)
+		print_fault(&s->fault[i], out);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: random programs under random faults, from a seed. Every rank's inputs are its own,
+ * so that a result shows who is in it; the cluster checks the invariants after every step.
+ *
+ *	campaign                        the default run (CAMPAIGN_SEEDS overrides its size)
+ *	campaign --seed A[:B]           these seeds only
+ *	campaign --count N --jobs J     N seeds from 0, J processes
+ *	campaign --profile NAME         mixed (default), split, late, ballot, old, rerun, all
+ *	campaign --seed A --verbose     one seed with its schedule and its log
+ *
+ * A default run fails, too, if any (resolution x operation x policy) was never taken.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/scenario.h"
+
+#define DEFAULT_SEEDS 60000
+#define ENOUGH_SEEDS 20000 /* for every class and every mark to have come up */
+#define MAX_SHOWN 3   /* failures printed in full by one worker */
+#define MAX_LINES 500 /* and with one line */
+
+struct campaign {
+	uint64_t first, last; /* seeds first..last-1 */
+	bool every_profile;
+	enum scenario_profile profile;
+	int jobs;
+	bool verbose, whole;
+	struct scenario_totals *totals; /* [jobs], shared */
+};
+
+/* In a run over all profiles one seed in six goes to an aimed one. */
+static enum scenario_profile profile_of(const struct campaign *k, uint64_t seed)
+{
+	if (!k->every_profile || seed % 6)
+		return k->profile;
+	return (enum scenario_profile)(1 + seed / 6 % (SCENARIO_PROFILES - 1));
+}
+
+static int run_share(void *arg, int worker)
+{
+	struct campaign *k = arg;
+	struct scenario_totals *t = &k->totals[worker];
+	struct scenario *s = malloc(sizeof(*s));
+
+	if (!s)
+		return 1;
+	for (;;) {
+		uint64_t seed = k->first + (uint64_t)worker + t->begun * (uint64_t)k->jobs;
+		if (seed >= k->last)
+			break;
+		t->begun++;
+		scenario_draw(s, seed, profile_of(k, seed));
+		s->verbose = k->verbose;
+		scenario_crash_line("campaign --profile %s --seed %llu",
+				    scenario_profile_name(s->profile), (unsigned long long)seed);
+		if (k->verbose)
+			scenario_print(s, stdout);
+		scenario_run(s, t, "campaign", t->bad < MAX_LINES ? stdout : NULL,
+			     t->bad < MAX_SHOWN);
+		if (k->verbose)
+			scenario_print(s, stdout);
+	}
+	free(s);
+	return 0;
+}
+
+static void add_totals(struct scenario_totals *sum, const struct scenario_totals *t)
+{
+	sum->seeds += t->seeds;
+	sum->bad += t->bad;
+	sum->view_changes += t->view_changes;
+	sum->replays += t->replays;
+	sum->messages += t->messages;
+	sum->events += t->events;
+	for (int i = 0; i < SCENARIO_CLASSES; i++)
+		sum->classes[i] += t->classes[i];
+	for (int i = 0; i < ART_M_COUNT; i++)
+		sum->marks[i] += t->marks[i];
+}
+
+static uint64_t resolutions(const struct scenario_totals *t, unsigned which)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		n += t->marks[which * 8 + i];
+	return n;
+}
+
+static void print_totals(const struct scenario_totals *t)
+{
+	printf("%12llu seeds\n%12llu steps of the world\n%12llu messages\n",
+	       (unsigned long long)t->seeds, (unsigned long long)t->events,
+	       (unsigned long long)t->messages);
+	for (int i = 0; i < SCENARIO_CLASSES; i++)
+		printf("%12llu %s\n", (unsigned long long)t->classes[i],
+		       scenario_class_text((enum scenario_class)i));
+	printf("%12llu view changes\n%12llu replays\n", (unsigned long long)t->view_changes,
+	       (unsigned long long)t->replays);
+	printf("%12llu delivers\n%12llu reruns\n%12llu fails\n",
+	       (unsigned long long)resolutions(t, 0), (unsigned long long)resolutions(t, 1),
+	       (unsigned long long)resolutions(t, 2));
+	printf("marks:\n");
+	for (int i = 0; i < ART_M_COUNT; i++)
+		printf("%12llu %s\n", (unsigned long long)t->marks[i],
+		       art__mark_name((enum art_mark)i));
+}
+
+/* Every class and every mark must have happened, or the run proves less than it says. */
+static unsigned missing(const struct scenario_totals *t)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < ART_M_COUNT; i++) {
+		if (!t->marks[i]) {
+			printf("FAIL mark %s was never hit\n", art__mark_name((enum art_mark)i));
+			n++;
+		}
+	}
+	for (int i = 0; i < SCENARIO_CLASSES; i++) {
+		if (!t->classes[i]) {
+			printf("FAIL no %s\n", scenario_class_text((enum scenario_class)i));
+			n++;
+		}
+	}
+	return n;
+}
+
+static bool parse_number(const char *text, uint64_t *out, const char **end)
+{
+	char *e;
+
+	errno = 0;
+	*out = strtoull(text, &e, 0);
+	*end = e;
+	return e != text && errno == 0;
+}
+
+static bool parse_seeds(struct campaign *k, const char *text)
+{
+	const char *end;
+
+	if (!parse_number(text, &k->first, &end))
+		return false;
+	k->last = k->first + 1;
+	k->whole = false;
+	if (*end == ':' && (!parse_number(end + 1, &k->last, &end) || k->last < k->first))
+		return false;
+	return *end == '\0';
+}
+
+static bool parse_profile(struct campaign *k, const char *name)
+{
+	if (strcmp(name, "all") == 0) {
+		k->every_profile = true;
+		k->profile = SCENARIO_MIXED;
+		return true;
+	}
+	k->every_profile = false;
+	k->whole = false;
+	return scenario_profile_parse(name, &k->profile);
+}
+
+static bool parse(struct campaign *k, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "count", required_argument, NULL, 'c' },
+		{ "jobs", required_argument, NULL, 'j' },
+		{ "profile", required_argument, NULL, 'p' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *end = "";
+	uint64_t v;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "s:c:j:p:v", options, NULL)) != -1) {
+		switch (o) {
+		case 's':
+			if (!parse_seeds(k, optarg))
+				return false;
+			break;
+		case 'c':
+			if (!parse_number(optarg, &k->last, &end) || *end)
+				return false;
+			k->first = 0;
+			break;
+		case 'j':
+			if (!parse_number(optarg, &v, &end) || *end || v < 1 || v > SCENARIO_JOBS)
+				return false;
+			k->jobs = (int)v;
+			break;
+		case 'p':
+			if (!parse_profile(k, optarg))
+				return false;
+			break;
+		case 'v': k->verbose = true; break;
+		default: return false;
+		}
+	}
+	return optind == argc;
+}
+
+static bool defaults(struct campaign *k)
+{
+	const char *seeds = getenv("CAMPAIGN_SEEDS"), *end = "";
+
+	*k = (struct campaign){ .last = DEFAULT_SEEDS, .every_profile = true, .whole = true };
+	k->jobs = scenario_cpus();
+	if (!seeds)
+		return true;
+	return parse_number(seeds, &k->last, &end) && *end == '\0';
+}
+
+int main(int argc, char **argv)
+{
+	struct scenario_totals sum = { 0 };
+	struct campaign k;
+	bool good;
+
+	if (!defaults(&k) || !parse(&k, argc, argv)) {
+		fprintf(stderr, "usage: campaign [--seed A[:B] | --count N] [--jobs J] "
+				"[--profile P] [--verbose]\n");
+		return 2;
+	}
+	k.totals = scenario_shared(sizeof(*k.totals) * (size_t)k.jobs);
+	if (!k.totals)
+		return 77;
+	if (k.last - k.first == 1) { /* in this process, for a debugger */
+		k.jobs = 1;
+		good = run_share(&k, 0) == 0;
+	} else {
+		good = scenario_parallel(k.jobs, run_share, &k);
+	}
+	for (int i = 0; i < k.jobs; i++)
+		add_totals(&sum, &k.totals[i]);
+	print_totals(&sum);
+	if (sum.bad)
+		printf("FAIL %llu of %llu seeds\n", (unsigned long long)sum.bad,
+		       (unsigned long long)sum.seeds);
+	/* what a few hundred seeds do not reach is no fault of theirs */
+	if (k.whole && k.last - k.first >= ENOUGH_SEEDS && missing(&sum))
+		good = false;
+	return good && !sum.bad ? 0 : 1;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: a full log empties, whatever was decided before. More operations are in flight than
+ * the log holds, so nobody returns before the stability wave has gone round; a refused call just
+ * before them makes a named decision, and reports of the wave then meet ranks that have not
+ * installed it yet. Found on real processes: what a quicker kid had reported in the new epoch was
+ * wiped when its parent's install ended, and all ranks slept for ever.
+ *
+ *	full_log                 seeds 1..600
+ *	full_log --seed A[:B]
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coll/combine.h"
+#include "tests/lib/cluster.h"
+
+#define LOG_OPS 8
+#define IN_FLIGHT (5 * LOG_OPS)
+
+static void small_log(struct art_core_cfg *core, int rank, void *arg)
+{
+	(void)rank;
+	(void)arg;
+	core->log_ops = LOG_OPS;
+}
+
+static void refuse_once(struct cluster *c, int odd)
+{
+	struct cluster_call good = { .kind = ART_C_ALLREDUCE, .count = 1, .type = ART_T_UINT64,
+				     .op = ART_O_SUM, .flags = CLUSTER_NONBLOCK };
+	struct cluster_call bad = { .refuse = -5 };
+
+	for (int r = 0; r < cluster_n(c); r++)
+		cluster_call(c, r, r == odd ? &bad : &good);
+}
+
+/* Without waiting: by the time the refusal is decided, all of it may be done but for the log. */
+static void flood(struct cluster *c, bool sums)
+{
+	struct cluster_call call = { .count = 1, .type = ART_T_UINT64, .flags = CLUSTER_NONBLOCK };
+
+	for (int i = 0; i < IN_FLIGHT; i++) {
+		call.kind = sums ? ART_C_ALLREDUCE : i % 3 ? ART_C_REDUCE : ART_C_BCAST;
+		call.op = sums || i % 3 ? ART_O_SUM : 0;
+		call.root = sums ? 0 : i % 3 ? 0 : 1;
+		cluster_call(c, CLUSTER_ALL, &call);
+	}
+}
+
+static unsigned run(uint64_t seed)
+{
+	struct cluster_call end = { .kind = ART_C_FINALIZE };
+	struct cluster_item wait = { .verb = CLUSTER_WAITALL };
+	struct cluster_cfg cfg;
+	struct cluster *c;
+	unsigned bad;
+
+	cluster_defaults(&cfg, 2 + (int)(seed % 7), seed);
+	cfg.name = "full_log";
+	cfg.tune = small_log;
+	cfg.near.spike_ns = 300 * 1000; /* one decision in eight comes late */
+	cfg.near.spike_log2 = 3;
+	c = cluster_create(&cfg);
+	if (!c)
+		return 1;
+	for (int i = 0; i < 3; i++) {
+		refuse_once(c, (int)((seed + (uint64_t)i) % (uint64_t)cluster_n(c)));
+		flood(c, seed & 8);
+		cluster_program(c, CLUSTER_ALL, &wait, 1);
+	}
+	cluster_call(c, CLUSTER_ALL, &end);
+	if (!cluster_run(c) && !cluster_violations(c))
+		cluster_fail(c, "not all programs have ended");
+	bad = cluster_violations(c);
+	if (bad)
+		cluster_print(c, stdout);
+	return bad + cluster_destroy(c);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t first = 1, last = 601;
+	unsigned failed = 0;
+	char *rest;
+
+	if (argc == 3 && strcmp(argv[1], "--seed") == 0) {
+		first = strtoull(argv[2], &rest, 10);
+		last = *rest == ':' ? strtoull(rest + 1, NULL, 10) : first + 1;
+	} else if (argc > 1) {
+		fprintf(stderr, "usage: full_log [--seed A[:B]]\n");
+		return 2;
+	}
+	for (uint64_t seed = first; seed < last; seed++)
+		if (run(seed)) {
+			printf("FAIL full_log --seed %llu\n", (unsigned long long)seed);
+			failed++;
+		}
+	printf("%llu seeds, %u failed\n", (unsigned long long)(last - first), failed);
+	return failed != 0;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: each shortcut that a hurried implementer would take (M1..M10, compiled into
+ * libart_mutant only) must be caught by the campaign's oracle; the same schedule without the
+ * shortcut must be clean. A campaign that lets one live proves nothing.
+ *
+ *	mutants                                    all, in parallel
+ *	mutants --mutant 4                         one
+ *	mutants --mutant 4 --profile old --seed 17 [--verbose]    one schedule
+ *
+ * Schedules aimed at the weakness come first (schedule.c says how), then the others.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/scenario.h"
+
+#define SEEDS 4000 /* schedules tried per mutant and profile */
+
+struct mutant {
+	int bit;
+	const char *what;
+	enum scenario_profile aim[2];
+};
+
+static const struct mutant mutants[] = {
+	{ 1, "flush a majority instead of all members", { SCENARIO_LATE, SCENARIO_BALLOT } },
+	{ 2, "each coordinator chooses the resolution anew", { SCENARIO_BALLOT, SCENARIO_LATE } },
+	{ 3, "no freeze", { SCENARIO_LATE, SCENARIO_OLD } },
+	{ 4, "merge frames of an old epoch", { SCENARIO_OLD, SCENARIO_RERUN } },
+	{ 5, "no adoption of accepted values", { SCENARIO_BALLOT, SCENARIO_SPLIT } },
+	{ 6, "no quorum of the old view", { SCENARIO_SPLIT, SCENARIO_BALLOT } },
+	{ 8, "keep the old partial sum on a rerun", { SCENARIO_RERUN, SCENARIO_OLD } },
+	{ 9, "count the certified dead as yes votes", { SCENARIO_SPLIT, SCENARIO_BALLOT } },
+	{ 10, "shrink the denominator to the live", { SCENARIO_SPLIT, SCENARIO_BALLOT } },
+};
+#define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))
+
+/* How far a search has come; in shared memory, where a crash does not lose it. */
+enum stage { STAGE_SEARCH, STAGE_MUTANT, STAGE_CLEAN };
+struct found {
+	enum stage stage; /* STAGE_MUTANT at a restart: an assertion of the core was the catch */
+	bool caught;
+	enum scenario_profile profile;
+	uint64_t seed, tried, dirty, next[SCENARIO_PROFILES];
+};
+
+struct search {
+	int only; /* bit, 0: all */
+	int jobs;
+	struct found *found; /* [MUTANTS] */
+};
+
+static unsigned run_one(struct scenario *s, uint64_t seed, enum scenario_profile p, uint32_t mutant,
+			bool verbose, FILE *out)
+{
+	scenario_draw(s, seed, p);
+	s->mutant = mutant;
+	s->verbose = verbose;
+	scenario_crash_line("mutants --profile %s --seed %llu (mutant mask %#x)",
+			    scenario_profile_name(p), (unsigned long long)seed, mutant);
+	return scenario_run(s, NULL, "mutants", out, verbose);
+}
+
+/* The mutant failed on the present schedule: is it the mutant that is to blame? */
+static void confirm(struct scenario *s, struct found *f)
+{
+	f->stage = STAGE_CLEAN;
+	if (run_one(s, f->seed, f->profile, 0, false, stdout))
+		f->dirty++;
+	else
+		f->caught = true;
+	f->stage = STAGE_SEARCH;
+}
+
+static void search_profile(struct scenario *s, const struct mutant *m, enum scenario_profile p,
+			   struct found *f)
+{
+	while (!f->caught && f->next[p] < SEEDS) {
+		f->profile = p;
+		f->seed = f->next[p]++;
+		f->tried++;
+		f->stage = STAGE_MUTANT;
+		if (run_one(s, f->seed, p, 1u << m->bit, false, NULL))
+			confirm(s, f);
+		f->stage = STAGE_SEARCH;
+	}
+}
+
+/* Begins, or goes on after a crash. */
+static void search(struct scenario *s, const struct mutant *m, struct found *f)
+{
+	if (f->stage == STAGE_MUTANT)
+		confirm(s, f);
+	if (f->stage == STAGE_CLEAN)
+		f->dirty++; /* crashed without the mutant */
+	search_profile(s, m, m->aim[0], f);
+	search_profile(s, m, m->aim[1], f);
+	for (int p = 0; p < SCENARIO_PROFILES; p++)
+		search_profile(s, m, (enum scenario_profile)p, f);
+}
+
+static int search_share(void *arg, int worker)
+{
+	struct search *k = arg;
+	struct scenario *s = malloc(sizeof(*s));
+
+	if (!s)
+		return 1;
+	for (int i = worker; i < MUTANTS; i += k->jobs) {
+		if (k->only && mutants[i].bit != k->only)
+			continue;
+		search(s, &mutants[i], &k->found[i]);
+	}
+	free(s);
+	return 0;
+}
+
+static int search_all(int only)
+{
+	struct search k = { .only = only, .jobs = scenario_cpus() };
+	bool good = true;
+
+	if (k.jobs > MUTANTS)
+		k.jobs = MUTANTS;
+	k.found = scenario_shared(sizeof(*k.found) * MUTANTS);
+	if (!k.found)
+		return 77;
+	scenario_parallel(k.jobs, search_share, &k); /* a crash is a catch */
+	for (int i = 0; i < MUTANTS; i++) {
+		const struct mutant *m = &mutants[i];
+		const struct found *f = &k.found[i];
+		if (only && m->bit != only)
+			continue;
+		if (f->dirty) {
+			printf("FAIL %llu schedules fail without M%d, too\n",
+			       (unsigned long long)f->dirty, m->bit);
+			good = false;
+		}
+		if (!f->caught) {
+			printf("FAIL M%d survived %llu schedules: %s\n", m->bit,
+			       (unsigned long long)f->tried, m->what);
+			good = false;
+			continue;
+		}
+		printf("M%d caught by mutants --mutant %d --profile %s --seed %llu "
+		       "(schedule %llu): %s\n",
+		       m->bit, m->bit, scenario_profile_name(f->profile),
+		       (unsigned long long)f->seed, (unsigned long long)f->tried, m->what);
+	}
+	return good ? 0 : 1;
+}
+
+static int show_one(int bit, enum scenario_profile p, uint64_t seed, bool verbose)
+{
+	struct scenario *s = malloc(sizeof(*s));
+	unsigned bad;
+
+	if (!s)
+		return 1;
+	bad = run_one(s, seed, p, bit ? 1u << bit : 0, verbose, stdout);
+	scenario_print(s, stdout);
+	printf("%u violations\n", bad);
+	free(s);
+	return bad ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "mutant", required_argument, NULL, 'm' },
+		{ "profile", required_argument, NULL, 'p' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ NULL, 0, NULL, 0 },
+	};
+	enum scenario_profile profile = SCENARIO_MIXED;
+	bool seeded = false, verbose = false, good = true;
+	uint64_t seed = 0;
+	int bit = 0, o;
+
+	while ((o = getopt_long(argc, argv, "m:p:s:v", options, NULL)) != -1) {
+		switch (o) {
+		case 'm': bit = atoi(optarg); break;
+		case 'p': good = good && scenario_profile_parse(optarg, &profile); break;
+		case 's':
+			seed = strtoull(optarg, NULL, 0);
+			seeded = true;
+			break;
+		case 'v': verbose = true; break;
+		default: good = false;
+		}
+	}
+	if (!good || optind != argc || bit < 0 || bit > 10) {
+		fprintf(stderr, "usage: mutants [--mutant BIT "
+				"[--profile P --seed A [--verbose]]]\n");
+		return 2;
+	}
+	return seeded ? show_one(bit, profile, seed, verbose) : search_all(bit);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: 1,024 simulated ranks reduce, broadcast, lose one of them and go on, and none of
+ * them ever keeps 64 KiB of protocol state; and the simulator repeats itself: the same seed gives
+ * the same run, step by step.
+ *
+ *	scale [--ranks N]
+ *	scale --replay SEED      this seed twice, and the two traces compared
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <art/art.h>
+
+#include "coll/combine.h"
+#include "tests/lib/scenario.h"
+
+#define RANKS 1024
+#define STATE_MAX (64u * 1024)
+#define REPLAYS 40
+#define VICTIM(n) ((n) / 2 + 1)
+
+/* ---- many ranks ---- */
+
+struct watch {
+	size_t most;
+	int rank;
+	uint64_t looks;
+};
+
+static void look(struct cluster *c, struct watch *w)
+{
+	w->looks++;
+	for (int r = 0; r < cluster_n(c); r++) {
+		size_t bytes;
+		if (!cluster_alive(c, r))
+			continue;
+		bytes = art__core_bytes(cluster_core(c, r));
+		if (bytes > w->most) {
+			w->most = bytes;
+			w->rank = r;
+		}
+	}
+}
+
+/* Looks at every rank's memory again and again while the job runs. */
+static void look_again(struct cluster *c, void *arg)
+{
+	look(c, arg);
+	if (!cluster_all_finished(c, NULL))
+		cluster_after(c, 20 * UINT64_C(1000), look_again, arg);
+}
+
+static void call_of_all(struct cluster *c, enum art_coll kind, size_t count, int root)
+{
+	struct cluster_call call = { .kind = kind, .count = count, .root = root };
+
+	if (count) {
+		call.type = ART_T_UINT64;
+		call.op = kind == ART_C_BCAST ? 0 : ART_O_SUM;
+	}
+	cluster_call(c, CLUSTER_ALL, &call);
+}
+
+static void check_result(struct cluster *c, int call, int contributors)
+{
+	struct cluster_result r;
+
+	for (int i = 0; i < cluster_n(c); i++) {
+		if (!cluster_alive(c, i))
+			continue;
+		cluster_result(c, i, call, &r);
+		if (!r.known || r.code || r.contributors < contributors)
+			cluster_fail(c, "rank %d: call %d ended with %d, %d contributors", i, call,
+				     r.code, r.contributors);
+	}
+}
+
+static int thousand(int n)
+{
+	struct watch w = { 0 };
+	struct cluster_cfg cfg;
+	struct cluster *c;
+	uint64_t messages;
+	unsigned bad;
+
+	cluster_defaults(&cfg, n, 11);
+	cfg.name = "scale";
+	scenario_crash_line("scale --ranks %d", n);
+	c = cluster_create(&cfg);
+	if (!c) {
+		printf("SKIP not enough memory for %d ranks\n", n);
+		return 77;
+	}
+	call_of_all(c, ART_C_ALLREDUCE, 2, 0);
+	call_of_all(c, ART_C_BCAST, 4, n / 3);
+	call_of_all(c, ART_C_REDUCE, 4, n - 1);
+	call_of_all(c, ART_C_ALLREDUCE, 2, 0);
+	call_of_all(c, ART_C_BARRIER, 0, 0);
+	call_of_all(c, ART_C_FINALIZE, 0, 0);
+	cluster_kill_at(c, &(struct cluster_at){ .rank = VICTIM(n), .op = 4, .step = 3 });
+	cluster_after(c, 0, look_again, &w);
+	if (!cluster_run(c) && !cluster_violations(c))
+		cluster_fail(c, "the survivors did not finish");
+	look(c, &w);
+	check_result(c, 0, n - 1);
+	check_result(c, 3, n - 1);
+	if (cluster_kills_hit(c) != 1)
+		cluster_fail(c, "nobody died");
+	if (w.most >= STATE_MAX)
+		cluster_fail(c, "rank %d kept %zu bytes of state", w.rank, w.most);
+	messages = cluster_messages(c, 0) + cluster_messages(c, 1);
+	printf("%d ranks, one lost: %llu messages, %llu steps; most state %zu bytes (rank %d, "
+	       "%llu looks)\n", n, (unsigned long long)messages,
+	       (unsigned long long)cluster_events(c), w.most, w.rank,
+	       (unsigned long long)w.looks);
+	if (cluster_violations(c)) {
+		printf("FAIL scale --ranks %d\n", n);
+		cluster_print(c, stdout);
+	}
+	bad = cluster_destroy(c);
+	return bad ? 1 : 0;
+}
+
+/* ---- the same seed, the same run ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	return (h ^ v) * UINT64_C(0x100000001b3);
+}
+
+/* After every event: when it was and where each rank stands. */
+static uint64_t trace(uint64_t seed)
+{
+	static struct scenario s; /* large */
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	struct cluster *c;
+
+	scenario_draw(&s, seed, SCENARIO_MIXED);
+	c = cluster_create(&s.cfg);
+	if (!c)
+		return 0;
+	for (int r = 0; r < s.n; r++)
+		cluster_program(c, r, s.item[r], s.nitems);
+	cluster_kill_at(c, &(struct cluster_at){ .rank = s.n - 1, .op = 2, .step = seed % 9 });
+	for (int i = 0; i < 200000 && !cluster_all_finished(c, NULL) && cluster_step(c); i++) {
+		h = mix(h, cluster_now(c));
+		for (int r = 0; r < s.n; r++)
+			h = mix(h, cluster_steps(c, r) << 8 | (cluster_epoch(c, r) & 0xff));
+	}
+	h = mix(h, cluster_messages(c, 0) << 32 | cluster_messages(c, 1));
+	cluster_destroy(c);
+	return h;
+}
+
+static int replay(uint64_t first, uint64_t last)
+{
+	uint64_t previous = 0;
+	int failed = 0;
+
+	for (uint64_t seed = first; seed < last; seed++) {
+		uint64_t a, b;
+		scenario_crash_line("scale --replay %llu", (unsigned long long)seed);
+		a = trace(seed);
+		b = trace(seed);
+		if (a != b || a == previous) {
+			printf("FAIL scale --replay %llu: traces %016llx and %016llx%s\n",
+			       (unsigned long long)seed, (unsigned long long)a,
+			       (unsigned long long)b, a == previous ? " (as the seed before)" : "");
+			failed = 1;
+		}
+		previous = a;
+	}
+	printf("%llu seeds replayed\n", (unsigned long long)(last - first));
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	int ranks = RANKS, thousands, same;
+
+	if (argc == 3 && strcmp(argv[1], "--replay") == 0) {
+		uint64_t seed = strtoull(argv[2], NULL, 0);
+		return replay(seed, seed + 1);
+	}
+	if (argc == 3 && strcmp(argv[1], "--ranks") == 0)
+		ranks = atoi(argv[2]);
+	else if (argc != 1)
+		ranks = 0;
+	if (ranks < 4 || ranks > (int)ART_MAX_RANKS) {
+		fprintf(stderr, "usage: scale [--ranks N | --replay SEED]\n");
+		return 2;
+	}
+	same = replay(1, 1 + REPLAYS);
+	thousands = thousand(ranks);
+	return same ? same : thousands;
+}
