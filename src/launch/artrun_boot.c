@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The launcher's side of boot_wire.h: hands out places, gathers cards, sends the table when the
+ * last card has come, or tells everyone who waits that one never will. What a rank's end means
+ * for the job is decided in artrun_job.c.
+ *
+ * A place is taken once: the process that said HELLO (the kernel tells its pid with every
+ * message) is the member, and nobody else's messages count.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "launch/artrun.h"
+#include "launch/boot_wire.h"
+
+union message {
+	struct art_boot_head head;
+	struct art_boot_card_msg card; /* the longest that a rank sends */
+};
+
+static bool boot_send(struct run_rank *r, const void *msg, size_t len)
+{
+	return send(r->boot_fd, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+/* Small answers always find room: a rank waits for each before it sends more. */
+static void answer(struct run_rank *r, enum art_boot_kind kind, int arg)
+{
+	struct art_boot_head h = art__boot_head(kind, sizeof(h), arg);
+
+	boot_send(r, &h, sizeof(h));
+}
+
+void art__run_boot_close(struct run_rank *r)
+{
+	if (r->boot_fd >= 0)
+		close(r->boot_fd); /* which takes it out of epoll */
+	r->boot_fd = -1;
+}
+
+static void on_hello(struct run_job *j, struct run_rank *r, pid_t pid)
+{
+	struct art_boot_welcome w = {
+		.head = art__boot_head(ART_BOOT_WELCOME, sizeof(w), 0),
+		.rank = (uint32_t)art__run_index(j, r), .size = (uint32_t)j->n, .job = j->id,
+	};
+
+	if (r->hello) {
+		art__run_say(j, "rank %u: process %d called art_init, but process %d has this "
+			     "place; refused", w.rank, (int)pid, (int)r->member);
+		answer(r, ART_BOOT_REFUSED, 0);
+		return;
+	}
+	r->hello = true;
+	r->member = pid;
+	j->hellos++;
+	if (pid != r->pid)
+		r->member_pidfd = pidfd_open(pid, 0);
+	memcpy(w.key, j->key, sizeof(w.key));
+	boot_send(r, &w, sizeof(w));
+	explicit_bzero(&w, sizeof(w));
+	if (r->member_pidfd >= 0)
+		art__run_epoll(j, EPOLL_CTL_ADD, r->member_pidfd, EPOLLIN, RUN_EV_MEMBER,
+			       art__run_index(j, r));
+	else if (pid != r->pid)
+		art__run_member_died(j, r);
+}
+
+/* Sends as much of the table as the socket takes. */
+void art__run_boot_room(struct run_job *j, struct run_rank *r)
+{
+	bool room = true;
+	struct art_boot_table t;
+
+	while (r->boot_fd >= 0 && room && r->table_next < (unsigned)j->n) {
+		unsigned left = (unsigned)j->n - r->table_next;
+		unsigned count = left < ART_BOOT_TABLE_CARDS ? left : ART_BOOT_TABLE_CARDS;
+		size_t len = offsetof(struct art_boot_table, card) + count * sizeof(t.card[0]);
+
+		t.head = art__boot_head(ART_BOOT_TABLE, len, 0);
+		t.first = r->table_next;
+		t.count = count;
+		memcpy(t.card, &j->card[t.first], count * sizeof(t.card[0]));
+		room = boot_send(r, &t, len);
+		if (room)
+			r->table_next += count;
+		else if (errno != EAGAIN)
+			r->table_next = (unsigned)j->n; /* it is dead, which its pidfd will tell */
+	}
+	if (r->boot_fd >= 0 && r->boot_full == room) {
+		art__run_epoll(j, EPOLL_CTL_MOD, r->boot_fd, room ? EPOLLIN : EPOLLIN | EPOLLOUT,
+			       RUN_EV_BOOT, art__run_index(j, r));
+		r->boot_full = !room;
+	}
+}
+
+/* @r waits for the table, which cannot be: tells it, and the user the first time. */
+static void tell_failed(struct run_job *j, struct run_rank *r)
+{
+	if (!r->card || r->told || r->boot_fd < 0)
+		return;
+	r->told = true;
+	answer(r, ART_BOOT_FAILED, j->never);
+	if (j->end_code < 0 && !j->told)
+		art__run_say(j, "rank %d ended or closed its place before its art_init was "
+			     "complete; art_init of the others fails", j->never);
+	j->told = true;
+}
+
+static void on_card(struct run_job *j, struct run_rank *r, const struct art_boot_card *card)
+{
+	struct art_boot_card *mine = &j->card[art__run_index(j, r)];
+
+	r->card = true;
+	j->cards++;
+	*mine = *card;
+	mine->host = 0;
+	mine->pid = (int32_t)r->member;
+	if (j->never >= 0)
+		tell_failed(j, r);
+	else if (j->cards == j->n)
+		for (int i = 0; i < j->n; i++)
+			art__run_boot_room(j, &j->rank[i]);
+}
+
+void art__run_boot_gone(struct run_job *j, struct run_rank *r)
+{
+	if (r->card || j->never >= 0)
+		return;
+	j->never = art__run_index(j, r);
+	for (int i = 0; i < j->n; i++)
+		tell_failed(j, &j->rank[i]);
+}
+
+static void on_abort(struct run_job *j, struct run_rank *r, int code)
+{
+	if (j->end_code >= 0)
+		return;
+	art__run_say(j, "rank %d (pid %d) called art_abort with code %d; the job ends",
+		     art__run_index(j, r), (int)r->member, code);
+	/* 256 would read as success to whoever started us */
+	art__run_end(j, code != 0 && (code & 255) == 0 ? 1 : code & 255, SIGKILL, 0);
+}
+
+static bool on_message(struct run_job *j, struct run_rank *r, const union message *m, size_t len,
+		       pid_t pid)
+{
+	if (!art__boot_head_good(&m->head, len))
+		return false;
+	if (m->head.kind == ART_BOOT_HELLO) {
+		on_hello(j, r, pid);
+		return len == sizeof(m->head);
+	}
+	if (!r->hello || pid != r->member)
+		return true; /* a child of the member that kept the socket: not its place */
+	switch (m->head.kind) {
+	case ART_BOOT_CARD:
+		if (len != sizeof(m->card) || r->card || !art__boot_card_good(&m->card.card))
+			return false;
+		on_card(j, r, &m->card.card);
+		return true;
+	case ART_BOOT_DONE:
+		j->dones += !r->done;
+		r->done = true;
+		return true;
+	case ART_BOOT_ABORT:
+		on_abort(j, r, m->head.arg);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* One message: its length, 0 at the end of the socket, negative if there is none now. */
+static ssize_t receive(int fd, union message *m, pid_t *pid)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(struct ucred))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { m, sizeof(*m) };
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+			    .msg_controllen = sizeof(control.room) };
+	ssize_t n = recvmsg(fd, &h, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&h) : NULL;
+	struct ucred who;
+
+	*pid = 0;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(who))) {
+		memcpy(&who, CMSG_DATA(c), sizeof(who));
+		*pid = who.pid;
+	}
+	return n;
+}
+
+void art__run_boot_readable(struct run_job *j, struct run_rank *r)
+{
+	union message m;
+	pid_t pid;
+	ssize_t n;
+
+	while (r->boot_fd >= 0) {
+		n = receive(r->boot_fd, &m, &pid);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return;
+		if (n > 0 && (size_t)n <= sizeof(m) && pid > 0 &&
+		    on_message(j, r, &m, (size_t)n, pid))
+			continue;
+		if (n > 0)
+			art__run_say(j, "rank %d sent what is no message of art_init; not "
+				     "listening to it any more", art__run_index(j, r));
+		art__run_boot_close(r);
+		art__run_boot_gone(j, r); /* nobody is left who could send the card */
+	}
+}

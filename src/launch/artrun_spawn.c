@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a rank starts. Decides what it inherits: descriptors 0, 1, 2 and the launch socket, default
+ * signals, the environment and four variables more, and its share of the cores.
+ *
+ * Every rank leads a process group of its own. So Ctrl-C reaches artrun alone, which passes it on
+ * once, whoever sent it; a signal to a rank also reaches what the rank has started (a shell's
+ * children); and a rank that signals its group hits neither artrun nor the others.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "launch/artrun.h"
+#include "launch/boot_wire.h"
+
+/* What the parent and the child of one fork share. */
+struct spawn {
+	int rank, in;
+	int boot[2], out[2], err[2], report[2]; /* [0] is the parent's end */
+	pid_t parent;
+};
+
+/* artrun needs five descriptors per rank; a rank may need several per peer, but gets no more than
+ * that, for programs that still count descriptors. */
+void art__run_raise_files(struct run_job *j)
+{
+	rlim_t want = 256 + 8 * (rlim_t)j->opts.ranks;
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l))
+		art__run_die("cannot read the limit of open files: %s", strerror(errno));
+	j->files = l;
+	if (j->files.rlim_cur < want)
+		j->files.rlim_cur = want < l.rlim_max ? want : l.rlim_max;
+	l.rlim_cur = l.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &l))
+		art__run_die("cannot raise the limit of open files: %s", strerror(errno));
+}
+
+static void close_pair(int p[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (p[i] >= 0)
+			close(p[i]);
+}
+
+static void close_all(struct spawn *s)
+{
+	close_pair(s->boot);
+	close_pair(s->out);
+	close_pair(s->err);
+	close_pair(s->report);
+}
+
+static int open_all(struct spawn *s)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->boot) ||
+	    pipe2(s->out, O_CLOEXEC) || pipe2(s->err, O_CLOEXEC) || pipe2(s->report, O_CLOEXEC))
+		return -1;
+	/* The kernel then says which process sent a message. */
+	return setsockopt(s->boot[0], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
+}
+
+static void default_signals(const struct run_job *j)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigismember(&j->ignored, sig) != 1)
+			signal(sig, SIG_DFL); /* fails for the few that cannot be changed */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* With a core for every rank each gets its share of them: two ranks that wait for each other then
+ * never meet on one core, and a rank's threads keep to its own. */
+static int bind_share(const struct run_job *j, int rank)
+{
+	int cores = j->opts.cores, ranks = j->opts.ranks, nth = 0;
+	cpu_set_t all, mine;
+
+	if (!j->opts.bind || ranks > cores || ranks < 2 || sched_getaffinity(0, sizeof(all), &all))
+		return 0;
+	CPU_ZERO(&mine);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		if ((long)nth * ranks / cores == rank)
+			CPU_SET(cpu, &mine);
+		nth++;
+	}
+	return sched_setaffinity(0, sizeof(mine), &mine);
+}
+
+static int child_environment(const struct run_job *j, const struct spawn *s)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", s->boot[1]);
+	if (setenv(ART_BOOT_FD_VAR, number, 1))
+		return -1;
+	snprintf(number, sizeof(number), "%d", s->rank);
+	if (setenv("ART_RANK", number, 1))
+		return -1;
+	snprintf(number, sizeof(number), "%d", j->opts.cores);
+	if (setenv("ART_CORES", number, 1))
+		return -1;
+	snprintf(number, sizeof(number), "%d", j->opts.ranks);
+	return setenv("ART_SIZE", number, 1);
+}
+
+static int child_files(const struct run_job *j, const struct spawn *s)
+{
+	if (dup2(s->in, 0) < 0 || dup2(s->out[1], 1) < 0 || dup2(s->err[1], 2) < 0)
+		return -1;
+	if (s->in == 0 && fcntl(0, F_SETFD, 0))
+		return -1;
+	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) || fcntl(s->boot[1], F_SETFD, 0))
+		return -1;
+	return setrlimit(RLIMIT_NOFILE, &j->files);
+}
+
+static void __attribute__((noreturn)) child(const struct run_job *j, const struct spawn *s)
+{
+	int err;
+
+	/* If artrun dies, so does every rank; it may have died before we could say so. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == s->parent &&
+	    setpgid(0, 0) == 0 && child_files(j, s) == 0 && child_environment(j, s) == 0 &&
+	    bind_share(j, s->rank) == 0) {
+		default_signals(j);
+		execvp(j->opts.argv[0], j->opts.argv);
+	}
+	err = errno;
+	while (write(s->report[1], &err, sizeof(err)) < 0 && errno == EINTR)
+		;
+	_exit(RUN_EXIT_NOENT);
+}
+
+/* 0 once the child runs its program, else the error number of what failed in it. */
+static int await_exec(struct spawn *s)
+{
+	int err = 0;
+	ssize_t n;
+
+	close(s->report[1]);
+	s->report[1] = -1;
+	do
+		n = read(s->report[0], &err, sizeof(err));
+	while (n < 0 && errno == EINTR);
+	return n == sizeof(err) ? err : 0;
+}
+
+static void adopt(struct run_job *j, struct spawn *s, pid_t pid, int pidfd)
+{
+	struct run_rank *r = &j->rank[s->rank];
+
+	r->pid = pid;
+	r->pidfd = pidfd;
+	r->member_pidfd = -1;
+	r->boot_fd = s->boot[0];
+	j->n++;
+	j->alive++;
+	art__run_stream_open(j, s->rank, 0, s->out[0]);
+	art__run_stream_open(j, s->rank, 1, s->err[0]);
+	s->boot[0] = s->out[0] = s->err[0] = -1;
+	art__run_epoll(j, EPOLL_CTL_ADD, r->boot_fd, EPOLLIN, RUN_EV_BOOT, s->rank);
+	art__run_epoll(j, EPOLL_CTL_ADD, r->pidfd, EPOLLIN, RUN_EV_CHILD, s->rank);
+}
+
+/* 0, or a positive error number; *@exec tells whether the program itself was at fault. */
+static int spawn_one(struct run_job *j, struct spawn *s, bool *exec)
+{
+	int err, pidfd;
+	pid_t pid;
+
+	*exec = false;
+	if (open_all(s))
+		return errno;
+	pid = fork();
+	if (pid < 0)
+		return errno;
+	if (pid == 0)
+		child(j, s);
+	setpgid(pid, pid); /* also here: true at once, whoever of us comes first */
+	err = await_exec(s);
+	*exec = err != 0;
+	pidfd = err ? -1 : pidfd_open(pid, 0);
+	if (pidfd < 0) {
+		err = err ? err : errno;
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return err;
+	}
+	adopt(j, s, pid, pidfd);
+	return 0;
+}
+
+static void say_failed(struct run_job *j, int rank, int err, bool exec)
+{
+	const char *name = j->opts.argv[0];
+	bool script = err == ENOENT && strchr(name, '/') && access(name, F_OK) == 0;
+
+	if (!exec)
+		art__run_say(j, "cannot start rank %d: %s", rank, strerror(err));
+	else if (script)
+		art__run_say(j, "cannot run '%s': its interpreter was not found", name);
+	else if (err == ENOENT)
+		art__run_say(j, "program '%s' was not found", name);
+	else
+		art__run_say(j, "cannot run '%s': %s", name, strerror(err));
+	art__run_end(j, !exec ? RUN_EXIT_SELF : err == ENOENT ? RUN_EXIT_NOENT : RUN_EXIT_NOEXEC,
+		     SIGKILL, 0);
+}
+
+void art__run_spawn_all(struct run_job *j)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int in = art__run_feed_open(j);
+	bool exec;
+
+	if (null < 0)
+		art__run_die("cannot open /dev/null: %s", strerror(errno));
+	for (int i = 0; i < j->opts.ranks; i++) {
+		struct spawn s = { i, i ? null : in, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 },
+				   getpid() };
+		int err = spawn_one(j, &s, &exec);
+
+		close_all(&s);
+		if (i == 0 && in != 0)
+			close(in);
+		if (err) {
+			say_failed(j, i, err, exec);
+			break;
+		}
+	}
+	close(null);
+}

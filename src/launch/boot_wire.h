@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a rank and its launcher say to each other: message kinds and layouts, nothing else. One
+ * SOCK_SEQPACKET pair per rank, so a message arrives whole or not at all; both ends are on one
+ * host, so numbers are in its byte order. Every message starts with a head that carries its own
+ * length, and both sides check it before they look further.
+ *
+ *   rank        launcher
+ *   HELLO   ->            art_init has begun
+ *           <-  WELCOME   rank, size, job and key; or REFUSED: the place is taken
+ *   CARD    ->            where this rank listens
+ *           <-  TABLE ... everyone's cards, in order, some per message; or FAILED: one never comes
+ *   DONE    ->            finalized: its exit is no loss
+ *   ABORT   ->            end the job with a code
+ */
+#ifndef ART_LAUNCH_BOOT_WIRE_H
+#define ART_LAUNCH_BOOT_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "launch/boot.h"
+
+#define ART_BOOT_MAGIC UINT32_C(0x41525442)
+#define ART_BOOT_VERSION 1
+#define ART_BOOT_FD_VAR "ART_LAUNCH_FD"
+
+enum art_boot_kind {
+	ART_BOOT_HELLO = 1,
+	ART_BOOT_WELCOME,
+	ART_BOOT_REFUSED,
+	ART_BOOT_CARD,
+	ART_BOOT_TABLE,
+	ART_BOOT_FAILED,
+	ART_BOOT_DONE,
+	ART_BOOT_ABORT,
+};
+
+struct art_boot_head {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t kind;
+	uint32_t len; /* of the whole message */
+	int32_t arg;  /* ABORT: the code; FAILED: the rank that never comes; else 0 */
+};
+
+struct art_boot_welcome {
+	struct art_boot_head head;
+	uint32_t rank, size;
+	uint64_t job;
+	uint8_t key[ART_TP_KEY_BYTES];
+};
+
+struct art_boot_card_msg {
+	struct art_boot_head head;
+	struct art_boot_card card;
+};
+
+#define ART_BOOT_TABLE_CARDS 64u
+
+struct art_boot_table {
+	struct art_boot_head head; /* len tells how much of card[] there is */
+	uint32_t first, count;
+	struct art_boot_card card[ART_BOOT_TABLE_CARDS];
+};
+
+_Static_assert(sizeof(struct art_boot_head) == 16, "head has no holes");
+_Static_assert(sizeof(struct art_boot_welcome) == 16 + 16 + ART_TP_KEY_BYTES, "no holes");
+_Static_assert(sizeof(struct art_boot_card) == 2 * ART_TP_ADDR_MAX + 16, "a card has no holes");
+_Static_assert(sizeof(struct art_boot_card_msg) == 16 + sizeof(struct art_boot_card), "no holes");
+_Static_assert(sizeof(struct art_boot_table) ==
+	       24 + ART_BOOT_TABLE_CARDS * sizeof(struct art_boot_card), "no holes");
+
+static inline struct art_boot_head art__boot_head(enum art_boot_kind kind, size_t len, int32_t arg)
+{
+	return (struct art_boot_head){ .magic = ART_BOOT_MAGIC, .version = ART_BOOT_VERSION,
+				       .kind = (uint16_t)kind, .len = (uint32_t)len, .arg = arg };
+}
+
+/* Is this a message of ours, of the length that was received? */
+static inline bool art__boot_head_good(const struct art_boot_head *h, size_t got)
+{
+	return got >= sizeof(*h) && h->magic == ART_BOOT_MAGIC &&
+	       h->version == ART_BOOT_VERSION && h->len == got;
+}
+
+/* Both addresses end within their field. */
+static inline bool art__boot_card_good(const struct art_boot_card *c)
+{
+	return memchr(c->addr[0], 0, sizeof(c->addr[0])) &&
+	       memchr(c->addr[1], 0, sizeof(c->addr[1]));
+}
+
+#endif
