@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The process's job: art_init() puts the parts together - launcher, transports, protocol, service
+ * thread - and art_finalize() takes them apart in reverse. Both nest; after the last
+ * art_finalize() there is no second job.
+ */
+#include "api/api.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "topo/topo.h"
+
+#define VERSION_MAJOR 0
+#define VERSION_MINOR 1
+#define VERSION_PATCH 0
+
+#define WHY_MAX 200
+
+struct art_ctx *_Atomic art__api_job;
+
+static pthread_mutex_t nest_lock = PTHREAD_MUTEX_INITIALIZER;
+static int nested;  /* art_init() calls not finalized yet */
+static bool ended;  /* the job was finalized, or could not be made */
+
+void art__api_abort(struct art_ctx *ctx, int code)
+{
+	/* If the launcher is gone it ends the job by that. */
+	if (ctx)
+		art__boot_abort(&ctx->boot, code);
+	_exit(code & 0xff);
+}
+
+/* ART_FT=off: the loss of a rank ends the job (rule R15). While the job is being finalized the
+ * machine tells a goodbye from a loss. Runs in the service thread. */
+static bool on_lost(void *self, int slot)
+{
+	struct art_ctx *ctx = self;
+	char line[80];
+
+	if (atomic_load(&ctx->finalizing))
+		return false;
+	snprintf(line, sizeof(line), "rank %d was lost and ART_FT is off: the job ends", slot);
+	art__api_say(ctx, line);
+	art__api_abort(ctx, -ART_ERR_PROC_FAILED);
+}
+
+/* ---- making a job: each step says in *why what it could not do ---- */
+/* Of all ranks of this host together: artrun says so, since a rank may be bound to its share. */
+static int usable_cores(void)
+{
+	const char *told = getenv("ART_CORES");
+	struct art_locality here;
+
+	if (told && atoi(told) > 0)
+		return atoi(told);
+	if (art__topo_locality(&here) == 0)
+		return here.cores;
+	return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct art_engine_cfg *cfg)
+{
+	*cfg = (struct art_engine_cfg){
+		.env = &ctx->env,
+		.transport = ctx->config.transport,
+		.iface = ctx->config.iface,
+		.slot = ctx->rank,
+		.size = ctx->size,
+		.job = ctx->boot.job,
+		.incarnation = incarnation,
+		.cores = ctx->size > 1 ? usable_cores() : 1,
+		.lost = ctx->config.ft ? NULL : on_lost,
+		.lost_self = ctx,
+	};
+	for (size_t i = 0; i < sizeof(cfg->key); i++)
+		cfg->key[i] = ctx->boot.key[i];
+}
+
+static int join(struct art_ctx *ctx, char *why)
+{
+	static const struct art_boot none = {.fd = -1};
+	char prefix[ART_PREFIX_MAX];
+	int rc;
+
+	ctx->boot = none;
+	rc = art__boot_open(&ctx->boot);
+	if (rc) {
+		ctx->boot = none;
+		snprintf(why, WHY_MAX, "the launcher cannot be reached: %s", art_strerror(rc));
+		return rc;
+	}
+	ctx->rank = ctx->boot.rank;
+	ctx->size = ctx->boot.size;
+	snprintf(prefix, sizeof(prefix), "rank %d", ctx->rank);
+	art__env_posix(&ctx->env, prefix, ctx->config.log);
+	return 0;
+}
+
+static int introduce(struct art_ctx *ctx, struct art_boot_card *cards, char *why)
+{
+	struct art_boot_card mine = {.incarnation = ctx->env.random(ctx->env.self), .pid = getpid()};
+	struct art_engine_cfg cfg;
+	int rc;
+
+	fill_engine_cfg(ctx, mine.incarnation, &cfg);
+	rc = art__engine_open(&cfg, mine.addr, &ctx->engine);
+	explicit_bzero(cfg.key, sizeof(cfg.key));
+	if (rc) {
+		snprintf(why, WHY_MAX, "transport %s cannot be opened on %s: %s",
+			 ctx->config.transport, ctx->config.iface ? ctx->config.iface : "loopback",
+			 art_strerror(rc));
+		return rc;
+	}
+	rc = art__boot_exchange(&ctx->boot, &mine, cards);
+	if (rc)
+		snprintf(why, WHY_MAX, "%s", rc == ART_ERR_PROC_FAILED ?
+			 "a rank of the job ended before it had called art_init()" :
+			 "the launcher is gone");
+	return rc;
+}
+
+static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards, char *why)
+{
+	for (int i = 0; i < ctx->size; i++) {
+		int rc;
+
+		if (i == ctx->rank)
+			continue;
+		rc = art__engine_peer(ctx->engine, i, cards[i].addr[0], cards[i].addr[1]);
+		if (!rc)
+			continue;
+		snprintf(why, WHY_MAX, "rank %d cannot be reached at %s: %s", i, cards[i].addr[0],
+			 art_strerror(rc));
+		return rc;
+	}
+	return 0;
+}
+
+static int make_core(struct art_ctx *ctx, const int *hosts)
+{
+	struct art_core_cfg cfg;
+	int rc;
+
+	art__core_defaults(&cfg);
+	cfg.slot = ctx->rank;
+	cfg.size = ctx->size;
+	cfg.hosts = hosts;
+	cfg.job = ctx->boot.job;
+	cfg.quorum_wait_ns = ctx->config.quorum_wait_ns;
+	cfg.stall_ns = ctx->config.stall_ns;
+	art__engine_port(ctx->engine, &ctx->port);
+	rc = art__core_create(&ctx->env, &ctx->port, &cfg, &ctx->core);
+	if (rc)
+		return rc;
+	ctx->world.core = art__core_world(ctx->core);
+	ctx->world.rank = ctx->rank;
+	ctx->world.size = ctx->size;
+	return 0;
+}
+
+/* Everything that needs the others' cards. */
+static int assemble(struct art_ctx *ctx, const struct art_boot_card *cards, int *hosts,
+		    pid_t *pids, char *why)
+{
+	int locals = 0, rc;
+
+	for (int i = 0; i < ctx->size; i++) {
+		bool local = cards[i].host == cards[ctx->rank].host;
+
+		locals += local;
+		hosts[i] = cards[i].host;
+		pids[i] = local && i != ctx->rank ? cards[i].pid : 0;
+	}
+	art__engine_locals(ctx->engine, locals);
+	rc = connect_peers(ctx, cards, why);
+	if (rc)
+		return rc;
+	rc = make_core(ctx, hosts);
+	if (!rc)
+		rc = art__engine_start(ctx->engine, art__core_machine(ctx->core), pids);
+	if (rc)
+		snprintf(why, WHY_MAX, "the rank cannot be started: %s", art_strerror(rc));
+	return rc;
+}
+
+static int build(struct art_ctx *ctx, char *why)
+{
+	struct art_boot_card *cards = NULL;
+	int *hosts = NULL;
+	pid_t *pids = NULL;
+	int rc = join(ctx, why);
+
+	if (rc)
+		return rc;
+	cards = calloc((size_t)ctx->size, sizeof(*cards));
+	hosts = calloc((size_t)ctx->size, sizeof(*hosts));
+	pids = calloc((size_t)ctx->size, sizeof(*pids));
+	if (!cards || !hosts || !pids) {
+		snprintf(why, WHY_MAX, "out of memory");
+		rc = ART_ERR_NOMEM;
+	}
+	if (!rc)
+		rc = introduce(ctx, cards, why);
+	if (!rc)
+		rc = assemble(ctx, cards, hosts, pids, why);
+	free(pids);
+	free(hosts);
+	free(cards);
+	return rc;
+}
+
+static void demolish(struct art_ctx *ctx)
+{
+	if (ctx->engine)
+		art__engine_stop(ctx->engine);
+	if (ctx->core)
+		art__core_destroy(ctx->core);
+	if (ctx->engine)
+		art__engine_close(ctx->engine);
+	art__boot_close(&ctx->boot);
+	free(ctx);
+}
+
+static int make_job(void)
+{
+	struct art_ctx *ctx = calloc(1, sizeof(*ctx));
+	char why[WHY_MAX] = "out of memory";
+	int rc = ctx ? 0 : ART_ERR_NOMEM;
+
+	if (!rc)
+		rc = art__config_read(&ctx->config, why, sizeof(why));
+	if (rc) {
+		free(ctx);
+		return art__api_error(NULL, rc, "art_init", "%s", why);
+	}
+	rc = build(ctx, why);
+	if (rc) {
+		ended = true;
+		demolish(ctx);
+		return art__api_error(NULL, rc, "art_init", "%s", why);
+	}
+	atomic_store_explicit(&art__api_job, ctx, memory_order_release);
+	return 0;
+}
+
+int art_init(int *argc, char ***argv)
+{
+	int rc = 0;
+
+	(void)argc;
+	(void)argv;
+	pthread_mutex_lock(&nest_lock);
+	if (nested == 0 && ended)
+		rc = art__api_error(NULL, ART_ERR_ARG, "art_init",
+				    "this process has had its job, or could not join it: there "
+				    "is no second one");
+	else if (nested == 0)
+		rc = make_job();
+	if (!rc)
+		nested++;
+	pthread_mutex_unlock(&nest_lock);
+	return rc;
+}
+
+/* The world's last op; it ends when everything is stable. */
+static int last_op(struct art_ctx *ctx, char why[ART_WHY_MAX])
+{
+	struct art_call c = {.kind = ART_C_FINALIZE, .root = -1};
+	struct art_op *op;
+	int rc;
+
+	atomic_store(&ctx->finalizing, true);
+	art__engine_enter(ctx->engine);
+	rc = art__core_start(ctx->core, ctx->world.core, &c, ART_NEVER, &op);
+	if (!rc) {
+		art__engine_wait(ctx->engine, art__api_op_done, op);
+		rc = art__api_finish(ctx, ART_H_WORLD, op, NULL, false, why);
+	} else {
+		snprintf(why, ART_WHY_MAX, "%s", art_strerror(rc));
+	}
+	art__engine_leave(ctx->engine);
+	return rc;
+}
+
+static int end_job(struct art_ctx *ctx)
+{
+	char why[ART_WHY_MAX];
+	int rc = last_op(ctx, why);
+
+	if (rc)
+		art__api_error(ctx, rc, "art_finalize", "%s", why);
+	/* A rank that could not finalize is a loss to the others, whatever it does next. */
+	else if (art__boot_finalized(&ctx->boot))
+		art__env_log(&ctx->env, ART_LOG_INFO, "the launcher is gone");
+	atomic_store(&art__api_job, NULL);
+	ended = true;
+	art__api_forget_statuses();
+	art__handle_clear(ART_H_COMM);
+	art__handle_clear(ART_H_REQUEST);
+	demolish(ctx);
+	return rc;
+}
+
+int art_finalize(void)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&nest_lock);
+	if (nested == 0)
+		rc = art__api_error(NULL, ART_ERR_COMM, "art_finalize",
+				    "called without art_init(), or once too often");
+	else if (--nested == 0)
+		rc = end_job(atomic_load(&art__api_job));
+	pthread_mutex_unlock(&nest_lock);
+	return rc;
+}
+
+int art_abort(art_comm_t comm, int code)
+{
+	struct art_ctx *ctx = atomic_load(&art__api_job);
+	char line[40];
+
+	(void)comm; /* ends the whole job whatever communicator is named */
+	fflush(NULL);
+	snprintf(line, sizeof(line), "art_abort(%d)", code);
+	art__api_say(ctx, line);
+	art__api_abort(ctx, code);
+}
+
+int art_get_version(int *major, int *minor, int *patch)
+{
+	if (!major || !minor || !patch)
+		return art__api_error(atomic_load(&art__api_job), ART_ERR_ARG, "art_get_version",
+				      "the pointer for a result is null");
+	*major = VERSION_MAJOR;
+	*minor = VERSION_MINOR;
+	*patch = VERSION_PATCH;
+	return 0;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Making and ending an engine, and the effects a machine asks for (art_port). Every effect happens
+ * in the thread that owns the engine, on either channel: ownership orders them, so no message
+ * waits in a queue for another thread.
+ */
+#include <art/status.h>
+#include <assert.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/internal.h"
+
+/* Where every rank has a core of its own, a wait spins up to this long before it sleeps. A woken
+ * process does not displace a spinning one for about 4 ms: where cores are shared there is none. */
+#define SPIN_NS ART_NS_PER_MS
+#define QUEUE_HIGH (512u * 1024)
+#define QUEUE_MAX (64u * 1024 * 1024)
+#define CONNECT_NS (10 * ART_NS_PER_S)
+#define DRAIN_NS ART_NS_PER_S
+#define STALLED_NS (100 * ART_NS_PER_MS)
+
+int art__engine_poll(struct art_engine *e, enum art_chan chan, int budget)
+{
+	return e->tp[chan] ? art__link_poll(&e->link, chan, budget) : 0;
+}
+
+/* ---- effects ---- */
+static void assert_owned(const struct art_engine *e)
+{
+	assert(atomic_load(&e->own.word) != ART_OWN_FREE);
+	(void)e;
+}
+
+static int port_send(void *self, enum art_chan chan, int to, const struct art_hdr *h,
+		     const void *body, size_t len)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	assert(to >= 0 && to < e->cfg.size && to != e->cfg.slot);
+	return art__link_send(&e->link, chan, to, h, body, len);
+}
+
+static void port_fence(void *self, int slot)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	art__link_fence(&e->link, slot);
+}
+
+static void port_relink(void *self, int slot)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	art__link_relink(&e->link, slot);
+}
+
+/* Whose op it was is found out once per step, when the engine is given back. */
+static void port_done(void *self, struct art_op *op)
+{
+	struct art_engine *e = self;
+
+	(void)op;
+	assert_owned(e);
+	e->news = true;
+}
+
+static void port_compute(void *self, struct art_job *job)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	job->next = NULL;
+	*e->jobs_end = job;
+	e->jobs_end = &job->next;
+}
+
+void art__engine_port(struct art_engine *e, struct art_port *port)
+{
+	*port = (struct art_port){
+		.self = e,
+		.send = port_send,
+		.fence = port_fence,
+		.relink = port_relink,
+		.done = port_done,
+		.compute = port_compute,
+	};
+}
+
+/* ---- making ---- */
+static int open_channel(struct art_engine *e, const struct art_tp_ops *ops, enum art_chan chan,
+			char addr[ART_TP_ADDR_MAX])
+{
+	const struct art_engine_cfg *cfg = &e->cfg;
+	struct art_tp_self self = {
+		.slot = cfg->slot,
+		.size = cfg->size,
+		.channel = chan,
+		.job = cfg->job,
+		.incarnation = cfg->incarnation,
+	};
+	struct art_tp_opts opts = {
+		.iface = cfg->iface,
+		.queue_high = QUEUE_HIGH,
+		.queue_max = QUEUE_MAX,
+		.connect_ns = CONNECT_NS,
+	};
+	struct art_tp_up up;
+	int err;
+
+	memcpy(self.key, cfg->key, sizeof(self.key));
+	art__link_up(&e->link, chan, &up);
+	err = ops->open(e->env, &self, &opts, &up, &e->tp[chan]);
+	explicit_bzero(self.key, sizeof(self.key));
+	if (err)
+		return err;
+	art__link_attach(&e->link, chan, e->tp[chan]);
+	assert(ops->caps(e->tp[chan]) & ART_TP_CAP_FD);
+	return ops->listen(e->tp[chan], addr);
+}
+
+static int open_channels(struct art_engine *e, char addr[2][ART_TP_ADDR_MAX])
+{
+	const struct art_tp_ops *ops = art__transport_find(e->cfg.transport);
+	int err = art__link_init(&e->link, e->env, e->cfg.slot, e->cfg.size);
+
+	if (err)
+		return err;
+	e->linked = true;
+	if (e->cfg.size == 1)
+		return 0;
+	if (!ops)
+		return ART_ERR_ARG;
+	for (int c = 0; c < 2 && !err; c++)
+		err = open_channel(e, ops, (enum art_chan)c, addr[c]);
+	return err;
+}
+
+int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_MAX],
+		     struct art_engine **out)
+{
+	struct art_engine *e;
+	int err;
+
+	assert(cfg->slot >= 0 && cfg->slot < cfg->size && (uint32_t)cfg->size <= ART_MAX_RANKS);
+	/* Over-aligned: the ownership word has a cache line of its own. */
+	e = aligned_alloc(_Alignof(struct art_engine), sizeof(*e));
+	if (!e)
+		return ART_ERR_NOMEM;
+	memset(e, 0, sizeof(*e));
+	e->env = cfg->env;
+	e->cfg = *cfg;
+	e->jobs_end = &e->jobs;
+	e->epfd = e->wake_fd = -1;
+	e->pidfd = malloc((size_t)cfg->size * sizeof(*e->pidfd));
+	err = e->pidfd ? 0 : ART_ERR_NOMEM;
+	for (int i = 0; !err && i < cfg->size; i++)
+		e->pidfd[i] = -1;
+	addr[0][0] = addr[1][0] = '\0';
+	if (!err)
+		err = open_channels(e, addr);
+	if (err) {
+		art__engine_close(e);
+		return err;
+	}
+	*out = e;
+	return 0;
+}
+
+void art__engine_locals(struct art_engine *e, int ranks)
+{
+	assert(!e->started);
+	e->spin_max = ranks <= e->cfg.cores ? SPIN_NS : 0;
+	e->spin_ns = e->spin_max;
+}
+
+int art__engine_peer(struct art_engine *e, int slot, const char *data, const char *ctl)
+{
+	const char *addr[2] = {data, ctl};
+	int err = 0;
+
+	assert(!e->started && slot != e->cfg.slot);
+	for (int c = 0; c < 2 && !err; c++)
+		err = e->tp[c]->ops->peer(e->tp[c], slot, addr[c]);
+	return err;
+}
+
+int art__engine_start(struct art_engine *e, struct art_machine *m, const pid_t *pids)
+{
+	assert(!e->started && !e->machine);
+	e->machine = m;
+	e->link.machine = m;
+	return art__service_start(e, pids);
+}
+
+/* ---- ending ---- */
+static size_t pending(struct art_engine *e)
+{
+	size_t n = 0;
+
+	for (int c = 0; c < 2; c++)
+		n += e->tp[c] ? e->tp[c]->ops->pending(e->tp[c]) : 0;
+	return n;
+}
+
+/* Whoever has left already wants nothing more. */
+static void forget_the_gone(struct art_engine *e)
+{
+	for (int slot = 0; slot < e->cfg.size; slot++) {
+		struct pollfd fd = { .fd = e->pidfd ? e->pidfd[slot] : -1, .events = POLLIN };
+
+		if (!art__set_has(&e->exited, (uint32_t)slot) &&
+		    (fd.fd < 0 || poll(&fd, 1, 0) <= 0))
+			continue;
+		for (int c = 0; c < 2; c++)
+			if (e->tp[c])
+				e->tp[c]->ops->drop(e->tp[c], slot);
+	}
+}
+
+/* What is queued leaves, and what has come is read: closing over unread bytes would make the
+ * kernel throw away what it has not sent yet. Queues that do not move at all belong to ranks that
+ * have stopped listening. */
+static void drain(struct art_engine *e)
+{
+	uint64_t now = art__env_now(e->env), end = now + DRAIN_NS, moved = now;
+	size_t left = pending(e), before;
+	int found;
+
+	do {
+		struct pollfd fd[2] = {{.fd = -1}, {.fd = -1}};
+
+		found = 0;
+		for (int c = 0; c < 2; c++) {
+			found += art__engine_poll(e, (enum art_chan)c, 64);
+			if (e->tp[c])
+				fd[c].fd = e->tp[c]->ops->fd(e->tp[c]);
+			fd[c].events = POLLIN;
+		}
+		before = left;
+		left = pending(e);
+		now = art__env_now(e->env);
+		if (left < before)
+			moved = now;
+		if (!found && left) {
+			forget_the_gone(e);
+			poll(fd, 2, 2);
+		}
+	} while ((found || left) && now < end && now - moved < STALLED_NS);
+}
+
+void art__engine_stop(struct art_engine *e)
+{
+	bool ran = e->started;
+
+	art__service_stop(e);
+	if (ran) {
+		art__own_enter(&e->own);
+		drain(e);
+		art__own_leave(&e->own);
+		art__service_close(e);
+	}
+	for (int c = 0; c < 2; c++) {
+		if (e->tp[c])
+			e->tp[c]->ops->close(e->tp[c]);
+		e->tp[c] = NULL;
+	}
+}
+
+void art__engine_close(struct art_engine *e)
+{
+	art__engine_stop(e);
+	if (e->linked)
+		art__link_fini(&e->link);
+	while (e->bells > 0)
+		close(e->bell[--e->bells]);
+	free(e->pidfd);
+	explicit_bzero(e->cfg.key, sizeof(e->cfg.key));
+	free(e);
+}

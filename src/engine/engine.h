@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One rank's engine: it gives the machine (machine.h) threads, descriptors and time. Whoever
+ * *owns* the engine - a thread of the application inside an ART call, or the service thread - may
+ * call the machine and both transports; ownership is one compare-and-swap and a store (rule R5).
+ * It knows machines only: what is said over the wire is their business.
+ *
+ * fork(): every descriptor is CLOEXEC, so a child that calls exec() inherits nothing. A child that
+ * does not exec() has no service thread and shares the parent's sockets: it must not call ART.
+ */
+#ifndef ART_ENGINE_ENGINE_H
+#define ART_ENGINE_ENGINE_H
+
+#include <sys/types.h>
+
+#include "engine/machine.h"
+#include "transport/transport.h"
+
+struct art_engine;
+
+struct art_engine_cfg {
+	const struct art_env *env;  /* outlives the engine */
+	const char *transport;      /* a name that art__transport_find() knows */
+	const char *iface;          /* as art_tp_opts.iface */
+	int slot, size;             /* size 1: no transport is opened */
+	uint64_t job, incarnation;
+	uint8_t key[ART_TP_KEY_BYTES];
+	int cores;                  /* that this process may run on */
+	/* Asked before machine->dead(), in the service thread and owning the engine: true if the
+	 * loss was dealt with and the machine is not to know. May be NULL. */
+	bool (*lost)(void *self, int slot);
+	void *lost_self;
+};
+
+/* Opens the transports and starts to listen; @addr is what others dial, per channel. ART_ERR_ARG
+ * for an unknown transport; on any error nothing is left behind and *out is not written. */
+int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_MAX],
+		     struct art_engine **out);
+/* How many ranks this host has, this one included: where each has a core, waits spin for a while
+ * before they sleep. Until told, they do not. */
+void art__engine_locals(struct art_engine *e, int ranks);
+/* The effects to make the machine with; valid until art__engine_close(). */
+void art__engine_port(struct art_engine *e, struct art_port *port);
+/* How to reach @slot; before art__engine_start(). */
+int art__engine_peer(struct art_engine *e, int slot, const char *data, const char *ctl);
+/* Starts the service thread. @pids[slot] is the process of a slot of this host, 0 for slots of
+ * other hosts (and this one); a process that is gone already counts as dead. Negative when a
+ * thread or descriptor cannot be had: then only art__engine_close() is left to call. */
+int art__engine_start(struct art_engine *e, struct art_machine *m, const pid_t *pids);
+/* Ends the service thread, gives what is queued at most a second to leave, closes the
+ * transports. No other thread is inside the engine. The machine is not called afterwards. */
+void art__engine_stop(struct art_engine *e);
+/* Frees the engine; stops it first if need be. */
+void art__engine_close(struct art_engine *e);
+
+/* Takes the engine for the calling application thread; not recursive. */
+void art__engine_enter(struct art_engine *e);
+void art__engine_leave(struct art_engine *e);
+
+/* Both are called by the owner and return to the owner; they give the engine up in between.
+ * @done is called by whoever owns the engine, also in other threads, and reads only.
+ * wait: until done(arg). test: one look at the network, and one queued user function; done(arg). */
+void art__engine_wait(struct art_engine *e, bool (*done)(void *arg), void *arg);
+bool art__engine_test(struct art_engine *e, bool (*done)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waiting calls. Several threads of the application may wait at once, each for its own ops; one
+ * of them, the driver, polls the data channel for all, the others sleep on their doorbells and
+ * are rung when their op ended, by whoever owned the engine then.
+ *
+ *   wait --not done--> drive: poll the data channel ... spin bound --> asleep on data fd + doorbell
+ *          another drives --> asleep on the doorbell --rung--> done? return : drive or sleep again
+ *   a user function is queued --> run it, not owning the engine --> computed() --> look again
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "engine/internal.h"
+
+/* Messages per look at the data channel: the time until a wanted engine is given up. */
+#define DATA_BUDGET 4
+/* Empty looks before sleeping where cores are shared; and, where they are not, between two looks at
+ * the clock. */
+#define SPIN_FEW 2
+#define SPIN_CLOCK 16
+/* The least that is spun where every rank has a core, however often it was in vain: well above the
+ * round trip of two ranks that both sleep and are woken, or they would never find out again. */
+#define SPIN_MIN_NS UINT64_C(100000)
+
+struct spin {
+	unsigned empty; /* looks that found nothing, in a row */
+	uint64_t until; /* 0: the clock was not read yet */
+};
+
+static void ring(struct art_waiter *w)
+{
+	uint64_t one = 1;
+
+	if (!w->asleep || w->rung)
+		return;
+	w->rung = true;
+	/* An eventfd takes 2^64-2 of these, and is read each time: this cannot block or fail. */
+	if (w->bell >= 0 && write(w->bell, &one, sizeof(one)) != (ssize_t)sizeof(one))
+		assert(!"doorbell");
+}
+
+static void ring_done(struct art_engine *e)
+{
+	e->news = false;
+	for (struct art_waiter *w = e->waiters; w; w = w->next)
+		if (w->asleep && w->done(w->arg))
+			ring(w);
+}
+
+/* Somebody has to come: nothing to do if anybody is awake, it looks around before it goes. */
+static void ring_one(struct art_engine *e)
+{
+	struct art_waiter *sleeper = e->driver;
+
+	for (struct art_waiter *w = e->waiters; w; w = w->next) {
+		if (w->away)
+			continue;
+		if (!w->asleep || w->rung)
+			return;
+		if (!sleeper)
+			sleeper = w;
+	}
+	if (sleeper)
+		ring(sleeper);
+}
+
+void art__engine_settle(struct art_engine *e)
+{
+	if (e->news)
+		ring_done(e);
+	if (e->waiters && (e->jobs || !e->driver))
+		ring_one(e);
+}
+
+void art__engine_enter(struct art_engine *e)
+{
+	art__own_enter(&e->own);
+	e->entries++;
+}
+
+void art__engine_leave(struct art_engine *e)
+{
+	art__engine_settle(e);
+	art__service_notify(e);
+	art__own_leave(&e->own);
+}
+
+/* Runs the next queued user function, if any, without owning the engine (rule R5). */
+static bool run_job(struct art_engine *e)
+{
+	struct art_job *job = e->jobs;
+
+	if (!job)
+		return false;
+	e->jobs = job->next;
+	if (!e->jobs)
+		e->jobs_end = &e->jobs;
+	job->next = NULL;
+	e->computing++;
+	art__engine_leave(e);
+	job->run(job);
+	art__engine_enter(e);
+	e->computing--;
+	e->machine->ops->computed(e->machine, job);
+	return true;
+}
+
+/* A driver gives up its office while it computes. */
+static bool waiter_job(struct art_engine *e, struct art_waiter *w)
+{
+	bool ran;
+
+	if (!e->jobs)
+		return false;
+	if (e->driver == w)
+		e->driver = NULL;
+	w->away = true;
+	ran = run_job(e);
+	w->away = false;
+	return ran;
+}
+
+static int take_bell(struct art_engine *e)
+{
+	if (e->bells > 0)
+		return e->bell[--e->bells];
+	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+static void give_bell(struct art_engine *e, int fd)
+{
+	if (fd < 0)
+		return;
+	if (e->bells < ART_BELLS)
+		e->bell[e->bells++] = fd;
+	else
+		close(fd);
+}
+
+static int data_fd(struct art_engine *e)
+{
+	struct art_tp *tp = e->tp[ART_CHAN_DATA];
+
+	return tp ? tp->ops->fd(tp) : -1;
+}
+
+/* poll(2) ignores negative descriptors. Whatever wakes it, the caller looks again. */
+static void sleep_on(struct art_engine *e, struct art_waiter *w)
+{
+	struct pollfd fd[2] = {
+		{.fd = w->bell, .events = POLLIN},
+		{.fd = e->driver == w ? data_fd(e) : -1, .events = POLLIN},
+	};
+	uint64_t rings;
+
+	w->asleep = true;
+	w->rung = false;
+	art__engine_leave(e);
+	poll(fd, 2, w->bell < 0 ? 1 : -1);
+	art__engine_enter(e);
+	/* Read while owning the engine: nobody rings between this and asleep = false. */
+	if (w->rung && w->bell >= 0 && read(w->bell, &rings, sizeof(rings)) < 0)
+		assert(errno == EAGAIN);
+	w->asleep = false;
+	w->rung = false;
+}
+
+/* One look at the data channel. False: it is time to sleep. */
+static bool drive(struct art_engine *e, struct spin *s)
+{
+	bool found = art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET) > 0;
+	uint64_t now;
+
+	if (e->news)
+		ring_done(e);
+	if (found)
+		*s = (struct spin){0};
+	if (art__own_wanted(&e->own)) {
+		art__own_yield(&e->own);
+		return true;
+	}
+	if (found)
+		return true;
+	s->empty++;
+	if (!e->spin_max)
+		return s->empty < SPIN_FEW;
+	if (s->empty % SPIN_CLOCK)
+		return true;
+	/* Two ranks that wait for each other may have met on one core: then let the other run. As both
+	 * stay runnable, the kernel parts them. */
+	art__own_leave(&e->own);
+	sched_yield();
+	art__own_enter(&e->own);
+	now = art__env_now(e->env);
+	if (!s->until)
+		s->until = now + e->spin_ns;
+	return now < s->until;
+}
+
+/* Spinning that ended in sleep was in vain: spin less next time. One that did not: more. */
+static void adapt(struct art_engine *e, bool slept)
+{
+	if (slept)
+		e->spin_ns = e->spin_ns / 2 > SPIN_MIN_NS ? e->spin_ns / 2 : SPIN_MIN_NS;
+	else
+		e->spin_ns *= 2;
+	if (e->spin_ns > e->spin_max)
+		e->spin_ns = e->spin_max;
+}
+
+static void unlist(struct art_engine *e, struct art_waiter *w)
+{
+	struct art_waiter **at = &e->waiters;
+
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	if (e->driver == w)
+		e->driver = NULL;
+}
+
+void art__engine_wait(struct art_engine *e, bool (*done)(void *arg), void *arg)
+{
+	struct art_waiter w = {.done = done, .arg = arg, .bell = -1, .next = e->waiters};
+	struct spin s = {0};
+	bool slept = false;
+
+	assert(atomic_load(&e->own.word) == ART_OWN_CALLER);
+	if (done(arg))
+		return;
+	e->waiters = &w;
+	do {
+		if (waiter_job(e, &w))
+			continue;
+		if (!e->driver)
+			e->driver = &w;
+		if (e->driver == &w && drive(e, &s))
+			continue;
+		if (e->jobs || done(arg)) /* they may have come while drive() gave way */
+			continue;
+		if (w.bell < 0)
+			w.bell = take_bell(e);
+		sleep_on(e, &w);
+		s = (struct spin){0};
+		slept = true;
+	} while (!done(arg));
+	unlist(e, &w);
+	give_bell(e, w.bell);
+	adapt(e, slept);
+}
+
+bool art__engine_test(struct art_engine *e, bool (*done)(void *arg), void *arg)
+{
+	assert(atomic_load(&e->own.word) == ART_OWN_CALLER);
+	if (done(arg))
+		return true;
+	art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET);
+	run_job(e);
+	return done(arg);
+}

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+#
+# What the scripts in tests/process share (sourced): one job at a time, in a directory of its own
+# that goes with the script, under a time limit; waiting is for conditions.
+
+build=$(realpath "${ART_BUILDDIR:-.}") || exit 1
+artrun=$build/artrun
+programs=$build/tests/process
+failures=0
+
+dir=$(mktemp -d) || exit 1
+job=
+end_all() {
+	[ -z "$job" ] || kill "$job" 2>/dev/null
+	rm -rf "$dir"
+}
+trap end_all EXIT
+trap 'exit 130' INT TERM
+cd "$dir" || exit 1
+exec {never}<> <(:) # a descriptor with nothing to read, for pauses between two looks
+
+complain() {
+	echo "FAIL: $*"
+	sed 's/^/    out: /' out | tail -n 10
+	sed 's/^/    err: /' err | tail -n 20
+	failures=$((failures + 1))
+}
+
+# run COMMAND...: to its end, into out, err and rc.
+run() {
+	timeout -k 5 100 "$@" >out 2>err </dev/null
+	rc=$?
+}
+
+# begin COMMAND...: in the background, as $job.
+begin() {
+	: >out
+	: >err
+	timeout -k 5 100 "$@" >out 2>err </dev/null &
+	job=$!
+}
+
+finish() { # the end of what begin() began, into rc
+	wait "$job"
+	rc=$?
+	job=
+}
+
+# await COMMAND...: until it succeeds. False: the job ended first, or 60 s have passed.
+await() {
+	local end=$((SECONDS + 60))
+	until "$@" >/dev/null 2>&1; do
+		kill -0 "$job" 2>/dev/null && [ $SECONDS -lt $end ] || return 1
+		read -rt 0.02 -u "$never"
+	done
+	return 0
+}
+
+verdict() {
+	[ $failures = 0 ] || echo "$failures failed"
+	[ $failures = 0 ]
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: a job that a script holds up by a FIFO, to do something to it meanwhile.
+ *
+ *   t_gate late WHO FIFO    rank WHO comes to an allreduce only after a byte came through FIFO
+ *   t_gate busy FIFO        all ranks do allreduces until a byte came through FIFO to rank 0
+ *
+ * Each rank says which process it is, and checks every result.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "tests/process/check.h"
+
+static int usage(void)
+{
+	fputs("usage: t_gate late WHO FIFO | t_gate busy FIFO\n", stderr);
+	return 2;
+}
+
+static void wait_for_byte(const char *fifo)
+{
+	char byte;
+	int fd = open(fifo, O_RDONLY | O_CLOEXEC); /* blocks until somebody writes */
+
+	CHECK(fd >= 0);
+	CHECK(read(fd, &byte, 1) == 1);
+	close(fd);
+}
+
+static void late(int who, const char *fifo)
+{
+	if (my_rank == who)
+		wait_for_byte(fifo);
+	check_works(ART_COMM_WORLD);
+}
+
+static bool byte_came(int fd)
+{
+	char byte;
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, &byte, 1);
+	CHECK(n >= 0 || errno == EAGAIN);
+	return n == 1;
+}
+
+static void busy(const char *fifo)
+{
+	int fd = my_rank == 0 ? open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+	long rounds = 0;
+	int in[2], out[2];
+
+	CHECK(my_rank != 0 || fd >= 0);
+	do {
+		in[0] = my_rank + 1;
+		in[1] = byte_came(fd);
+		OK(art_allreduce(in, out, 2, ART_INT32, ART_SUM, ART_COMM_WORLD));
+		CHECK(out[0] == sum_of_ranks());
+		rounds++;
+	} while (!out[1]);
+	if (my_rank == 0) {
+		close(fd);
+		printf("%ld rounds\n", rounds);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	begin();
+	printf("rank %d is process %d\n", my_rank, (int)getpid());
+	fflush(stdout);
+	if (argc == 4 && strcmp(argv[1], "late") == 0)
+		late(atoi(argv[2]), argv[3]);
+	else if (argc == 3 && strcmp(argv[1], "busy") == 0)
+		busy(argv[2]);
+	else
+		return usage();
+	return finish();
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: one rank of a job in which ranks are killed (campaign_kill.sh starts it). All ranks
+ * draw the same operations from the seed - barrier, bcast, reduce, allreduce, of several sizes, on
+ * two communicators - with inputs that differ per rank, operation and element, and check every
+ * byte of every result against its contributor set. What survivors must agree on goes into a
+ * history, compared at the end.
+ *
+ *   t_killed --seed S --ops N [--max-count C] [--dir DIR] [--kill WHO:PHASE:USEC]...
+ *
+ * WHO is a rank, PHASE run or finalize; with PHASE init it is the WHO-th process to start, which is
+ * counted in a file in DIR. USEC after the phase began the process sends itself SIGKILL, from a
+ * thread, so that it hits any instruction; a victim that reaches the end of its phase dies there.
+ *
+ * Exit: 0 right, 1 wrong, 2 usage, 3 art_init said that a member was lost.
+ */
+#include <art/art.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RANKS_MAX = 64, KILLS_MAX = RANKS_MAX, COMMS = 2 };
+enum phase { INIT, RUN, FINALIZE };
+enum kind { BARRIER, BCAST, REDUCE, ALLREDUCE, KINDS };
+
+struct kill {
+	int who;
+	enum phase phase;
+	struct timespec wait;
+};
+
+struct test {
+	uint64_t seed, history;
+	long ops;
+	size_t max_count;
+	const char *dir;
+	struct kill kills[KILLS_MAX];
+	int nkills;
+
+	int rank, size;
+	art_comm_t comms[COMMS];
+	bool must_be_lost[RANKS_MAX]; /* someone was told so */
+	bool live[COMMS][RANKS_MAX];  /* contributors of the last op that told, per communicator */
+	uint64_t epoch[COMMS];
+	uint64_t *in, *out;
+};
+
+struct call { /* one operation, drawn from the seed */
+	uint64_t id;
+	enum kind kind;
+	int comm, root;
+	size_t count;
+};
+
+static uint64_t mix(uint64_t z)
+{
+	z += UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+__attribute__((noreturn, format(printf, 3, 4)))
+static void fail(const struct test *t, const struct call *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "FAIL t_killed: seed %llu rank %d", (unsigned long long)t->seed, t->rank);
+	if (c)
+		fprintf(stderr, " op %llu (kind %d comm %d root %d count %zu)",
+			(unsigned long long)c->id, c->kind, c->comm, c->root, c->count);
+	fputs(": ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	_exit(1);
+}
+
+/* ---- kills ---- */
+
+static void *fire(void *arg)
+{
+	const struct kill *k = arg;
+
+	nanosleep(&k->wait, NULL);
+	kill(getpid(), SIGKILL);
+	return NULL;
+}
+
+static struct kill *planned(struct test *t, enum phase phase, int who)
+{
+	for (int i = 0; i < t->nkills; i++)
+		if (t->kills[i].phase == phase && t->kills[i].who == who)
+			return &t->kills[i];
+	return NULL;
+}
+
+static void begin_phase(struct test *t, enum phase phase, int who)
+{
+	struct kill *k = planned(t, phase, who);
+	pthread_t thread;
+
+	if (k && pthread_create(&thread, NULL, fire, k) != 0)
+		fail(t, NULL, "cannot start a thread");
+}
+
+static void end_phase(struct test *t, enum phase phase, int who)
+{
+	if (planned(t, phase, who))
+		kill(getpid(), SIGKILL);
+}
+
+/* Which of the processes of this job are we, in the order of starting? Known before art_init(). */
+static int ticket(const struct test *t)
+{
+	char path[4096];
+	_Atomic int *counter;
+	int fd, mine;
+
+	if (!t->dir)
+		return -1;
+	snprintf(path, sizeof(path), "%s/ticket", t->dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, sizeof(*counter)) != 0)
+		fail(t, NULL, "%s: %s", path, strerror(errno));
+	counter = mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (counter == MAP_FAILED)
+		fail(t, NULL, "%s: %s", path, strerror(errno));
+	close(fd);
+	mine = __atomic_fetch_add((int *)counter, 1, __ATOMIC_SEQ_CST);
+	munmap((void *)counter, sizeof(*counter));
+	return mine;
+}
+
+/* ---- one operation ---- */
+
+static struct call draw(const struct test *t, long i)
+{
+	uint64_t r = mix(t->seed ^ mix((uint64_t)i));
+	static const size_t counts[] = { 1, 1, 2, 0, 17, 300, 1024, 5000 };
+	struct call c = { .id = (uint64_t)i };
+
+	c.kind = (enum kind)(r % KINDS);
+	c.comm = (int)(r >> 8 & 1);
+	c.root = (int)((r >> 16 & 0xff) % (uint64_t)t->size);
+	c.count = c.kind == BARRIER ? 0 : counts[r >> 32 & 7];
+	if (t->max_count > 0 && (r >> 40 & 7) == 0 && c.kind != BARRIER)
+		c.count = t->max_count;
+	return c;
+}
+
+static uint64_t value(const struct test *t, const struct call *c, int rank, size_t i)
+{
+	return mix(mix(t->seed ^ (c->id * 1021 + (uint64_t)rank)) ^ i);
+}
+
+static int do_call(struct test *t, const struct call *c)
+{
+	art_comm_t comm = t->comms[c->comm];
+
+	for (size_t i = 0; i < c->count; i++) {
+		t->in[i] = value(t, c, t->rank, i);
+		t->out[i] = ~t->in[i];
+	}
+	switch (c->kind) {
+	case BARRIER:
+		return art_barrier(comm);
+	case BCAST:
+		if (t->rank == c->root)
+			memcpy(t->out, t->in, c->count * sizeof(*t->out));
+		return art_bcast(t->out, c->count, ART_UINT64, c->root, comm);
+	case REDUCE:
+		return art_reduce(t->in, t->rank == c->root ? t->out : NULL, c->count, ART_UINT64,
+				  ART_SUM, c->root, comm);
+	default:
+		return art_allreduce(t->in, t->out, c->count, ART_UINT64, ART_SUM, comm);
+	}
+}
+
+static void check_payload(const struct test *t, const struct call *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (t->out[i] != value(t, c, c->root, i))
+			fail(t, c, "element %zu of the payload is wrong", i);
+}
+
+static void check_sum(const struct test *t, const struct call *c, const bool *in_it)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		uint64_t want = 0;
+
+		for (int r = 0; r < t->size; r++)
+			want += in_it[r] ? value(t, c, r, i) : 0;
+		if (t->out[i] != want)
+			fail(t, c, "element %zu of the sum is not that of its contributors", i);
+	}
+}
+
+/* Reads the contributor set and checks it: we are in it, nobody comes back from the dead, and
+ * nobody whom an outcome declared lost. */
+static void read_contributors(struct test *t, const struct call *c, const art_status_t *s)
+{
+	bool *live = t->live[c->comm];
+	int n, counted = 0;
+
+	if (art_status_contributors(s, &n) != ART_SUCCESS)
+		fail(t, c, "no contributors in the status");
+	for (int r = 0; r < t->size; r++) {
+		int yes;
+
+		if (art_status_contributed(s, r, &yes) != ART_SUCCESS)
+			fail(t, c, "no contributors in the status");
+		if (yes && !live[r])
+			fail(t, c, "lost rank %d contributed again", r);
+		if (yes && t->must_be_lost[r])
+			fail(t, c, "rank %d was called lost, but contributed", r);
+		live[r] = yes;
+		counted += yes;
+	}
+	if (!live[t->rank] || counted != n)
+		fail(t, c, "contributor set without this rank, or of the wrong size");
+}
+
+/* What every survivor must have seen alike: contributors, epoch, replays, bytes. */
+static void remember(struct test *t, uint64_t what)
+{
+	t->history = mix(t->history ^ what);
+}
+
+static void remember_outcome(struct test *t, const struct call *c, const art_status_t *s)
+{
+	uint64_t epoch;
+	int replays;
+
+	if (art_status_epoch(s, &epoch) != ART_SUCCESS ||
+	    art_status_replays(s, &replays) != ART_SUCCESS)
+		fail(t, c, "no epoch or replays in the status");
+	if (epoch < t->epoch[c->comm])
+		fail(t, c, "the epoch went back");
+	t->epoch[c->comm] = epoch;
+	remember(t, epoch * 1000 + (uint64_t)replays);
+	for (int r = 0; r < t->size; r++)
+		remember(t, t->live[c->comm][r]);
+	for (size_t i = 0; c->kind == ALLREDUCE && i < c->count; i++)
+		remember(t, t->out[i]);
+}
+
+static void check_outcome(struct test *t, const struct call *c, int err)
+{
+	bool rooted = c->kind == BCAST || c->kind == REDUCE;
+	art_status_t s;
+
+	if (err != ART_SUCCESS && !(rooted && err == ART_ERR_ROOT_LOST && c->root != t->rank))
+		fail(t, c, "returned %s", art_strerror(err));
+	if (c->kind == BCAST)
+		remember(t, (uint64_t)(int64_t)err);
+	if (err != ART_SUCCESS) {
+		t->must_be_lost[c->root] = true;
+		return;
+	}
+	if (c->kind == BCAST)
+		check_payload(t, c);
+	if (c->kind == BCAST || (c->kind == REDUCE && t->rank != c->root))
+		return; /* its contributors may not be known yet */
+	if (art_last_status(t->comms[c->comm], &s) != ART_SUCCESS)
+		fail(t, c, "no status");
+	read_contributors(t, c, &s);
+	if (c->kind != BARRIER)
+		check_sum(t, c, t->live[c->comm]);
+	if (c->kind != REDUCE)
+		remember_outcome(t, c, &s);
+}
+
+/* ---- the job ---- */
+
+/* All survivors have the same history: largest and smallest (as the largest complement) agree. */
+static void compare_histories(struct test *t)
+{
+	uint64_t both[2] = { t->history, ~t->history };
+	int err = art_allreduce(ART_IN_PLACE, both, 2, ART_UINT64, ART_MAX, ART_COMM_WORLD);
+
+	if (err != ART_SUCCESS)
+		fail(t, NULL, "comparing histories: %s", art_strerror(err));
+	if (both[0] != t->history || both[1] != ~t->history)
+		fail(t, NULL, "survivors saw different outcomes");
+}
+
+static void run(struct test *t)
+{
+	struct timespec from, to;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	begin_phase(t, RUN, t->rank);
+	for (long i = 0; i < t->ops; i++) {
+		struct call c = draw(t, i);
+
+		check_outcome(t, &c, do_call(t, &c));
+	}
+	end_phase(t, RUN, t->rank);
+	compare_histories(t);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	printf("rank %d ran %lld us\n", t->rank, (long long)(to.tv_sec - from.tv_sec) * 1000000 +
+	       (to.tv_nsec - from.tv_nsec) / 1000);
+}
+
+static void set_up(struct test *t)
+{
+	size_t count = t->max_count > 5000 ? t->max_count : 5000;
+
+	art_comm_rank(ART_COMM_WORLD, &t->rank);
+	art_comm_size(ART_COMM_WORLD, &t->size);
+	if (t->size > RANKS_MAX)
+		fail(t, NULL, "at most %d ranks", RANKS_MAX);
+	t->in = calloc(count, sizeof(*t->in));
+	t->out = calloc(count, sizeof(*t->out));
+	if (!t->in || !t->out)
+		fail(t, NULL, "out of memory");
+	memset(t->live, true, sizeof(t->live));
+	t->comms[0] = ART_COMM_WORLD;
+	if (art_comm_dup(ART_COMM_WORLD, &t->comms[1]) != ART_SUCCESS)
+		fail(t, NULL, "dup failed");
+}
+
+static void tear_down(struct test *t)
+{
+	int err;
+
+	begin_phase(t, FINALIZE, t->rank);
+	err = art_comm_free(&t->comms[1]);
+	if (err == ART_SUCCESS)
+		err = art_finalize();
+	if (err != ART_SUCCESS)
+		fail(t, NULL, "free or finalize: %s", art_strerror(err));
+	end_phase(t, FINALIZE, t->rank);
+	printf("rank %d survived, history %016llx\n", t->rank, (unsigned long long)t->history);
+	free(t->in);
+	free(t->out);
+}
+
+static bool add_kill(struct test *t, const char *s)
+{
+	static const char *const names[] = { [INIT] = "init", [RUN] = "run", [FINALIZE] = "finalize" };
+	char name[16];
+	int who, n = 0;
+	long usec;
+
+	if (t->nkills == KILLS_MAX || sscanf(s, "%d:%15[a-z]:%ld%n", &who, name, &usec, &n) != 3 ||
+	    s[n] != '\0' || usec < 0)
+		return false;
+	for (int p = INIT; p <= FINALIZE; p++) {
+		if (strcmp(name, names[p]) != 0)
+			continue;
+		t->kills[t->nkills++] = (struct kill){
+			who, (enum phase)p, { usec / 1000000, usec % 1000000 * 1000 },
+		};
+		return true;
+	}
+	return false;
+}
+
+static bool read_options(struct test *t, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i += 2) {
+		const char *v = argv[i + 1];
+
+		if (!v)
+			return false;
+		if (strcmp(argv[i], "--seed") == 0)
+			t->seed = strtoull(v, NULL, 10);
+		else if (strcmp(argv[i], "--ops") == 0)
+			t->ops = strtol(v, NULL, 10);
+		else if (strcmp(argv[i], "--max-count") == 0)
+			t->max_count = strtoull(v, NULL, 10);
+		else if (strcmp(argv[i], "--dir") == 0)
+			t->dir = v;
+		else if (strcmp(argv[i], "--kill") != 0 || !add_kill(t, v))
+			return false;
+	}
+	return t->ops > 0 && t->max_count < (size_t)1 << 28;
+}
+
+int main(int argc, char **argv)
+{
+	static struct test t = { .rank = -1 };
+	int err, mine;
+
+	if (!read_options(&t, argc, argv)) {
+		fprintf(stderr, "usage: t_killed --seed S --ops N [--max-count C] [--dir DIR] "
+				"[--kill WHO:init|run|finalize:USEC]...\n");
+		return 2;
+	}
+	mine = ticket(&t);
+	begin_phase(&t, INIT, mine);
+	err = art_init(&argc, &argv);
+	end_phase(&t, INIT, mine);
+	if (err == ART_ERR_PROC_FAILED)
+		return 3;
+	if (err != ART_SUCCESS)
+		fail(&t, NULL, "art_init: %s", art_strerror(err));
+	set_up(&t);
+	run(&t);
+	tear_down(&t);
+	return 0;
+}
