@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Benchmark of art_bcast: from rank 0 to all.
+ */
+#include <string.h>
+
+#include "bench.h"
+
+static void fill(struct bench *b)
+{
+	if (b->rank == 0)
+		bench_fill(b);
+	else
+		memset(b->in, 0xee, b->count * sizeof(*b->in));
+}
+
+static int run(struct bench *b)
+{
+	return art_bcast(b->in, b->count, ART_UINT64, 0, ART_COMM_WORLD);
+}
+
+static bool check(const struct bench *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->in[i] != bench_value(b->iter, 0, i))
+			return false;
+	return true;
+}
+
+const struct bench_op bench_bcast = {
+	.name = "bcast",
+	.what = "from rank 0 to all",
+	.sized = true,
+	.fill = fill,
+	.run = run,
+	.check = check,
+};
