@@ -62,6 +62,8 @@ static struct art_op *next_op(struct art_comm *m)
 {
 	struct art_op *op = art__op_find(m, m->next_seq);
 
+	if (!op && m->next_seq - m->forgot >= ART_RING_MAX)
+		return NULL; /* too many: the caller may wait for some and call again */
 	if (!op)
 		op = art__op_make(m, m->next_seq);
 	if (!op) {

@@ -9,12 +9,18 @@
 #include "base/marks.h"
 #include "coll/coll.h"
 
+/* Each has to be found again: many small ones are as bad as a few large ones. */
+static size_t cost(const struct art_hdr *h)
+{
+	return 1024 + h->len;
+}
+
 void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan chan, int from,
 		     const struct art_hdr *h, const uint8_t *body)
 {
 	struct art_early *e = NULL;
 
-	if (c->early_bytes[from] + sizeof(*e) + h->len <= c->cfg.early_bytes)
+	if (c->early_bytes[from] + cost(h) <= c->cfg.early_bytes)
 		e = art__pool_get(&c->pool, sizeof(*e) + h->len);
 	if (!e) {
 		/* a lost message: as if the connection had broken */
@@ -24,7 +30,7 @@ void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan c
 		art__ft_relink(c->ft);
 		return;
 	}
-	c->early_bytes[from] += sizeof(*e) + h->len;
+	c->early_bytes[from] += cost(h);
 	e->next = NULL;
 	e->from = from;
 	e->chan = chan;
@@ -38,7 +44,7 @@ void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan c
 
 void art__early_free(struct art_ops *c, struct art_early *e)
 {
-	c->early_bytes[e->from] -= sizeof(*e) + e->hdr.len;
+	c->early_bytes[e->from] -= cost(&e->hdr);
 	art__pool_put(&c->pool, e);
 }
 

@@ -75,7 +75,7 @@ static void ft_fate(void *self, int code)
 
 	art__env_log(c->env, ART_LOG_ERROR, "%s (epoch %u)", why, c->ft.view.epoch);
 	art__coll_fate(&c->ops, code);
-	for (int i = 0; code == ART_ERR_NO_QUORUM && i < c->cfg.size; i++)
+	for (int i = 0; code != ART_ERR_EVICTED && i < c->cfg.size; i++)
 		if (i != c->cfg.slot && art__set_has(&c->ft.view.members, (uint32_t)i))
 			art__ctl_send(&c->ctl, i, ART_K_GONE, c->ft.view.epoch, NULL, 0);
 }

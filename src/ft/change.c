@@ -84,7 +84,7 @@ bool art__ft_op_frozen(const struct art_ft *ft, uint64_t comm, uint64_t seq)
 	return false;
 }
 
-static void fate(struct art_ft *ft, int code)
+void art__ft_give_up(struct art_ft *ft, int code)
 {
 	if (ft->fate)
 		return;
@@ -93,17 +93,6 @@ static void fate(struct art_ft *ft, int code)
 	ft->takeover_ns = ft->request_ns = ART_NEVER;
 	ART_MARK(ft->env, code == ART_ERR_EVICTED ? ART_M_SELF_EVICTED : ART_M_NO_QUORUM);
 	ft->client.fate(ft->client.self, code);
-}
-
-void art__ft_give_up(struct art_ft *ft, int code)
-{
-	if (ft->fate)
-		return;
-	ART_SET_EACH(i, &ft->view.members)
-		if ((int)i != ft->slot)
-			ft->client.ctl(ft->client.self, (int)i, ART_K_GONE, ft->view.epoch, NULL,
-				       0);
-	fate(ft, code);
 }
 
 /* What was asked of this rank could not be done for lack of memory. Others try again, and wait for
@@ -149,7 +138,7 @@ static bool stuck(struct art_ft *ft, uint64_t now)
 	if (!ft->stuck_ns)
 		ft->stuck_ns = now ? now : 1;
 	if (now - ft->stuck_ns >= ft->quorum_wait_ns) {
-		fate(ft, ART_ERR_NO_QUORUM);
+		art__ft_give_up(ft, ART_ERR_NO_QUORUM);
 		return true;
 	}
 	if (ft->request_ns == ART_NEVER || now >= ft->request_ns) {
@@ -626,7 +615,7 @@ void art__ft_install(struct art_ft *ft, uint32_t ballot, const uint8_t *p, size_
 		return;
 	}
 	if (!art__set_has(&v.members, (uint32_t)ft->slot)) {
-		fate(ft, ART_ERR_EVICTED);
+		art__ft_give_up(ft, ART_ERR_EVICTED);
 		goto out;
 	}
 	if (!art__blob_set(ft->env, &ft->last, p, len)) {
@@ -656,7 +645,7 @@ out:
 static void on_evicted(struct art_ft *ft, uint32_t epoch)
 {
 	if (epoch > ft->view.epoch)
-		fate(ft, ART_ERR_EVICTED);
+		art__ft_give_up(ft, ART_ERR_EVICTED);
 }
 
 void art__ft_message(struct art_ft *ft, int from, uint8_t kind, uint32_t epoch, const uint8_t *body,

@@ -243,7 +243,7 @@ void art__ft_relink(struct art_ft *ft);
 bool art__ft_decide(struct art_ft *ft, const struct art_named *n);
 void art__ft_tick(struct art_ft *ft);
 uint64_t art__ft_wake(const struct art_ft *ft);
-/* This rank cannot carry out what was decided: it ends, with @code, and the others hear of it. */
+/* This rank can do no more: its calls end with @code. Unless it was evicted the others hear of it. */
 void art__ft_give_up(struct art_ft *ft, int code);
 /* It lacked memory for something that is tried again after retry_ns: not for ever. */
 #define ART_SHORTAGES_MAX 100
