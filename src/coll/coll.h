@@ -314,19 +314,30 @@ void art__op_retry(struct art_op *op); /* messages that had to wait: again */
 void art__op_reset(struct art_op *op);
 void art__op_activate(struct art_op *op);
 void art__op_deactivate(struct art_op *op);
+void art__op_forget(struct art_op *op);
+void art__op_free_all(struct art_ops *c);
+bool art__op_is_frozen(const struct art_op *op);
+void art__op_dispatch(struct art_op *op, int from, const struct art_hdr *h, const uint8_t *body);
+void art__op_computed(struct art_op *op, struct art_work *w);
+
+/* ---- outcome.c: how an op ends ---- */
 void art__op_hold(struct art_op *op);      /* outcome: success, computed in op->epoch */
 void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_set *blamed);
 void art__op_delivered(struct art_op *op);
 void art__op_ask(struct art_op *op, int code, int a, int b); /* for a named decision */
 void art__op_again(struct art_op *op);
+void art__op_mismatch(struct art_op *op, int with);
 void art__op_return_early(struct art_op *op); /* reduce non-root: my part is safe */
 void art__op_settle(struct art_op *op);    /* tell the caller if nothing stands against it */
-void art__op_forget(struct art_op *op);
-void art__op_free_all(struct art_ops *c);
-bool art__op_is_frozen(const struct art_op *op);
+void art__op_note_odd(struct art_op *op);
+void art__op_lacks_memory(struct art_op *op); /* it is tried again a little later */
+
+/* ---- keep.c: what outlives the call ---- */
 bool art__op_save(struct art_op *op, const void *p, bool result);
 const uint8_t *art__op_payload(const struct art_op *op);
-void art__op_mismatch(struct art_op *op, int with);
+bool art__op_retain(struct art_op *op);    /* keep what others may need; false: not now */
+
+/* ---- send.c: messages out ---- */
 uint16_t art__op_lag(const struct art_op *op);
 void art__op_low(struct art_op *op, uint64_t seq, uint16_t lag);
 int art__op_send(struct art_op *op, int slot, uint8_t phase, uint64_t off, const void *body,
@@ -335,8 +346,6 @@ void art__op_credit(struct art_op *op, int slot, uint8_t phase, uint64_t upto);
 void art__tx_init(const struct art_op *op, struct art_tx *tx, int slot, uint8_t phase);
 /* Sends what may be sent of base[tx->sent, upto); true when all of it is out. */
 bool art__tx_push(struct art_op *op, struct art_tx *tx, const uint8_t *base, uint64_t upto);
-void art__op_dispatch(struct art_op *op, int from, const struct art_hdr *h, const uint8_t *body);
-void art__op_computed(struct art_op *op, struct art_work *w);
 
 /* ---- early.c: messages before their time ---- */
 void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan chan, int from,
@@ -363,7 +372,7 @@ enum art_take art__tree_data(struct art_op *op, int from, const struct art_hdr *
 			     const uint8_t *body);
 void art__tree_credit(struct art_op *op, int from, const struct art_hdr *h);
 void art__tree_end(struct art_op *op);
-bool art__tree_shape(struct art_op *op);
+bool art__tree_shape(struct art_op *op); /* shape.c; false: out of memory */
 
 /* ---- work.c: combining ---- */
 enum art_work_now { ART_WORK_DONE, ART_WORK_LATER, ART_WORK_NOMEM };

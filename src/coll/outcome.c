@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How an op ends: held, delivered, failed or returned early; what it takes effect on; when its
+ * caller is told; and what is said of it afterwards.
+ */
+#include <assert.h>
+
+#include <art/art.h>
+
+#include "base/marks.h"
+#include "coll/coll.h"
+
+/* An outcome that a status read later could not guess. */
+void art__op_note_odd(struct art_op *op)
+{
+	struct art_odd *o = art__env_alloc(op->comm->coll->env, sizeof(*o));
+
+	if (!o) {
+		art__ft_give_up(op->comm->coll->ft, ART_ERR_NOMEM); /* it would tell lies */
+		return;
+	}
+	o->seq = op->seq;
+	art__op_outcome(op, &o->out);
+	o->next = op->comm->odds;
+	op->comm->odds = o;
+}
+
+void art__op_lacks_memory(struct art_op *op)
+{
+	struct art_ops *c = op->comm->coll;
+
+	op->again_ns = art__env_now(c->env) + c->cfg.retry_ns;
+	art__ft_shortage(c->ft);
+}
+
+/* Asks for a decision about this op alone (rules R3, R12); told once per epoch. */
+void art__op_ask(struct art_op *op, int code, int a, int b)
+{
+	struct art_named n = { .comm = op->comm->id, .seq = op->seq, .code = code, .a = a, .b = b };
+
+	if (op->asked)
+		return;
+	art__comm_live(op->comm, &n.ranks);
+	if (!op->held && op->comm->done_mark >= op->seq)
+		op->comm->done_mark = op->seq - 1; /* returned early, and in doubt now */
+	op->asked = art__ft_decide(op->comm->coll->ft, &n);
+	op->plea = (struct art_plea){ op->asked ? 0 : code, a, b };
+	if (!op->asked)
+		art__op_lacks_memory(op);
+}
+
+/* Time has come for what lacked memory. */
+void art__op_again(struct art_op *op)
+{
+	op->again_ns = 0;
+	if (op->plea.code && !op->held)
+		art__op_ask(op, op->plea.code, op->plea.a, op->plea.b);
+	else
+		art__op_settle(op);
+}
+
+/* Another rank called something else under this number. */
+void art__op_mismatch(struct art_op *op, int with)
+{
+	int me = op->comm->coll->cfg.slot;
+
+	if (!op->code)
+		art__op_ask(op, ART_ERR_MISMATCH, me < with ? me : with, me < with ? with : me);
+}
+
+static void take_effect(struct art_op *op)
+{
+	struct art_comm *m = op->comm;
+
+	switch (op->call.kind) {
+	case ART_C_DUP:
+		op->child = art__comm_find(m->coll, art__comm_child_id(m->id, op->seq, 0));
+		assert(op->child && !op->child->made); /* since the call (coll.c) */
+		art__comm_make(op->child, m->slots, m->policy);
+		art__early_retry(m->coll, op->child);
+		break;
+	case ART_C_SETLOSS:
+		m->policy = op->call.loss;
+		break;
+	case ART_C_FINALIZE:
+		art__stable_bye(op);
+		break;
+	case ART_C_FREE:
+		art__stable_urge(m, op->seq);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The outcome is here: success, computed in op->epoch by its participants. */
+void art__op_hold(struct art_op *op)
+{
+	if (op->held)
+		return;
+	op->held = true;
+	op->out_epoch = op->epoch;
+	op->out_replays = op->replays;
+	op->contributors = art__comm_contributors(op->comm, op->epoch);
+	take_effect(op);
+	if (op->idle)
+		art__op_settle(op);
+	if (op->comm->npart > 1)
+		art__stable_learn(op->comm, op->low); /* the attempt has heard of all marks */
+	art__stable_done(op);
+}
+
+/* An outcome brought by its holder (deliver.c has filled it in). */
+void art__op_delivered(struct art_op *op)
+{
+	op->held = true;
+	op->idle = true;
+	op->pulled_late = false;
+	op->state = ART_OP_OVER;
+	take_effect(op);
+	if (op->returned)
+		art__op_note_odd(op);
+	art__op_settle(op);
+	art__stable_done(op);
+}
+
+static void drop_child(const struct art_op *op)
+{
+	struct art_ops *c = op->comm->coll;
+	struct art_comm *child = art__comm_find(c, art__comm_child_id(op->comm->id, op->seq, 0));
+
+	if (!child || child->made)
+		return;
+	child->unmade = true; /* ends at the end of the event */
+	c->dirty = true;
+}
+
+void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_set *blamed)
+{
+	if (op->held)
+		return;
+	art__op_reset(op);
+	op->code = code;
+	op->held = true;
+	op->pulled_late = false;
+	op->out_epoch = epoch;
+	op->out_replays = 0; /* nothing was computed; and who enters late knows of no rerun */
+	op->blamed = blamed;
+	op->state = ART_OP_OVER;
+	if (op->done && !op->refused && op->entered) {
+		art__env_log(op->comm->coll->env, ART_LOG_WARN,
+			     "op %llu had returned here and failed afterwards: %s",
+			     (unsigned long long)op->seq, art_strerror(code));
+	}
+	art__op_note_odd(op);
+	if (op->call.kind == ART_C_DUP)
+		drop_child(op);
+	art__op_settle(op);
+	if (op->entered)
+		art__stable_done(op);
+}
+
+void art__op_return_early(struct art_op *op)
+{
+	op->returned = true;
+	op->told_epoch = op->epoch;
+	op->told_replays = op->replays;
+	op->contributors = art__comm_contributors(op->comm, op->epoch);
+	op->idle = true;
+	art__op_settle(op);
+	art__stable_done(op);
+}
+
+/* Tell the caller, unless the log is full, a function still runs, or something is unsent. */
+void art__op_settle(struct art_op *op)
+{
+	struct art_comm *m = op->comm;
+
+	if (op->done || !op->entered || !(op->held || op->returned) || !op->idle || op->work ||
+	    op->nstale)
+		goto out;
+	if (!art__op_retain(op))
+		return;
+	op->done = true;
+	m->nlog++;
+	m->log_bytes += op->saved && op->saved != op->inlined ? op->saved_cap : 0;
+	if (!op->released)
+		m->coll->port->done(m->coll->port->self, op);
+out:
+	if (op->done && op->idle && (op->held || op->returned) && !op->pulled_late) {
+		op->state = op->state == ART_OP_PULLING ? op->state : ART_OP_OVER;
+		art__op_reset(op);
+		art__op_deactivate(op);
+	}
+}
+
+bool art__op_done(const struct art_op *op)
+{
+	return op->done;
+}
+
+uint64_t art__op_seq(const struct art_op *op)
+{
+	return op->seq;
+}
+
+struct art_comm *art__op_comm(const struct art_op *op)
+{
+	return op->comm;
+}
+
+struct art_comm *art__op_child(const struct art_op *op)
+{
+	return op->child;
+}
+
+void art__op_outcome(const struct art_op *op, struct art_outcome *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->code = op->code;
+	out->blamed = op->blamed;
+	if (op->refused && !op->held)
+		out->pending = true;
+	if (op->held) {
+		out->epoch = op->out_epoch;
+		out->replays = op->out_replays;
+		out->contributors = op->code ? NULL : op->contributors;
+		return;
+	}
+	/* returned early: what the present attempt would give, not certain before it is stable */
+	out->pending = true;
+	out->epoch = op->epoch;
+	out->replays = op->replays;
+}
+
+static const struct art_set *contributors_of(const struct art_comm *m, uint32_t epoch)
+{
+	for (const struct art_cset *s = m->csets; s; s = s->next)
+		if (s->epoch == epoch && !s->blame)
+			return &s->set;
+	return NULL;
+}
+
+/* @out may come from a status: numbers without the sets. */
+void art__comm_outcome(struct art_comm *m, uint64_t seq, struct art_outcome *out)
+{
+	const struct art_op *op = art__op_find(m, seq);
+
+	for (const struct art_odd *o = m->odds; o && (out->code || out->pending); o = o->next)
+		if (o->seq == seq) {
+			*out = o->out;
+			return;
+		}
+	if (out->pending && op && op->entered) {
+		art__op_outcome(op, out);
+		return;
+	}
+	if (out->code || (out->pending && seq > m->stable))
+		return;
+	/* as it was told; or stable by now, and never touched by a view change */
+	out->contributors = contributors_of(m, out->epoch);
+	if (out->contributors)
+		out->pending = false;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who is parent and kid of this rank in the tree of an op, in which order parts are combined: a
+ * pure function of the participants, the root and who must be a leaf, so nobody sends it. In a
+ * rerun with a user function, ranks that have returned are leaves (rule R11).
+ */
+#include "coll/coll.h"
+#include "topo/topo.h"
+
+static bool commutative(const struct art_op *op)
+{
+	return !op->call.fn || op->call.flags & 1;
+}
+
+static int me(const struct art_op *op)
+{
+	return op->comm->coll->cfg.slot;
+}
+
+struct shape {
+	int *head;   /* positions that work; the others hang below one of them */
+	int nhead;
+	int *child;  /* scratch for topo */
+	int my_head; /* index in head[], -1: this rank is such a leaf */
+};
+
+/* Never the root: it returns with the result, whatever was said of it; and only a reduce returns
+ * early at others. */
+static bool must_be_leaf(const struct art_op *op, int pos)
+{
+	return op->call.fn && op->returned_set && op->root >= 0 &&
+	       op->comm->part[pos] != op->root &&
+	       art__set_has(op->returned_set, (uint32_t)op->comm->part[pos]);
+}
+
+static void find_heads(const struct art_op *op, struct shape *s)
+{
+	s->nhead = 0;
+	s->my_head = -1;
+	for (int i = 0; i < op->comm->npart; i++) {
+		if (must_be_leaf(op, i))
+			continue;
+		if (i == op->comm->mypos)
+			s->my_head = s->nhead;
+		s->head[s->nhead++] = i;
+	}
+}
+
+/* The head a leaf hangs below: the nearest before it, or the first. */
+static int head_of(const struct shape *s, int pos)
+{
+	int h = 0;
+
+	while (h + 1 < s->nhead && s->head[h + 1] < pos)
+		h++;
+	return h;
+}
+
+/* Leaves of the head at index h, in order; those before the first head are `left`. */
+static int own_leaves(const struct art_op *op, const struct shape *s, int h, int *out, int *left)
+{
+	int n = 0, end = h + 1 < s->nhead ? s->head[h + 1] : op->comm->npart;
+
+	*left = 0;
+	for (int i = h == 0 ? 0 : s->head[h] + 1; i < end; i++) {
+		if (i == s->head[h])
+			continue;
+		if (i < s->head[h])
+			(*left)++;
+		out[n++] = i;
+	}
+	return n;
+}
+
+static void plain_tree(const struct art_op *op, const struct shape *s, int root,
+		       struct art_tree *t)
+{
+	const struct art_core_cfg *cfg = &op->comm->coll->cfg;
+
+	if (cfg->hosts && commutative(op) && s->nhead == op->comm->npart) {
+		int *hosts = s->head + op->comm->npart, *scratch = hosts + op->comm->npart;
+
+		for (int i = 0; i < op->comm->npart; i++)
+			hosts[i] = cfg->hosts[op->comm->part[i]];
+		art__topo_hosts(op->comm->npart, root, cfg->radix, hosts, op->comm->mypos, t,
+				scratch);
+		return;
+	}
+	art__topo_knomial(s->nhead, root, cfg->radix, s->my_head, t);
+}
+
+/* Parent and kids of this rank; kids (positions) in order of combination into out[]. */
+static int shape_kids(const struct art_op *op, struct shape *s, int root_pos, int *out)
+{
+	struct art_treeop *t = op->tree;
+	struct art_tree tree = { .child = s->child, .cap = op->comm->npart };
+	int n, root = commutative(op) ? root_pos : 0;
+
+	if (s->my_head < 0) {
+		t->parent = op->comm->part[s->head[head_of(s, op->comm->mypos)]];
+		return 0;
+	}
+	if (commutative(op))
+		for (int i = 0; i < s->nhead; i++)
+			if (s->head[i] == root_pos)
+				root = i;
+	plain_tree(op, s, root, &tree);
+	t->parent = tree.parent < 0 ? -1 : op->comm->part[s->head[tree.parent]];
+	n = own_leaves(op, s, s->my_head, out, &t->nleft);
+	for (int i = 0; i < tree.nchild; i++)
+		out[n++] = s->head[tree.child[i]];
+	return n;
+}
+
+static bool kid_room(struct art_op *op, int n)
+{
+	struct art_treeop *t = op->tree;
+	struct art_pool *pool = &op->comm->coll->pool;
+
+	t->kid = t->inline_kid;
+	t->down_tx = t->inline_tx;
+	t->nkid = n;
+	if (n <= ART_KIDS_INLINE)
+		return true;
+	t->kid = art__pool_get(pool, (size_t)n * sizeof(*t->kid));
+	t->down_tx = art__pool_get(pool, (size_t)n * sizeof(*t->down_tx));
+	if (t->kid && t->down_tx)
+		return true;
+	art__pool_put(pool, t->kid);
+	art__pool_put(pool, t->down_tx);
+	t->kid = t->inline_kid;
+	t->down_tx = t->inline_tx;
+	t->nkid = 0;
+	return false;
+}
+
+/* The usual case: nobody must be a leaf, no hosts, and the order does not matter. */
+static bool simple_shape(struct art_op *op, int root_pos)
+{
+	struct art_comm *m = op->comm;
+	int child[64];
+	struct art_tree t = { .child = child, .cap = 64 };
+
+	art__topo_knomial(m->npart, root_pos, m->coll->cfg.radix, m->mypos, &t);
+	op->tree->parent = t.parent < 0 ? -1 : m->part[t.parent];
+	if (!kid_room(op, t.nchild))
+		return false;
+	for (int i = 0; i < t.nchild; i++) {
+		memset(&op->tree->kid[i], 0, sizeof(op->tree->kid[i]));
+		op->tree->kid[i].slot = m->part[child[i]];
+	}
+	return true;
+}
+
+bool art__tree_shape(struct art_op *op)
+{
+	struct art_comm *m = op->comm;
+	struct art_pool *pool = &m->coll->pool;
+	int p = m->npart, root_pos = 0, n;
+	struct shape s;
+	bool ok;
+	int *mem;
+
+	for (int i = 0; i < p; i++)
+		if (m->part[i] == op->root)
+			root_pos = i;
+	if (commutative(op) && !(op->call.fn && op->returned_set) && !m->coll->cfg.hosts &&
+	    art__topo_knomial_children(p, m->coll->cfg.radix) <= 64)
+		return simple_shape(op, root_pos);
+	mem = art__pool_get(pool, (size_t)p * 7 * sizeof(int));
+	if (!mem)
+		return false;
+	s.head = mem;
+	s.child = mem + 5 * (size_t)p;
+	find_heads(op, &s);
+	n = shape_kids(op, &s, root_pos, mem + 6 * (size_t)p);
+	ok = kid_room(op, n);
+	for (int i = 0; i < op->tree->nkid; i++) {
+		memset(&op->tree->kid[i], 0, sizeof(op->tree->kid[i]));
+		op->tree->kid[i].slot = m->part[mem[6 * (size_t)p + (size_t)i]];
+	}
+	if (!commutative(op) && op->call.kind == ART_C_REDUCE) {
+		int top = m->part[s.head[0]];
+
+		op->tree->fwd_to = me(op) == top && op->root != top ? op->root : -1;
+		op->tree->fwd_wait = me(op) == op->root && op->root != top;
+		if (op->tree->fwd_wait)
+			op->tree->down_rx.slot = top;
+	}
+	art__pool_put(pool, mem);
+	return ok;
+}
