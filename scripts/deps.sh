@@ -32,6 +32,7 @@ needs() {
 	extra) cat <<-END
 		command clang clang
 		command valgrind valgrind
+		command groff groff-base
 		END
 		;;
 	esac
