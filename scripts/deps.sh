@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Installs what is missing: deps.sh SET..., sets build, check and extra. Says nothing when all
+# Installs what is missing: deps.sh SET..., sets build, check, extra and lab. Says nothing when all
 # is there. On Debian and Ubuntu as root, or with sudo where that asks no password, it says
 # what it installs and does it; elsewhere it names the packages and exits 1.
 set -u
+PATH=$PATH:/usr/sbin:/sbin
 
 # probe, argument, Debian package
 needs() {
@@ -33,6 +34,19 @@ needs() {
 		command clang clang
 		command valgrind valgrind
 		command groff groff-base
+		END
+		;;
+	lab) cat <<-END
+		command sshd openssh-server
+		command ssh openssh-client
+		command ip iproute2
+		command tc iproute2
+		command nft nftables
+		command unshare util-linux
+		command setpriv util-linux
+		command mount mount
+		command hostname hostname
+		command kill procps
 		END
 		;;
 	esac
