@@ -108,8 +108,8 @@ at_host() { # NUMBER CMD...
 # Process 1 of a host. /proc is still the machine's when it begins, and tells our number there.
 # bash reaps whatever is left to it.
 be_host() {
-	local outside
-	read -r outside _ </proc/self/stat
+	local number file
+	read -r number _ </proc/self/stat
 	mount --make-rprivate /
 	mount -t proc proc /proc
 	mount -t sysfs sysfs /sys
@@ -121,13 +121,17 @@ be_host() {
 	[ ! -e /etc/hostname ] || mount --bind "$lab/art$1/etc/hostname" /etc/hostname
 	mount --bind "$lab/hosts" /etc/hosts
 	[ ! -e /etc/ssh/ssh_config ] || mount --bind "$lab/ssh_config" /etc/ssh/ssh_config
+	# Commands over ssh start at once, whatever root's shell does on this machine when it begins.
+	for file in ~root/.bashrc ~root/.zshenv ~root/.cshrc ~root/.tcshrc; do
+		[ ! -e "$file" ] || mount --bind /dev/null "$file"
+	done
 	case $lab/ in
 	/run/*) ;; # the state must stay visible
 	*) mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd ;;
 	esac
 	hostname "art$1"
 	ip link set lo up
-	echo "$outside" >"$lab/art$1/outside.new"
+	echo "$number" >"$lab/art$1/outside.new"
 	mv "$lab/art$1/outside.new" "$lab/art$1/outside"
 	trap : TERM INT HUP
 	while :; do
