@@ -86,6 +86,57 @@ int art__topo_locality(struct art_locality *out)
 	return rc;
 }
 
+static int number_cores(hwloc_topology_t topology, hwloc_const_cpuset_t set, int *core, int cpus)
+{
+	int n = 0, cpu;
+
+	for (hwloc_obj_t o = NULL; (o = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, o));) {
+		if (!hwloc_bitmap_intersects(o->cpuset, set))
+			continue;
+		hwloc_bitmap_foreach_begin(cpu, o->cpuset)
+			if (cpu < cpus && hwloc_bitmap_isset(set, (unsigned)cpu))
+				core[cpu] = n;
+		hwloc_bitmap_foreach_end();
+		n++;
+	}
+	return n;
+}
+
+/* A machine that does not report cores has one per thread. */
+static int number_threads(hwloc_const_cpuset_t set, int *core, int cpus)
+{
+	int n = 0;
+
+	for (int cpu = 0; cpu < cpus; cpu++)
+		if (hwloc_bitmap_isset(set, (unsigned)cpu))
+			core[cpu] = n++;
+	return n;
+}
+
+int art__topo_cores(int *core, int cpus)
+{
+	hwloc_bitmap_t set = hwloc_bitmap_alloc();
+	hwloc_topology_t topology;
+	int n = ART_ERR_INTERNAL;
+
+	for (int cpu = 0; cpu < cpus; cpu++)
+		core[cpu] = -1;
+	if (!set || hwloc_topology_init(&topology)) {
+		hwloc_bitmap_free(set);
+		return ART_ERR_NOMEM;
+	}
+	hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
+	if (keep_what_counts(topology) == 0 && hwloc_topology_load(topology) == 0 &&
+	    hwloc_get_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) == 0) {
+		n = number_cores(topology, set, core, cpus);
+		if (n == 0)
+			n = number_threads(set, core, cpus);
+	}
+	hwloc_topology_destroy(topology);
+	hwloc_bitmap_free(set);
+	return n;
+}
+
 int art__topo_locality_xml(const char *path, struct art_locality *out)
 {
 	hwloc_topology_t topology;

@@ -33,3 +33,18 @@ int art__topo_locality_xml(const char *path, struct art_locality *out)
 	(void)out;
 	return ART_ERR_ARG;
 }
+
+int art__topo_cores(int *core, int cpus)
+{
+	cpu_set_t set[MAX_CPUS / CPU_SETSIZE];
+	int n = 0;
+
+	for (int cpu = 0; cpu < cpus; cpu++)
+		core[cpu] = -1;
+	if (sched_getaffinity(0, sizeof(set), set))
+		return ART_ERR_INTERNAL;
+	for (int cpu = 0; cpu < cpus && cpu < MAX_CPUS; cpu++)
+		if (CPU_ISSET_S((unsigned)cpu, sizeof(set), set))
+			core[cpu] = n++;
+	return n;
+}

@@ -55,7 +55,12 @@ struct art_locality {
  * 0, or a negative ART_ERR_*. */
 int art__topo_locality(struct art_locality *out);
 
-/* As above from a recorded hwloc XML file; ART_ERR_INTERNAL if hwloc cannot read it, ART_ERR_ARG
+/* core[cpu] for each of @cpus hardware threads, numbered as the kernel does: the position of its
+ * core among those this process may run on, -1 for others' and none. The number of cores, or
+ * negative. */
+int art__topo_cores(int *core, int cpus);
+
+/* As art__topo_locality() from a recorded hwloc XML file; ART_ERR_INTERNAL if hwloc cannot read it, ART_ERR_ARG
  * where hwloc is not built in (and nowhere else). */
 int art__topo_locality_xml(const char *path, struct art_locality *out);
 
