@@ -27,6 +27,7 @@ struct art_ctx {
 	struct art_core *core;
 	struct art_comm_obj world;
 	int rank, size;
+	uint64_t *incarnation; /* [size], of the processes that made this job */
 	_Atomic bool finalizing;
 };
 

@@ -47,6 +47,20 @@ static bool on_lost(void *self, int slot)
 	art__api_abort(ctx, -ART_ERR_PROC_FAILED);
 }
 
+/* Runs in the service thread. A certificate is about one incarnation of a rank, not about who has
+ * its number. */
+static int on_witness(void *self)
+{
+	struct art_ctx *ctx = self;
+	uint64_t incarnation = 0;
+	int slot;
+
+	do
+		slot = art__boot_dead(&ctx->boot, &incarnation);
+	while (slot >= 0 && (slot == ctx->rank || ctx->incarnation[slot] != incarnation));
+	return slot;
+}
+
 /* ---- making a job: each step says in *why what it could not do ---- */
 /* Of all ranks of this host together: artrun says so, since a rank may be bound to its share. */
 static int usable_cores(void)
@@ -74,6 +88,9 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 		.cores = ctx->size > 1 ? usable_cores() : 1,
 		.lost = ctx->config.ft ? NULL : on_lost,
 		.lost_self = ctx,
+		.witness = ctx->boot.fd >= 0 ? on_witness : NULL,
+		.witness_self = ctx,
+		.witness_fd = ctx->boot.fd,
 	};
 	for (size_t i = 0; i < sizeof(cfg->key); i++)
 		cfg->key[i] = ctx->boot.key[i];
@@ -171,6 +188,7 @@ static int assemble(struct art_ctx *ctx, const struct art_boot_card *cards, int 
 		bool local = cards[i].host == cards[ctx->rank].host;
 
 		locals += local;
+		ctx->incarnation[i] = cards[i].incarnation;
 		hosts[i] = cards[i].host;
 		pids[i] = local && i != ctx->rank ? cards[i].pid : 0;
 	}
@@ -198,7 +216,8 @@ static int build(struct art_ctx *ctx, char *why)
 	cards = calloc((size_t)ctx->size, sizeof(*cards));
 	hosts = calloc((size_t)ctx->size, sizeof(*hosts));
 	pids = calloc((size_t)ctx->size, sizeof(*pids));
-	if (!cards || !hosts || !pids) {
+	ctx->incarnation = calloc((size_t)ctx->size, sizeof(*ctx->incarnation));
+	if (!cards || !hosts || !pids || !ctx->incarnation) {
 		snprintf(why, WHY_MAX, "out of memory");
 		rc = ART_ERR_NOMEM;
 	}
@@ -221,6 +240,7 @@ static void demolish(struct art_ctx *ctx)
 	if (ctx->engine)
 		art__engine_close(ctx->engine);
 	art__boot_close(&ctx->boot);
+	free(ctx->incarnation);
 	free(ctx);
 }
 

@@ -30,6 +30,12 @@ struct art_engine_cfg {
 	 * loss was dealt with and the machine is not to know. May be NULL. */
 	bool (*lost)(void *self, int slot);
 	void *lost_self;
+	/* A witness of deaths on other hosts, NULL: none. When witness_fd is readable the service
+	 * thread asks, not owning the engine: the next slot that is certified dead, -1 if there is
+	 * none now, -2 if there will be none any more. */
+	int (*witness)(void *self);
+	void *witness_self;
+	int witness_fd;
 };
 
 /* Opens the transports and starts to listen; @addr is what others dial, per channel. ART_ERR_ARG

@@ -6,6 +6,7 @@
  *   wake_fd     somebody changed what it waits for, or it is to end
  *   control     always
  *   pidfds      of the other ranks of this host; read after everything they sent (rule R7)
+ *   witness     certificates of deaths on other hosts
  *   data        one-shot, and only while nobody inside looks at it:
  *
  *     unarmed --caller leaves, ops go on or bytes are queued--> armed --readable--> unarmed
@@ -38,7 +39,7 @@
 #define EVENTS 16
 #define PROBE_NS (5 * ART_NS_PER_MS)
 
-enum { TAG_WAKE, TAG_CTL, TAG_DATA, TAG_PID };
+enum { TAG_WAKE, TAG_CTL, TAG_DATA, TAG_PID, TAG_WITNESS };
 
 struct ready {
 	bool ctl, data, other;
@@ -264,6 +265,19 @@ static void close_pidfd(struct art_engine *e, int slot)
 	e->pidfd[slot] = -1;
 }
 
+static void hear_witness(struct art_engine *e)
+{
+	int slot;
+
+	while ((slot = e->cfg.witness(e->cfg.witness_self)) >= 0) {
+		assert(slot < e->cfg.size);
+		art__set_add(&e->dying, (uint32_t)slot);
+		art__set_add(&e->exited, (uint32_t)slot);
+	}
+	if (slot < -1)
+		watch(e, EPOLL_CTL_DEL, e->cfg.witness_fd, 0, 0);
+}
+
 static void gather(struct art_engine *e, const struct epoll_event *ev, int n, struct ready *r)
 {
 	uint64_t count;
@@ -288,6 +302,10 @@ static void gather(struct art_engine *e, const struct epoll_event *ev, int n, st
 			close_pidfd(e, slot);
 			art__set_add(&e->dying, (uint32_t)slot);
 			art__set_add(&e->exited, (uint32_t)slot);
+			r->other = true;
+			break;
+		case TAG_WITNESS:
+			hear_witness(e);
 			r->other = true;
 			break;
 		}
@@ -395,6 +413,8 @@ static int open_descriptors(struct art_engine *e, const pid_t *pids)
 	if (ctl && watch(e, EPOLL_CTL_ADD, ctl->ops->fd(ctl), EPOLLIN, tag(TAG_CTL, 0)))
 		goto fail;
 	if (data && watch(e, EPOLL_CTL_ADD, data->ops->fd(data), 0, tag(TAG_DATA, 0)))
+		goto fail;
+	if (e->cfg.witness && watch(e, EPOLL_CTL_ADD, e->cfg.witness_fd, EPOLLIN, tag(TAG_WITNESS, 0)))
 		goto fail;
 	for (int i = 0; i < e->cfg.size && !err; i++)
 		if (pids[i] > 0 && i != e->cfg.slot)

@@ -190,6 +190,23 @@ int art__boot_exchange(struct art_boot *b, const struct art_boot_card *mine,
 	return 0;
 }
 
+int art__boot_dead(const struct art_boot *b, uint64_t *incarnation)
+{
+	struct art_boot_dead d;
+	ssize_t n;
+
+	do
+		n = recv(b->fd, &d, sizeof(d), MSG_DONTWAIT | MSG_TRUNC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return -1;
+	if (n != sizeof(d) || !art__boot_head_good(&d.head, (size_t)n) ||
+	    d.head.kind != ART_BOOT_DEAD || d.head.arg < 0 || d.head.arg >= b->size)
+		return -2;
+	*incarnation = d.incarnation;
+	return d.head.arg;
+}
+
 int art__boot_finalized(struct art_boot *b)
 {
 	return b->fd < 0 ? 0 : send_head(b, ART_BOOT_DONE, 0);

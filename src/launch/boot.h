@@ -35,6 +35,10 @@ int art__boot_open(struct art_boot *b);
  * ART_ERR_TRANSPORT if the launcher is gone. */
 int art__boot_exchange(struct art_boot *b, const struct art_boot_card *mine,
 		       struct art_boot_card *all);
+/* A certificate of the launcher: the next rank of another host whose death was seen there, and
+ * its incarnation. -1: none now; -2: none any more. Never blocks; b->fd is readable when there may be
+ * one. One thread may ask while others call the functions below. */
+int art__boot_dead(const struct art_boot *b, uint64_t *incarnation);
 /* This rank has finalized: its exit is no loss. */
 int art__boot_finalized(struct art_boot *b);
 /* Ask the launcher to end the job with @code. */

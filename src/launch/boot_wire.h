@@ -10,6 +10,7 @@
  *           <-  WELCOME   rank, size, job and key; or REFUSED: the place is taken
  *   CARD    ->            where this rank listens
  *           <-  TABLE ... everyone's cards, in order, some per message; or FAILED: one never comes
+ *           <-  DEAD      certificate: a rank of another host has died there
  *   DONE    ->            finalized: its exit is no loss
  *   ABORT   ->            end the job with a code
  */
@@ -24,7 +25,7 @@
 #include "launch/boot.h"
 
 #define ART_BOOT_MAGIC UINT32_C(0x41525442)
-#define ART_BOOT_VERSION 1
+#define ART_BOOT_VERSION 2
 #define ART_BOOT_FD_VAR "ART_LAUNCH_FD"
 
 enum art_boot_kind {
@@ -36,6 +37,7 @@ enum art_boot_kind {
 	ART_BOOT_FAILED,
 	ART_BOOT_DONE,
 	ART_BOOT_ABORT,
+	ART_BOOT_DEAD,
 };
 
 struct art_boot_head {
@@ -43,7 +45,7 @@ struct art_boot_head {
 	uint16_t version;
 	uint16_t kind;
 	uint32_t len; /* of the whole message */
-	int32_t arg;  /* ABORT: the code; FAILED: the rank that never comes; else 0 */
+	int32_t arg;  /* ABORT: the code; FAILED: the rank that never comes; DEAD: the rank */
 };
 
 struct art_boot_welcome {
@@ -58,6 +60,11 @@ struct art_boot_card_msg {
 	struct art_boot_card card;
 };
 
+struct art_boot_dead {
+	struct art_boot_head head;
+	uint64_t incarnation;
+};
+
 #define ART_BOOT_TABLE_CARDS 64u
 
 struct art_boot_table {
@@ -68,6 +75,7 @@ struct art_boot_table {
 
 _Static_assert(sizeof(struct art_boot_head) == 16, "head has no holes");
 _Static_assert(sizeof(struct art_boot_welcome) == 16 + 16 + ART_TP_KEY_BYTES, "no holes");
+_Static_assert(sizeof(struct art_boot_dead) == 24, "no holes");
 _Static_assert(sizeof(struct art_boot_card) == 2 * ART_TP_ADDR_MAX + 16, "a card has no holes");
 _Static_assert(sizeof(struct art_boot_card_msg) == 16 + sizeof(struct art_boot_card), "no holes");
 _Static_assert(sizeof(struct art_boot_table) ==
