@@ -64,18 +64,33 @@ static void open_standard_files(void)
 	close(fd);
 }
 
-static void job_open(struct run_job *j)
+void art__run_ranks(struct run_job *j, int n)
+{
+	j->rank = calloc((size_t)n, sizeof(*j->rank));
+	j->card = calloc((size_t)n, sizeof(*j->card));
+	j->death = calloc((size_t)n, sizeof(*j->death));
+	if (!j->rank || !j->card || !j->death)
+		art__run_die("cannot prepare the job: %s", strerror(errno));
+	for (int i = 0; i < n; i++) {
+		struct run_rank *r = &j->rank[i];
+
+		r->pidfd = r->member_pidfd = r->boot_fd = -1;
+		r->dead = true;
+		for (int k = 0; k < 2; k++)
+			r->out[k] = (struct run_stream){ .fd = -1, .rank = i,
+							 .sink = k ? j->err : j->out };
+	}
+	j->n = n;
+}
+
+void art__run_open(struct run_job *j)
 {
 	open_standard_files();
 	j->never = j->end_code = -1;
+	j->feed.tty = j->feed.pipe = -1;
 	j->epoll = epoll_create1(EPOLL_CLOEXEC);
-	j->rank = calloc((size_t)j->opts.ranks, sizeof(*j->rank));
-	j->card = calloc((size_t)j->opts.ranks, sizeof(*j->card));
-	if (j->epoll < 0 || !j->rank || !j->card)
+	if (j->epoll < 0)
 		art__run_die("cannot prepare the job: %s", strerror(errno));
-	if (getrandom(&j->id, sizeof(j->id), 0) != sizeof(j->id) ||
-	    getrandom(j->key, sizeof(j->key), 0) != sizeof(j->key))
-		art__run_die("no random numbers for the job key: %s", strerror(errno));
 	if (j->opts.timeout > 0)
 		j->timeout_at = art__run_now() + (uint64_t)(j->opts.timeout * 1e9);
 	art__run_raise_files(j);
@@ -83,13 +98,21 @@ static void job_open(struct run_job *j)
 	art__run_signals_open(j);
 }
 
+static void make_key(struct run_job *j)
+{
+	if (getrandom(&j->id, sizeof(j->id), 0) != sizeof(j->id) ||
+	    getrandom(j->key, sizeof(j->key), 0) != sizeof(j->key))
+		art__run_die("no random numbers for the job key: %s", strerror(errno));
+}
+
 /* Reaping comes last: until here the pids of the job belonged to it. */
-static void job_close(struct run_job *j)
+void art__run_close(struct run_job *j)
 {
 	for (int i = 0; i < j->n; i++) {
 		struct run_rank *r = &j->rank[i];
 
-		waitpid(r->pid, NULL, WNOHANG);
+		if (r->pid > 0 && r->here)
+			waitpid(r->pid, NULL, WNOHANG);
 		art__run_boot_close(r);
 		for (int k = 0; k < 2; k++)
 			art__run_stream_close(j, &r->out[k]);
@@ -103,15 +126,19 @@ static void job_close(struct run_job *j)
 	close(j->signals);
 	close(j->epoll);
 	explicit_bzero(j->key, sizeof(j->key));
+	art__hosts_free(j);
 	free(j->rank);
 	free(j->card);
+	free(j->death);
 }
 
 static void dispatch(struct run_job *j, const struct epoll_event *e)
 {
-	struct run_rank *r = &j->rank[(uint32_t)e->data.u64];
+	enum run_event ev = (enum run_event)(e->data.u64 >> 32);
+	uint32_t which = (uint32_t)e->data.u64;
+	struct run_rank *r = j->rank && which < (uint32_t)j->n ? &j->rank[which] : NULL;
 
-	switch ((enum run_event)(e->data.u64 >> 32)) {
+	switch (ev) {
 	case RUN_EV_SIGNAL:
 		art__run_signals_read(j);
 		break;
@@ -140,6 +167,15 @@ static void dispatch(struct run_job *j, const struct epoll_event *e)
 	case RUN_EV_FEED:
 		art__run_feed_room(j);
 		break;
+	case RUN_EV_LAUNCHER:
+		art__agent_readable(j);
+		break;
+	case RUN_EV_HOST_SAYS:
+	case RUN_EV_HOST_ROOM:
+	case RUN_EV_HOST_WORDS:
+	case RUN_EV_HOST_END:
+		art__hosts_event(j, ev, which);
+		break;
 	}
 }
 
@@ -158,8 +194,7 @@ static int sleep_ms(const struct run_job *j)
 	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-/* One round of the loop: sleeps until something happens, and deals with it. */
-static void round_once(struct run_job *j)
+void art__run_round(struct run_job *j)
 {
 	struct epoll_event ev[64];
 	int n;
@@ -172,19 +207,20 @@ static void round_once(struct run_job *j)
 	art__run_deadlines(j);
 	art__run_sinks_flush(j);
 	art__run_streams_resume(j);
+	art__hosts_flush(j);
 }
 
-static bool passed(uint64_t at)
+bool art__run_passed(uint64_t at)
 {
 	return at && art__run_now() >= at;
 }
 
 /* All ranks are dead: ends what they left behind in their groups, then reads what is still in the
  * pipes. Descendants may hold those open, so empty is as good as ended. */
-static void finish_output(struct run_job *j)
+void art__run_finish_output(struct run_job *j)
 {
 	for (int i = 0; i < j->n; i++)
-		art__run_signal_rank(&j->rank[i], SIGKILL);
+		art__run_signal_rank(j, &j->rank[i], SIGKILL);
 	for (;;) {
 		bool open = false;
 
@@ -195,9 +231,9 @@ static void finish_output(struct run_job *j)
 			open = open || s->fd >= 0;
 		}
 		art__run_sinks_flush(j);
-		if ((!open && art__run_sinks_empty(j)) || passed(j->flush_by))
+		if ((!open && art__run_sinks_empty(j)) || art__run_passed(j->flush_by))
 			return;
-		round_once(j);
+		art__run_round(j);
 	}
 }
 
@@ -209,23 +245,41 @@ static void say_undying(struct run_job *j)
 				     (int)j->rank[i].pid);
 }
 
+static void start(struct run_job *j)
+{
+	make_key(j);
+	if (j->opts.hosts) {
+		art__hosts_open(j);
+		return;
+	}
+	art__run_ranks(j, j->opts.ranks);
+	j->heres = j->n;
+	for (int i = 0; i < j->n; i++) {
+		j->rank[i].here = true;
+		j->rank[i].nth = i;
+	}
+	art__run_spawn_all(j);
+	for (int i = 0; j->opts.verbose && i < j->n; i++)
+		art__run_say(j, "rank %d has pid %d", i, (int)j->rank[i].pid);
+}
+
 int main(int argc, char **argv)
 {
-	struct run_job j = { 0 };
+	static struct run_job j;
 	int code;
 
 	art__run_options(&j.opts, argc, argv);
-	job_open(&j);
-	art__run_spawn_all(&j);
-	if (j.opts.verbose)
-		for (int i = 0; i < j.n; i++)
-			art__run_say(&j, "rank %d has pid %d", i, (int)j.rank[i].pid);
-	while (j.alive > 0 && !passed(j.give_up_at))
-		round_once(&j);
+	if (j.opts.agent)
+		return art__agent_main(&j);
+	art__run_open(&j);
+	start(&j);
+	while ((j.alive > 0 || art__hosts_awaited(&j)) && !art__run_passed(j.give_up_at))
+		art__run_round(&j);
 	say_undying(&j);
-	finish_output(&j);
+	art__hosts_close(&j);
+	art__run_finish_output(&j);
 	code = art__run_exit_code(&j);
-	finish_output(&j); /* of what that had to say */
-	job_close(&j);
+	art__run_finish_output(&j); /* of what that had to say */
+	art__run_close(&j);
 	return code;
 }

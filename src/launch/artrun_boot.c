@@ -59,6 +59,8 @@ static void on_hello(struct run_job *j, struct run_rank *r, pid_t pid)
 	r->hello = true;
 	r->member = pid;
 	j->hellos++;
+	if (j->up)
+		art__agent_number(j, ART_AGENT_JOINED, r, (int)pid);
 	if (pid != r->pid)
 		r->member_pidfd = pidfd_open(pid, 0);
 	memcpy(w.key, j->key, sizeof(w.key));
@@ -71,26 +73,51 @@ static void on_hello(struct run_job *j, struct run_rank *r, pid_t pid)
 		art__run_member_died(j, r);
 }
 
-/* Sends as much of the table as the socket takes. */
+/* The next part of the table. False: no room now. */
+static bool send_cards(struct run_job *j, struct run_rank *r)
+{
+	unsigned left = (unsigned)j->n - r->table_next;
+	unsigned count = left < ART_BOOT_TABLE_CARDS ? left : ART_BOOT_TABLE_CARDS;
+	struct art_boot_table t;
+	size_t len = offsetof(struct art_boot_table, card) + count * sizeof(t.card[0]);
+
+	t.head = art__boot_head(ART_BOOT_TABLE, len, 0);
+	t.first = r->table_next;
+	t.count = count;
+	memcpy(t.card, &j->card[t.first], count * sizeof(t.card[0]));
+	if (!boot_send(r, &t, len))
+		return false;
+	r->table_next += count;
+	return true;
+}
+
+static bool send_death(struct run_job *j, struct run_rank *r)
+{
+	int dead = j->death[r->deaths_next];
+	struct art_boot_dead d = {
+		.head = art__boot_head(ART_BOOT_DEAD, sizeof(d), dead),
+		.incarnation = j->card[dead].incarnation,
+	};
+
+	if (!boot_send(r, &d, sizeof(d)))
+		return false;
+	r->deaths_next++;
+	return true;
+}
+
+/* Sends as much of the table, and of the deaths behind it, as the socket takes. */
 void art__run_boot_room(struct run_job *j, struct run_rank *r)
 {
 	bool room = true;
-	struct art_boot_table t;
 
-	while (r->boot_fd >= 0 && room && r->table_next < (unsigned)j->n) {
-		unsigned left = (unsigned)j->n - r->table_next;
-		unsigned count = left < ART_BOOT_TABLE_CARDS ? left : ART_BOOT_TABLE_CARDS;
-		size_t len = offsetof(struct art_boot_table, card) + count * sizeof(t.card[0]);
-
-		t.head = art__boot_head(ART_BOOT_TABLE, len, 0);
-		t.first = r->table_next;
-		t.count = count;
-		memcpy(t.card, &j->card[t.first], count * sizeof(t.card[0]));
-		room = boot_send(r, &t, len);
-		if (room)
-			r->table_next += count;
-		else if (errno != EAGAIN)
-			r->table_next = (unsigned)j->n; /* it is dead, which its pidfd will tell */
+	while (r->boot_fd >= 0 && room && r->table_next < (unsigned)j->n)
+		room = send_cards(j, r);
+	while (r->boot_fd >= 0 && room && r->deaths_next < j->deaths)
+		room = send_death(j, r);
+	if (!room && errno != EAGAIN) { /* it is dead, which its pidfd will tell */
+		r->table_next = (unsigned)j->n;
+		r->deaths_next = j->n;
+		room = true;
 	}
 	if (r->boot_fd >= 0 && r->boot_full == room) {
 		art__run_epoll(j, EPOLL_CTL_MOD, r->boot_fd, room ? EPOLLIN : EPOLLIN | EPOLLOUT,
@@ -99,46 +126,98 @@ void art__run_boot_room(struct run_job *j, struct run_rank *r)
 	}
 }
 
-/* @r waits for the table, which cannot be: tells it, and the user the first time. */
-static void tell_failed(struct run_job *j, struct run_rank *r)
+static void say_never(struct run_job *j)
 {
-	if (!r->card || r->told || r->boot_fd < 0)
-		return;
-	r->told = true;
-	answer(r, ART_BOOT_FAILED, j->never);
 	if (j->end_code < 0 && !j->told)
 		art__run_say(j, "rank %d ended or closed its place before its art_init was "
 			     "complete; art_init of the others fails", j->never);
 	j->told = true;
 }
 
-static void on_card(struct run_job *j, struct run_rank *r, const struct art_boot_card *card)
+/* @r waits for the table, which cannot be: tells it, and the user the first time. */
+static void tell_failed(struct run_job *j, struct run_rank *r)
 {
-	struct art_boot_card *mine = &j->card[art__run_index(j, r)];
+	if (!r->card || r->told)
+		return;
+	r->told = true;
+	if (r->boot_fd >= 0)
+		answer(r, ART_BOOT_FAILED, j->never);
+	if (!j->up)
+		say_never(j);
+}
 
+static void send_table(struct run_job *j)
+{
+	if (j->hosts)
+		art__hosts_table(j);
+	else
+		art__run_boot_news(j);
+}
+
+void art__run_boot_news(struct run_job *j)
+{
+	for (int i = 0; i < j->n; i++) {
+		struct run_rank *r = &j->rank[i];
+
+		if (r->boot_fd < 0 || !r->card)
+			continue;
+		if (j->never >= 0)
+			tell_failed(j, r);
+		else if (j->cards == j->n)
+			art__run_boot_room(j, r);
+	}
+}
+
+/* At an agent cards are counted as the table comes: it has those of the others, too. */
+void art__run_boot_card(struct run_job *j, struct run_rank *r, const struct art_boot_card *card)
+{
 	r->card = true;
+	if (j->up) {
+		struct art_boot_card mine = *card;
+
+		mine.pid = (int32_t)r->member;
+		art__agent_report(j, ART_AGENT_CARD, r, &mine, sizeof(mine));
+		art__run_boot_news(j);
+		return;
+	}
+	j->card[art__run_index(j, r)] = *card;
 	j->cards++;
-	*mine = *card;
-	mine->host = 0;
-	mine->pid = (int32_t)r->member;
 	if (j->never >= 0)
 		tell_failed(j, r);
 	else if (j->cards == j->n)
-		for (int i = 0; i < j->n; i++)
-			art__run_boot_room(j, &j->rank[i]);
+		send_table(j);
+}
+
+static void on_card(struct run_job *j, struct run_rank *r, const struct art_boot_card *card)
+{
+	struct art_boot_card mine = *card;
+
+	mine.host = 0;
+	mine.pid = (int32_t)r->member;
+	art__run_boot_card(j, r, &mine);
 }
 
 void art__run_boot_gone(struct run_job *j, struct run_rank *r)
 {
 	if (r->card || j->never >= 0)
 		return;
+	if (j->up) {
+		art__agent_report(j, ART_AGENT_CLOSED, r, NULL, 0);
+		return;
+	}
 	j->never = art__run_index(j, r);
+	if (j->hosts)
+		art__hosts_never(j);
 	for (int i = 0; i < j->n; i++)
 		tell_failed(j, &j->rank[i]);
 }
 
-static void on_abort(struct run_job *j, struct run_rank *r, int code)
+void art__run_boot_abort(struct run_job *j, struct run_rank *r, int code)
 {
+	if (j->up) {
+		art__agent_number(j, ART_AGENT_ABORT, r, code);
+		return;
+	}
 	if (j->end_code >= 0)
 		return;
 	art__run_say(j, "rank %d (pid %d) called art_abort with code %d; the job ends",
@@ -165,11 +244,13 @@ static bool on_message(struct run_job *j, struct run_rank *r, const union messag
 		on_card(j, r, &m->card.card);
 		return true;
 	case ART_BOOT_DONE:
+		if (j->up && !r->done)
+			art__agent_report(j, ART_AGENT_DONE, r, NULL, 0);
 		j->dones += !r->done;
 		r->done = true;
 		return true;
 	case ART_BOOT_ABORT:
-		on_abort(j, r, m->head.arg);
+		art__run_boot_abort(j, r, m->head.arg);
 		return true;
 	default:
 		return false;

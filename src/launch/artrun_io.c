@@ -88,12 +88,12 @@ static void put_lines(const struct run_job *j, struct run_stream *s, const char 
 }
 
 /* New bytes of a rank: passes on up to the last newline, holds the rest. */
-static void take(const struct run_job *j, struct run_stream *s, const char *text, size_t len)
+void art__run_stream_text(struct run_job *j, struct run_stream *s, const char *text, size_t len)
 {
 	const char *nl = memrchr(text, '\n', len);
 	size_t whole = nl ? (size_t)(nl - text) + 1 : 0;
 
-	if (j->opts.ranks == 1 && !j->opts.tag) {
+	if (j->n == 1 && !j->opts.tag) {
 		put(s->sink, s, false, text, len);
 		return;
 	}
@@ -119,12 +119,12 @@ static void take(const struct run_job *j, struct run_stream *s, const char *text
 }
 
 /* Passes on the last line even if its newline never came. */
-static void stream_end(struct run_job *j, struct run_stream *s)
+void art__run_stream_end(struct run_job *j, struct run_stream *s)
 {
 	if (s->line.head < s->line.tail) {
 		art__run_buf_add(&s->line, "\n", 1);
 		put_lines(j, s, s->line.data + s->line.head, s->line.tail - s->line.head);
-	} else if (s->sink->mid == s && j->opts.ranks > 1) {
+	} else if (s->sink->mid == s && j->n > 1) {
 		put(s->sink, s, false, "\n", 1);
 	}
 	art__run_stream_close(j, s);
@@ -157,13 +157,16 @@ static bool stream_read(struct run_job *j, struct run_stream *s, bool last)
 		return false;
 	n = read(s->fd, buf, sizeof(buf));
 	if (n > 0) {
-		take(j, s, buf, (size_t)n);
+		if (j->up)
+			art__agent_output(j, s, buf, (size_t)n);
+		else
+			art__run_stream_text(j, s, buf, (size_t)n);
 		return true;
 	}
 	if (n < 0 && errno == EINTR)
 		return true;
 	if (n == 0 || errno != EAGAIN || last)
-		stream_end(j, s);
+		art__run_stream_end(j, s);
 	return false;
 }
 
@@ -178,7 +181,7 @@ void art__run_stream_drain(struct run_job *j, struct run_stream *s, bool last)
 	for (int i = 0; i < DRAIN_READS && stream_read(j, s, last); i++)
 		s->last_reads += last;
 	if (s->fd >= 0 && s->last_reads >= DRAIN_READS)
-		stream_end(j, s);
+		art__run_stream_end(j, s);
 }
 
 void art__run_streams_resume(struct run_job *j)
@@ -201,6 +204,12 @@ void art__run_say(struct run_job *j, const char *fmt, ...)
 	va_end(ap);
 	if (n > 0)
 		len += (size_t)n < sizeof(line) - len - 1 ? (size_t)n : sizeof(line) - len - 2;
+	if (j->up) {
+		size_t name = strlen("artrun: ");
+
+		art__agent_report(j, ART_AGENT_SAY, NULL, line + name, len - name);
+		return;
+	}
 	line[len++] = '\n';
 	put(j->err, NULL, false, line, len);
 }

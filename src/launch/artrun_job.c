@@ -57,7 +57,7 @@ static void say_how(const struct run_rank *r, char text[96])
 		snprintf(text, 96, "exited with code %d without art_finalize", r->code);
 }
 
-static void lose(struct run_job *j, struct run_rank *r)
+void art__run_lose(struct run_job *j, struct run_rank *r)
 {
 	char others[48], how[96];
 
@@ -65,21 +65,22 @@ static void lose(struct run_job *j, struct run_rank *r)
 		return;
 	r->lost = true;
 	art__run_boot_gone(j, r);
-	if (j->end_code >= 0 || r->swept)
+	if (j->up || j->end_code >= 0 || r->swept)
 		return;
 	say_others(j, others);
 	say_how(r, how);
-	art__run_say(j, "rank %d (pid %d) %s; %s", art__run_index(j, r), (int)shown_pid(r), how,
-		     others);
+	art__run_say(j, "rank %d (%spid %d) %s; %s", art__run_index(j, r), art__hosts_name(j, r),
+		     (int)shown_pid(r), how, others);
 }
 
 static void say_plain_end(struct run_job *j, const struct run_rank *r)
 {
-	if (j->end_code >= 0 || r->swept)
+	if (j->up || j->end_code >= 0 || r->swept)
 		return;
 	if (r->sig && (r->sig != SIGPIPE || j->opts.verbose))
-		art__run_say(j, "rank %d (pid %d) was killed by signal %d (%s)",
-			     art__run_index(j, r), (int)r->pid, r->sig, strsignal(r->sig));
+		art__run_say(j, "rank %d (%spid %d) was killed by signal %d (%s)",
+			     art__run_index(j, r), art__hosts_name(j, r), (int)r->pid, r->sig,
+			     strsignal(r->sig));
 	else if (j->opts.verbose)
 		art__run_say(j, "rank %d (pid %d) exited with code %d", art__run_index(j, r),
 			     (int)r->pid, r->code);
@@ -99,6 +100,25 @@ static bool look(struct run_rank *r)
 	return true;
 }
 
+void art__run_judge(struct run_job *j, struct run_rank *r)
+{
+	if (r->hello && !r->done) {
+		art__run_lose(j, r);
+		art__run_signal_rank(j, r, SIGKILL); /* a member under it is lost with it */
+	} else {
+		say_plain_end(j, r);
+		art__run_boot_gone(j, r);
+	}
+}
+
+static void report_exit(struct run_job *j, const struct run_rank *r)
+{
+	struct art_agent_exit e = { r->sig, r->code, art__run_now() };
+
+	art__agent_report(j, ART_AGENT_EXIT, r, &e, sizeof(e));
+	art__run_sinks_flush(j);
+}
+
 void art__run_child_died(struct run_job *j, struct run_rank *r)
 {
 	if (r->pidfd < 0 || !look(r))
@@ -108,15 +128,11 @@ void art__run_child_died(struct run_job *j, struct run_rank *r)
 	j->alive--;
 	/* What it said and wrote before its end comes first: DONE, for one. */
 	art__run_boot_readable(j, r);
+	if (j->up)
+		report_exit(j, r);
 	for (int k = 0; k < 2; k++)
 		art__run_stream_drain(j, &r->out[k], false);
-	if (r->hello && !r->done) {
-		lose(j, r);
-		art__run_signal_rank(r, SIGKILL); /* a member under it is lost with it */
-	} else {
-		say_plain_end(j, r);
-		art__run_boot_gone(j, r);
-	}
+	art__run_judge(j, r);
 }
 
 void art__run_member_died(struct run_job *j, struct run_rank *r)
@@ -125,8 +141,12 @@ void art__run_member_died(struct run_job *j, struct run_rank *r)
 		close(r->member_pidfd);
 	r->member_pidfd = -1;
 	art__run_boot_readable(j, r);
+	if (j->up) {
+		art__agent_report(j, ART_AGENT_MEMBER_GONE, r, NULL, 0);
+		art__run_sinks_flush(j);
+	}
 	if (!r->done)
-		lose(j, r);
+		art__run_lose(j, r);
 }
 
 /* The state letter of a process as /proc has it, 0 if it cannot be read. */
@@ -150,11 +170,16 @@ static char state_of(pid_t pid)
 	return end && end[1] == ' ' ? end[2] : 0;
 }
 
+char art__run_state(const struct run_rank *r)
+{
+	return r->here ? state_of(shown_pid(r)) : r->state;
+}
+
 /* Who may take its time after the last finalize: a finalized rank that runs on (it may have
  * results to write), and one that a debugger holds. */
 static bool at_work(const struct run_rank *r)
 {
-	char state = state_of(shown_pid(r));
+	char state = art__run_state(r);
 
 	return state == 't' || (r->done && state != 'T');
 }
@@ -166,11 +191,11 @@ static void sweep(struct run_job *j)
 
 		if (r->dead)
 			continue;
-		art__run_say(j, "rank %d (pid %d) %s 1 s after all others had ended; killed", i,
-			     (int)shown_pid(r), state_of(shown_pid(r)) == 'T' ?
+		art__run_say(j, "rank %d (%spid %d) %s 1 s after all others had ended; killed", i,
+			     art__hosts_name(j, r), (int)shown_pid(r), art__run_state(r) == 'T' ?
 			     "was still stopped" : "still ran, not finalized,");
 		r->swept = true;
-		art__run_signal_rank(r, SIGKILL);
+		art__run_signal_rank(j, r, SIGKILL);
 	}
 }
 
@@ -180,9 +205,10 @@ void art__run_watch_leftovers(struct run_job *j)
 	bool work = false;
 
 	j->tick_at = 0;
-	if (j->dones == 0 || j->alive == 0 || j->end_code >= 0)
+	if (j->up || j->dones == 0 || j->alive == 0 || j->end_code >= 0)
 		return;
 	j->tick_at = now + WATCH_NS;
+	art__hosts_look(j);
 	for (int i = 0; i < j->n && !work; i++)
 		work = !j->rank[i].dead && at_work(&j->rank[i]);
 	if (work)

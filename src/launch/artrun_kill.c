@@ -55,8 +55,14 @@ void art__run_signals_open(struct run_job *j)
 	art__run_epoll(j, EPOLL_CTL_ADD, j->signals, EPOLLIN, RUN_EV_SIGNAL, 0);
 }
 
-void art__run_signal_rank(const struct run_rank *r, int sig)
+void art__run_signal_rank(struct run_job *j, const struct run_rank *r, int sig)
 {
+	if (!r->here) {
+		art__hosts_signal(j, r, sig);
+		return;
+	}
+	if (r->pid <= 0)
+		return;
 	/* Our zombies keep their pids and groups taken, so neither can hit a stranger. The group is
 	 * asked first: only what has left it needs a word of its own. */
 	if (kill(-r->pid, sig) && !r->dead)
@@ -68,7 +74,7 @@ void art__run_signal_rank(const struct run_rank *r, int sig)
 static void signal_all(struct run_job *j, int sig)
 {
 	for (int i = 0; i < j->n; i++)
-		art__run_signal_rank(&j->rank[i], sig);
+		art__run_signal_rank(j, &j->rank[i], sig);
 }
 
 static void kill_all(struct run_job *j)
@@ -102,6 +108,7 @@ static void end_from_outside(struct run_job *j, int code, int sig)
 static void stop(struct run_job *j)
 {
 	signal_all(j, SIGTSTP);
+	art__hosts_flush(j);
 	raise(SIGSTOP); /* we go on here when somebody sends SIGCONT, which is then read as well */
 }
 

@@ -80,6 +80,8 @@ void art__run_sinks_open(struct run_job *j)
 	sink_open(&j->sink[0], 1, &st[0]);
 	j->out = j->err = &j->sink[0];
 	j->sink[1].fd = -1;
+	if (j->opts.agent)
+		return; /* its standard error has words for people, and only if nothing else works */
 	/* One queue for both if they are one file: their lines must not cut each other. */
 	if (st[0].st_dev == st[1].st_dev && st[0].st_ino == st[1].st_ino)
 		return;
@@ -98,7 +100,7 @@ void art__run_sinks_close(struct run_job *j)
 
 bool art__run_sink_full(const struct run_sink *s)
 {
-	return s->queue.tail - s->queue.head >= SINK_HIGH;
+	return s->queue.tail - s->queue.head >= SINK_HIGH || s->ahead >= ART_AGENT_WINDOW;
 }
 
 bool art__run_sinks_empty(const struct run_job *j)
@@ -140,6 +142,11 @@ static void sink_die(struct run_job *j, struct run_sink *s, int err)
 		for (int k = 0; k < 2; k++)
 			if (j->rank[i].out[k].sink == s)
 				art__run_stream_close(j, &j->rank[i].out[k]);
+	if (j->up) {
+		art__agent_cut(j);
+		return;
+	}
+	art__hosts_shut(j, (s == j->out ? 1 : 0) | (s == j->err ? 2 : 0));
 	if (err == EPIPE && !j->opts.verbose)
 		return;
 	j->out_failed = j->out_failed || err != EPIPE;

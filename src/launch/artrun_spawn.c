@@ -35,7 +35,7 @@ struct spawn {
  * that, for programs that still count descriptors. */
 void art__run_raise_files(struct run_job *j)
 {
-	rlim_t want = 256 + 8 * (rlim_t)j->opts.ranks;
+	rlim_t want = 256 + 8 * (rlim_t)(j->n ? j->n : j->opts.ranks);
 	struct rlimit l;
 
 	if (getrlimit(RLIMIT_NOFILE, &l))
@@ -84,23 +84,25 @@ static void default_signals(const struct run_job *j)
 }
 
 /* With a core for every rank each gets its share of them: two ranks that wait for each other then
- * never meet on one core, and a rank's threads keep to its own. */
-static int bind_share(const struct run_job *j, int rank)
+ * never meet on one core, and a rank's threads keep to its own. Or one core, whole. */
+static int bind_rank(const struct run_job *j, int rank)
 {
-	int cores = j->opts.cores, ranks = j->opts.ranks, nth = 0;
+	int cores = j->opts.cores, ranks = j->heres, nth = 0, me = j->rank[rank].nth;
 	cpu_set_t all, mine;
 
-	if (!j->opts.bind || ranks > cores || ranks < 2 || sched_getaffinity(0, sizeof(all), &all))
+	if (j->opts.bind == RUN_BIND_NONE || ranks > cores ||
+	    (j->opts.bind == RUN_BIND_SHARE && ranks < 2) || sched_getaffinity(0, sizeof(all), &all))
 		return 0;
 	CPU_ZERO(&mine);
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &all))
 			continue;
-		if ((long)nth * ranks / cores == rank)
+		if (j->opts.bind == RUN_BIND_CORE ? j->core[cpu] == me :
+		    (long)nth * ranks / cores == me)
 			CPU_SET(cpu, &mine);
 		nth++;
 	}
-	return sched_setaffinity(0, sizeof(mine), &mine);
+	return CPU_COUNT(&mine) ? sched_setaffinity(0, sizeof(mine), &mine) : 0;
 }
 
 static int child_environment(const struct run_job *j, const struct spawn *s)
@@ -116,7 +118,7 @@ static int child_environment(const struct run_job *j, const struct spawn *s)
 	snprintf(number, sizeof(number), "%d", j->opts.cores);
 	if (setenv("ART_CORES", number, 1))
 		return -1;
-	snprintf(number, sizeof(number), "%d", j->opts.ranks);
+	snprintf(number, sizeof(number), "%d", j->n);
 	return setenv("ART_SIZE", number, 1);
 }
 
@@ -138,7 +140,7 @@ static void __attribute__((noreturn)) child(const struct run_job *j, const struc
 	/* If artrun dies, so does every rank; it may have died before we could say so. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == s->parent &&
 	    setpgid(0, 0) == 0 && child_files(j, s) == 0 && child_environment(j, s) == 0 &&
-	    bind_share(j, s->rank) == 0) {
+	    bind_rank(j, s->rank) == 0) {
 		default_signals(j);
 		execvp(j->opts.argv[0], j->opts.argv);
 	}
@@ -170,7 +172,7 @@ static void adopt(struct run_job *j, struct spawn *s, pid_t pid, int pidfd)
 	r->pidfd = pidfd;
 	r->member_pidfd = -1;
 	r->boot_fd = s->boot[0];
-	j->n++;
+	r->dead = false;
 	j->alive++;
 	art__run_stream_open(j, s->rank, 0, s->out[0]);
 	art__run_stream_open(j, s->rank, 1, s->err[0]);
@@ -207,41 +209,82 @@ static int spawn_one(struct run_job *j, struct spawn *s, bool *exec)
 	return 0;
 }
 
-static void say_failed(struct run_job *j, int rank, int err, bool exec)
+static enum art_agent_fault fault_of(const struct run_job *j, int err, bool exec)
 {
 	const char *name = j->opts.argv[0];
-	bool script = err == ENOENT && strchr(name, '/') && access(name, F_OK) == 0;
 
 	if (!exec)
-		art__run_say(j, "cannot start rank %d: %s", rank, strerror(err));
-	else if (script)
-		art__run_say(j, "cannot run '%s': its interpreter was not found", name);
+		return ART_AGENT_F_SPAWN;
+	return err == ENOENT && strchr(name, '/') && access(name, F_OK) == 0 ? ART_AGENT_F_SCRIPT :
+	       ART_AGENT_F_EXEC;
+}
+
+void art__run_say_unstarted(struct run_job *j, int rank, int err, enum art_agent_fault fault,
+			    const char *where)
+{
+	const char *name = j->opts.argv[0];
+	bool exec = fault == ART_AGENT_F_EXEC || fault == ART_AGENT_F_SCRIPT;
+
+	if (fault == ART_AGENT_F_SPAWN)
+		art__run_say(j, "%scannot start rank %d: %s", where, rank, strerror(err));
+	else if (fault == ART_AGENT_F_DIRECTORY)
+		art__run_say(j, "%scannot start rank %d in this directory: %s; --wdir names another",
+			     where, rank, strerror(err));
+	else if (fault == ART_AGENT_F_SCRIPT)
+		art__run_say(j, "%scannot run '%s': its interpreter was not found", where, name);
 	else if (err == ENOENT)
-		art__run_say(j, "program '%s' was not found", name);
+		art__run_say(j, "%sprogram '%s' was not found", where, name);
 	else
-		art__run_say(j, "cannot run '%s': %s", name, strerror(err));
+		art__run_say(j, "%scannot run '%s': %s", where, name, strerror(err));
 	art__run_end(j, !exec ? RUN_EXIT_SELF : err == ENOENT ? RUN_EXIT_NOENT : RUN_EXIT_NOEXEC,
 		     SIGKILL, 0);
+}
+
+/* An agent says it for every rank of its that will not come, the first time with the reason. */
+static void not_started(struct run_job *j, int rank, int err, enum art_agent_fault fault)
+{
+	struct art_agent_unstarted u = { err, fault };
+
+	if (!j->up) {
+		art__run_say_unstarted(j, rank, err, fault, "");
+		return;
+	}
+	for (int i = rank; i < j->n; i++) {
+		if (!j->rank[i].here)
+			continue;
+		art__agent_report(j, ART_AGENT_UNSTARTED, &j->rank[i], &u, sizeof(u));
+		u.fault = ART_AGENT_F_SILENT;
+	}
+	art__run_end(j, RUN_EXIT_SELF, SIGKILL, 0);
+}
+
+static int enter_directory(struct run_job *j)
+{
+	return j->opts.directory && chdir(j->opts.directory) ? errno : 0;
 }
 
 void art__run_spawn_all(struct run_job *j)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int in = art__run_feed_open(j);
+	int in = j->rank[0].here ? art__run_feed_open(j) : -1;
+	int moved = enter_directory(j);
 	bool exec;
 
 	if (null < 0)
 		art__run_die("cannot open /dev/null: %s", strerror(errno));
-	for (int i = 0; i < j->opts.ranks; i++) {
+	for (int i = 0; i < j->n; i++) {
 		struct spawn s = { i, i ? null : in, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 },
 				   getpid() };
-		int err = spawn_one(j, &s, &exec);
+		int err;
 
+		if (!j->rank[i].here)
+			continue;
+		err = moved ? moved : spawn_one(j, &s, &exec);
 		close_all(&s);
 		if (i == 0 && in != 0)
 			close(in);
 		if (err) {
-			say_failed(j, i, err, exec);
+			not_started(j, i, err, moved ? ART_AGENT_F_DIRECTORY : fault_of(j, err, exec));
 			break;
 		}
 	}

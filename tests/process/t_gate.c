@@ -4,6 +4,7 @@
  *
  *   t_gate late WHO FIFO    rank WHO comes to an allreduce only after a byte came through FIFO
  *   t_gate busy FIFO        all ranks do allreduces until a byte came through FIFO to rank 0
+ *   t_gate lossy FIFO       the same, and ranks may be lost meanwhile
  *
  * Each rank says which process it is, and checks every result.
  */
@@ -16,7 +17,7 @@
 
 static int usage(void)
 {
-	fputs("usage: t_gate late WHO FIFO | t_gate busy FIFO\n", stderr);
+	fputs("usage: t_gate late WHO FIFO | t_gate busy|lossy FIFO\n", stderr);
 	return 2;
 }
 
@@ -49,7 +50,21 @@ static bool byte_came(int fd)
 	return n == 1;
 }
 
-static void busy(const char *fifo)
+/* Of those whose contributions are in the last result. */
+static int sum_of_contributors(void)
+{
+	art_status_t status;
+	int sum = 0, yes;
+
+	OK(art_last_status(ART_COMM_WORLD, &status));
+	for (int r = 0; r < my_size; r++) {
+		OK(art_status_contributed(&status, r, &yes));
+		sum += yes ? r + 1 : 0;
+	}
+	return sum;
+}
+
+static void busy(const char *fifo, bool lossy)
 {
 	int fd = my_rank == 0 ? open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
 	long rounds = 0;
@@ -60,7 +75,7 @@ static void busy(const char *fifo)
 		in[0] = my_rank + 1;
 		in[1] = byte_came(fd);
 		OK(art_allreduce(in, out, 2, ART_INT32, ART_SUM, ART_COMM_WORLD));
-		CHECK(out[0] == sum_of_ranks());
+		CHECK(out[0] == (lossy ? sum_of_contributors() : sum_of_ranks()));
 		rounds++;
 	} while (!out[1]);
 	if (my_rank == 0) {
@@ -77,7 +92,9 @@ int main(int argc, char **argv)
 	if (argc == 4 && strcmp(argv[1], "late") == 0)
 		late(atoi(argv[2]), argv[3]);
 	else if (argc == 3 && strcmp(argv[1], "busy") == 0)
-		busy(argv[2]);
+		busy(argv[2], false);
+	else if (argc == 3 && strcmp(argv[1], "lossy") == 0)
+		busy(argv[2], true);
 	else
 		return usage();
 	return finish();

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What artrun knows of the hosts of a job; shared by artrun_hosts.c and artrun_rsh.c.
+ *
+ *   idle --> starting --HELLO--> greeted --START--> running --input closed--> closing
+ *               `-----------------`------------------`--end of the agent------`--> gone
+ */
+#ifndef ART_LAUNCH_ARTRUN_HOSTS_H
+#define ART_LAUNCH_ARTRUN_HOSTS_H
+
+#include "launch/artrun.h"
+
+/* So many agents are being started at a time: sshd and the network are not flooded. */
+#define RUN_STARTING_MAX 64
+
+enum run_host_state { RUN_H_IDLE, RUN_H_STARTING, RUN_H_GREETED, RUN_H_RUNNING, RUN_H_CLOSING,
+		      RUN_H_GONE };
+
+struct run_host {
+	enum run_host_state state;
+	const char *name;
+	uint32_t slots; /* 0: its cores */
+	pid_t pid;      /* of ssh, or of the agent itself */
+	int pidfd, to, from, words; /* -1: closed */
+	bool room;      /* waits for room in epoll */
+	bool skipped;   /* a message of ours has come: nothing of a login script is left to skip */
+	struct run_buf out, in, said; /* to it, from it, its standard error up to a newline */
+	char last[200]; /* the last line it said */
+	struct art_agent_hello hello;
+	int number;     /* the same for two names of one host */
+	uint32_t owed;  /* bytes of output taken and not credited yet */
+};
+
+struct run_hosts {
+	struct art_hosts table;
+	struct run_host *host; /* [table.n] */
+	size_t starting, greeted, gone, next; /* next: the first idle one */
+	bool placed;  /* ranks have places */
+	bool tabled;  /* agents have the table */
+	bool closing;
+	bool local;   /* all on one host */
+};
+
+/* artrun_rsh.c */
+/* Starts the agent; false and a sentence if not even that is possible. */
+bool art__rsh_start(struct run_job *j, struct run_host *h);
+/* Its standard error is readable: passes lines on. */
+void art__rsh_words(struct run_job *j, struct run_host *h);
+/* Reaps it. Says in @text why no agent came, or why it went. True if the agent's guard has seen the
+ * end of all its ranks. */
+bool art__rsh_ended(struct run_job *j, struct run_host *h, char *text, size_t size);
+bool art__rsh_is_here(const char *name);
+
+#endif
