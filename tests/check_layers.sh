@@ -43,7 +43,7 @@ transport_may_include() {
 	case $folder in
 	registry.c) echo '^transport/' ;;
 	*/*) echo "^(base/|transport/transport\\.h|transport/${folder%%/*}/|art/status\\.h)" ;;
-	*) echo '^(base/|transport/transport\.h)' ;;
+	*) echo '^(base/|transport/transport\.h|art/status\.h)' ;;
 	esac
 }
 

@@ -89,8 +89,9 @@ static bool read_stall(const char *text, struct art_config *c)
 
 const struct art_setting art__settings[] = {
 	{"ART_TRANSPORT", "tcp", "transports that may be used", read_transport, "one of: tcp"},
-	{"ART_IFACE", "", "interface, address or CIDR to listen on; empty: loopback only", read_iface,
-	 "an interface name, an address or a CIDR"},
+	{"ART_IFACE", "", "interfaces, addresses, networks to listen on, the first there is; a leading "
+	 "! excludes; empty: loopback only", read_iface,
+	 "a list of interface names, addresses and CIDRs, those with a leading ! excluded"},
 	{"ART_FT", "on", "off: the loss of a rank ends the job", read_ft, "one of: on, off"},
 	{"ART_LOG", "warn", "what is logged to standard error", read_log,
 	 "one of: error, warn, info, debug"},

@@ -66,7 +66,7 @@ struct art_tp_self {
 };
 
 struct art_tp_opts {
-	const char *iface;       /* interface name, address or CIDR; NULL: loopback only */
+	const char *iface;       /* list of interfaces, addresses, networks; NULL: loopback only */
 	size_t queue_high;       /* bytes queued to a peer above which send() answers 0 */
 	size_t queue_max;        /* bytes queued to a peer above which the connection is ended */
 	uint64_t connect_ns;     /* bound of connect and handshake together */
@@ -125,5 +125,10 @@ struct art_tp {
 
 /* The transport of that name, or NULL (registry.c, the only file that knows them all). */
 const struct art_tp_ops *art__transport_find(const char *name);
+
+/* Writes the address of this host that it would use towards @ip, an IPv4 or IPv6 address as
+ * text; "%interface" follows a link-local one. Nothing is sent. 0, ART_ERR_ARG if @ip is no
+ * address, ART_ERR_TRANSPORT if there is no way to it. Any thread. */
+int art__transport_towards(const char *ip, char out[ART_TP_ADDR_MAX]);
 
 #endif

@@ -215,7 +215,7 @@ void conf_open(struct conf *c, int slot)
 		c->rig->opened(n);
 	CHECK(c, c->ops->listen(n->tp, n->addr) == 0);
 	CHECK(c, memchr(n->addr, 0, sizeof(n->addr)) && n->addr[0]);
-	CHECK(c, !strstr(n->addr, "0.0.0.0"));
+	CHECK(c, !strstr(n->addr, "0.0.0.0") && !strstr(n->addr, "[::]"));
 }
 
 void conf_close(struct conf *c, int slot)
@@ -246,6 +246,8 @@ void conf_begin(struct conf *c, int n)
 		.log = env_log,
 		.log_level = ART_LOG_DEBUG,
 	};
+	if (c->rig->iface)
+		c->opts.iface = c->rig->iface;
 	c->rig->make(c);
 	for (int i = 0; i < n; i++)
 		conf_open(c, i);

@@ -58,6 +58,7 @@ struct conf_rig {
 	void (*settle)(struct conf *c);
 	uint64_t (*now_ns)(void *conf);
 	void (*opened)(struct conf_node *n); /* or NULL */
+	const char *iface; /* opts.iface, or NULL */
 };
 
 struct conf {

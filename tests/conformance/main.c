@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
- * conformance TRANSPORT [CASE]: runs all cases, or one, on tcp, sim, fault+tcp, fault+sim
- * or tcp-badsys (tcp whose system calls do less than asked or fail for a moment).
- * Exit 0: passed; 1: failed (one line says where); 2: wrong usage. CONF_SEED seeds the simulator
+ * conformance TRANSPORT [CASE]: runs all cases, or one, on tcp (IPv4), tcp6, tcp-dual (both),
+ * tcp-badsys (tcp whose system calls do less than asked or fail for a moment), sim, or with
+ * "fault+" before it through the fault decorator.
+ * Exit 0: passed; 1: failed (one line says where); 2: wrong usage; 77: no IPv6. CONF_SEED seeds the simulator
  * and the failing calls, CONF_LOG shows what transports log.
  */
 #include "tests/conformance/conformance.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static bool has_ipv6_loopback(void)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool yes = fd >= 0 && bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return yes;
+}
 
 int main(int argc, char **argv)
 {
@@ -16,8 +31,12 @@ int main(int argc, char **argv)
 	int ran = 0;
 
 	if (!rig) {
-		fprintf(stderr, "usage: %s tcp|sim|fault+tcp|fault+sim|tcp-badsys [case]\n", argv[0]);
+		fprintf(stderr, "usage: %s [fault+]tcp|tcp6|tcp-badsys|sim|tcp-dual [case]\n", argv[0]);
 		return 2;
+	}
+	if ((strstr(rig->name, "tcp6") || strstr(rig->name, "dual")) && !has_ipv6_loopback()) {
+		puts("this host has no IPv6 loopback");
+		return 77;
 	}
 	for (const struct conf_case *k = conf_cases; k->name; k++) {
 		struct conf c = { .rig = rig, .name = k->name };

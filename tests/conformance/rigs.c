@@ -151,7 +151,9 @@ static int bad_connect(void *self, int fd, const struct sockaddr *sa, socklen_t 
 
 static void spoil_system(struct conf_node *n)
 {
-	*art__tcp_sys(n->tp) = (struct art_tcp_sys){
+	struct art_tp *tp = n->tp->ops == &art__fault_ops ? art__fault_inner(n->tp) : n->tp;
+
+	*art__tcp_sys(tp) = (struct art_tcp_sys){
 		.self = n->c,
 		.recv = bad_recv,
 		.sendmsg = bad_sendmsg,
@@ -242,11 +244,16 @@ static void fault_sim_make(struct conf *c)
 }
 
 static const struct conf_rig rigs[] = {
-	{ "tcp", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL },
-	{ "sim", sim_make, sim_unmake, sim_advance, sim_settle, sim_now, NULL },
-	{ "fault+tcp", fault_tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL },
-	{ "fault+sim", fault_sim_make, sim_unmake, sim_advance, sim_settle, sim_now, NULL },
-	{ "tcp-badsys", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, spoil_system },
+	{ "tcp", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, NULL },
+	{ "tcp6", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, "::1" },
+	{ "tcp-dual", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, "lo" },
+	{ "tcp-badsys", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, spoil_system, NULL },
+	{ "sim", sim_make, sim_unmake, sim_advance, sim_settle, sim_now, NULL, NULL },
+	{ "fault+tcp", fault_tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, NULL },
+	{ "fault+tcp6", fault_tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, "::1" },
+	{ "fault+tcp-badsys", fault_tcp_make, tcp_unmake, tcp_advance, nothing, real_now,
+	  spoil_system, NULL },
+	{ "fault+sim", fault_sim_make, sim_unmake, sim_advance, sim_settle, sim_now, NULL, NULL },
 };
 
 const struct conf_rig *conf_rig_find(const char *name)

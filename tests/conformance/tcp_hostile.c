@@ -100,21 +100,15 @@ static void begin(struct conf *c)
 
 /* ---- the attacker ---- */
 
-static struct sockaddr_in address(struct conf *c, const char *s)
-{
-	struct sockaddr_in a;
-
-	CHECK(c, art__tcp_parse(s, &a) == 0);
-	return a;
-}
-
 static struct raw knock(struct conf *c)
 {
-	struct sockaddr_in a = address(c, node(c, 0)->addr);
-	struct raw r = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	struct art_tcp_addrs a;
+	struct raw r;
 
+	CHECK(c, art__tcp_parse(node(c, 0)->addr, &a) == 0);
+	r.fd = socket(a.at[0].sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	CHECK(c, r.fd >= 0);
-	CHECK(c, connect(r.fd, (const struct sockaddr *)&a, sizeof(a)) == 0);
+	CHECK(c, connect(r.fd, &a.at[0].sa, art__tcp_addr_len(&a.at[0])) == 0);
 	return r;
 }
 
@@ -663,31 +657,6 @@ static void every_allocation_fails_in_turn(struct conf *c)
 	conf_end(c);
 }
 
-static void interfaces(struct conf *c)
-{
-	static const char *const fine[] = { "lo", "127.0.0.1", "127.0.0.0/8", "127.0.0.2" };
-	static const char *const bad[] = { "", "nosuch0", "0.0.0.0", "0.0.0.0:1", "224.0.0.1",
-					   "240.0.0.1", "240.0.0.0/8", "127.0.0.0/33",
-					   "127.0.0.0/", "127.0.0.0/x", "/8" };
-	char addr[ART_TP_ADDR_MAX];
-	struct in_addr ip;
-
-	conf_begin(c, 1);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		unsigned lines = c->lines;
-		CHECK(c, art__tcp_iface(&c->env, bad[i], &ip) < 0);
-		CHECK(c, c->lines == lines + 1);
-	}
-	conf_end(c);
-	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
-		c->opts.iface = fine[i];
-		conf_begin(c, 1);
-		strcpy(addr, node(c, 0)->addr);
-		CHECK(c, strncmp(addr, "127.", 4) == 0);
-		conf_end(c);
-	}
-}
-
 /* A program started by the application inherits nothing of ours. */
 static void descriptors_close_on_exec(struct conf *c)
 {
@@ -722,7 +691,6 @@ static const struct conf_case cases[] = {
 	{ "dial_liars", dial_liars },
 	{ "one_call_and_no_memory_per_small_message", one_call_and_no_memory_per_small_message },
 	{ "every_allocation_fails_in_turn", every_allocation_fails_in_turn },
-	{ "interfaces", interfaces },
 	{ "descriptors_close_on_exec", descriptors_close_on_exec },
 };
 

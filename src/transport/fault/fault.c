@@ -48,6 +48,11 @@ static struct fault *fault_of(struct art_tp *tp)
 	return (struct fault *)tp;
 }
 
+struct art_tp *art__fault_inner(struct art_tp *tp)
+{
+	return fault_of(tp)->inner;
+}
+
 static uint64_t rng_next(struct fault *f)
 {
 	uint64_t z = f->rng += UINT64_C(0x9e3779b97f4a7c15);

@@ -5,10 +5,10 @@
  */
 #include "transport/tcp/tcp.h"
 
-#include <arpa/inet.h>
 #include <art/status.h>
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,7 +96,8 @@ static void set_up(struct art_tcp *t, const struct art_env *env, const struct ar
 	t->queue_high = opts->queue_high ? opts->queue_high : QUEUE_HIGH;
 	t->queue_max = opts->queue_max ? opts->queue_max : QUEUE_MAX;
 	t->connect_ns = opts->connect_ns ? opts->connect_ns : CONNECT_NS;
-	t->lfd = -1;
+	for (int i = 0; i < ART_TCP_ADDRS; i++)
+		t->lfd[i] = -1;
 	TAILQ_INIT(&t->dials);
 	TAILQ_INIT(&t->pending);
 	TAILQ_INIT(&t->parked);
@@ -116,7 +117,7 @@ static void set_up(struct art_tcp *t, const struct art_env *env, const struct ar
 static int tcp_open(const struct art_env *env, const struct art_tp_self *self,
 		    const struct art_tp_opts *opts, const struct art_tp_up *up, struct art_tp **out)
 {
-	struct in_addr ip;
+	struct art_tcp_addrs own;
 	struct art_tcp *t;
 	int r;
 
@@ -125,7 +126,7 @@ static int tcp_open(const struct art_env *env, const struct art_tp_self *self,
 		return ART_ERR_ARG;
 	if (sodium_init() < 0)
 		return ART_ERR_INTERNAL;
-	r = art__tcp_iface(env, opts->iface, &ip);
+	r = art__tcp_iface(env, opts->iface, &own);
 	if (r < 0)
 		return r;
 	r = ART_ERR_NOMEM;
@@ -136,7 +137,7 @@ static int tcp_open(const struct art_env *env, const struct art_tp_self *self,
 	if (!t->peer)
 		goto err_free;
 	set_up(t, env, self, opts, up);
-	t->ip = ip;
+	t->own = own;
 	r = ART_ERR_TRANSPORT;
 	t->ep = epoll_create1(EPOLL_CLOEXEC);
 	if (t->ep < 0)
@@ -162,34 +163,54 @@ err_free:
 	return r;
 }
 
+/* Writes the port that the system chose into *a. */
+static bool listen_on(struct art_tcp *t, int *lfd, union art_tcp_addr *a)
+{
+	socklen_t len = art__tcp_addr_len(a);
+	char ip[ART_TCP_ADDR_TEXT];
+	int on = 1;
+
+	assert(art__tcp_unicast(a));
+	*lfd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (*lfd < 0)
+		goto err_log;
+	if (a->sa.sa_family == AF_INET6 &&
+	    setsockopt(*lfd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+		goto err_close;
+	if (bind(*lfd, &a->sa, len) < 0 || listen(*lfd, BACKLOG) < 0 ||
+	    getsockname(*lfd, &a->sa, &len) < 0 || !watch_own(t, lfd))
+		goto err_close;
+	return true;
+
+err_close:
+	close(*lfd);
+	*lfd = -1;
+err_log:
+	art__tcp_print_ip(a, ip);
+	art__env_log(t->env, ART_LOG_ERROR, "cannot listen on %s: %s", ip, strerror(errno));
+	return false;
+}
+
 static int tcp_listen(struct art_tp *tp, char addr[ART_TP_ADDR_MAX])
 {
 	struct art_tcp *t = tcp(tp);
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = t->ip };
-	socklen_t len = sizeof(a);
-	char ip[INET_ADDRSTRLEN];
+	char one[ART_TCP_ADDR_TEXT], text[2 * ART_TCP_ADDR_TEXT];
+	int len = 0;
 
-	if (t->lfd >= 0)
-		return ART_ERR_ARG;
-	assert(t->ip.s_addr != htonl(INADDR_ANY));
-	t->lfd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (t->lfd < 0)
-		goto err_log;
-	if (bind(t->lfd, (const struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    listen(t->lfd, BACKLOG) < 0 ||
-	    getsockname(t->lfd, (struct sockaddr *)&a, &len) < 0 || !watch_own(t, &t->lfd))
-		goto err_close;
-	inet_ntop(AF_INET, &a.sin_addr, ip, sizeof(ip));
-	snprintf(addr, ART_TP_ADDR_MAX, "%s:%u", ip, ntohs(a.sin_port));
+	for (int i = 0; i < t->own.n; i++) {
+		if (t->lfd[i] >= 0)
+			return ART_ERR_ARG;
+		if (!listen_on(t, &t->lfd[i], &t->own.at[i]))
+			continue; /* the other family will do */
+		art__tcp_print(&t->own.at[i], one);
+		len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%s", len ? "," : "", one);
+	}
+	if (len == 0)
+		return ART_ERR_TRANSPORT;
+	assert(len < ART_TP_ADDR_MAX);
+	memcpy(addr, text, (size_t)len + 1);
+	art__env_log(t->env, ART_LOG_DEBUG, "listening on %s", addr);
 	return 0;
-
-err_close:
-	close(t->lfd);
-	t->lfd = -1;
-err_log:
-	art__env_log(t->env, ART_LOG_ERROR, "cannot listen on %s: %s",
-		     inet_ntop(AF_INET, &t->ip, ip, sizeof(ip)), strerror(errno));
-	return ART_ERR_TRANSPORT;
 }
 
 static int tcp_peer(struct art_tp *tp, int peer, const char *addr)
@@ -197,10 +218,7 @@ static int tcp_peer(struct art_tp *tp, int peer, const char *addr)
 	struct art_tcp *t = tcp(tp);
 	struct art_tcp_peer *p = peer_of(t, peer);
 
-	if (!p || art__tcp_parse(addr, &p->addr) < 0)
-		return ART_ERR_ARG;
-	p->known = true;
-	return 0;
+	return p ? art__tcp_parse(addr, &p->addr) : ART_ERR_ARG;
 }
 
 static int tcp_connect(struct art_tp *tp, int peer)
@@ -293,9 +311,11 @@ static void poll_epoll(struct art_tcp *t)
 	int n = epoll_wait(t->ep, e, EVENTS, 0);
 
 	for (int i = 0; i < n; i++) {
-		if (e[i].data.ptr == &t->lfd)
-			art__tcp_accept(t);
-		else if (e[i].data.ptr != &t->kick)
+		int *lfd = e[i].data.ptr;
+
+		if (lfd >= t->lfd && lfd < t->lfd + ART_TCP_ADDRS)
+			art__tcp_accept(t, *lfd);
+		else if (lfd != &t->kick)
 			on_event(t, e[i].data.ptr, e[i].events);
 	}
 }
@@ -432,8 +452,9 @@ static void tcp_close(struct art_tp *tp)
 	for (int i = 0; i < t->self.size; i++)
 		art__tcp_forget_queue(t, &t->peer[i]);
 	assert(t->queued == 0 && t->n_up == 0 && t->n_blocked == 0 && t->n_pending == 0);
-	if (t->lfd >= 0)
-		close(t->lfd);
+	for (int i = 0; i < ART_TCP_ADDRS; i++)
+		if (t->lfd[i] >= 0)
+			close(t->lfd[i]);
 	close(t->kick);
 	close(t->ep);
 	art__env_free(env, t->peer);

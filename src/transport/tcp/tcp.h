@@ -32,6 +32,8 @@
 #define ART_TCP_MAC_BYTES 32
 #define ART_TCP_HELLO_NS (2 * ART_NS_PER_S)
 #define ART_TCP_PENDING_MAX 64     /* accepted and not yet authenticated */
+#define ART_TCP_ADDRS 2            /* of one rank: one per family */
+#define ART_TCP_ADDR_TEXT 80       /* bytes of one address as text */
 #define ART_TCP_HOT_MAX 4          /* so many connections are read without asking epoll */
 
 enum art_tcp_state {
@@ -76,6 +78,17 @@ struct art_tcp_sys {
 	int (*connect)(void *self, int fd, const struct sockaddr *sa, socklen_t len);
 };
 
+union art_tcp_addr {
+	struct sockaddr sa;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+struct art_tcp_addrs {
+	union art_tcp_addr at[ART_TCP_ADDRS];
+	int n;
+};
+
 struct art_tcp_conn {
 	TAILQ_ENTRY(art_tcp_conn) list; /* of its state */
 	TAILQ_ENTRY(art_tcp_conn) todo;
@@ -97,8 +110,9 @@ struct art_tcp_conn {
 	uint64_t deadline_ns; /* of this state */
 	uint64_t bound_ns;    /* dial: of all attempts together */
 	uint64_t backoff_ns;
+	unsigned tries;       /* dial: attempts so far */
 	uint64_t incarnation; /* of the peer */
-	struct sockaddr_in from;
+	union art_tcp_addr from; /* the other end */
 	uint8_t script[2 * ART_TCP_HELLO_BYTES]; /* dialler's words, acceptor's words */
 	uint8_t in[ART_TCP_CHALLENGE_BYTES];
 	uint8_t out[ART_TCP_CHALLENGE_BYTES];
@@ -116,8 +130,7 @@ struct art_tcp_chunk {
 TAILQ_HEAD(art_tcp_queue, art_tcp_chunk);
 
 struct art_tcp_peer {
-	struct sockaddr_in addr;
-	bool known;   /* addr is set */
+	struct art_tcp_addrs addr; /* none: not known */
 	bool dropped;
 	bool full;    /* room() is owed */
 	struct art_tcp_conn *conn; /* up */
@@ -134,8 +147,9 @@ struct art_tcp {
 	struct art_tp_up up;
 	size_t queue_high, queue_max;
 	uint64_t connect_ns;
-	struct in_addr ip; /* where we listen */
-	int ep, kick, lfd;
+	struct art_tcp_addrs own; /* where we listen */
+	int ep, kick;
+	int lfd[ART_TCP_ADDRS];   /* one per address, -1: none */
 	bool kicked;  /* the eventfd is readable */
 	bool polling; /* inside poll(): nothing is freed */
 	bool nudge;   /* a parked connection may have got its place */
@@ -159,7 +173,7 @@ static inline bool art__tcp_later(int err)
 
 /* tcp_conn.c: connections and their states */
 int art__tcp_dial(struct art_tcp *t, int peer);
-void art__tcp_accept(struct art_tcp *t);
+void art__tcp_accept(struct art_tcp *t, int lfd);
 void art__tcp_set_state(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_state state);
 /* Epoll watches what the state of @c needs. False if the system refuses. */
 bool art__tcp_watch(struct art_tcp *t, struct art_tcp_conn *c);
@@ -204,11 +218,24 @@ void art__tcp_forget_queue(struct art_tcp *t, struct art_tcp_peer *p);
 /* Delivers from @c what there is. True if anything at all was read or delivered. */
 bool art__tcp_recv(struct art_tcp *t, struct art_tcp_conn *c);
 
+/* tcp_addr.c */
+/* What peers give out: one or two of "a.b.c.d:port" and "[v6]:port", with a comma between. 0 or
+ * ART_ERR_ARG, and nothing written. */
+int art__tcp_parse(const char *s, struct art_tcp_addrs *out);
+/* An address without port from @len bytes of @s; "%interface" may follow a link-local one. */
+bool art__tcp_ip(const char *s, size_t len, union art_tcp_addr *out);
+bool art__tcp_unicast(const union art_tcp_addr *a);
+bool art__tcp_link_local(const union art_tcp_addr *a);
+socklen_t art__tcp_addr_len(const union art_tcp_addr *a);
+/* With the port, in the form that art__tcp_parse() reads; without it, for people. */
+void art__tcp_print(const union art_tcp_addr *a, char out[ART_TCP_ADDR_TEXT]);
+void art__tcp_print_ip(const union art_tcp_addr *a, char out[ART_TCP_ADDR_TEXT]);
+/* A decimal number, from @s to its end, of at most @max. */
+bool art__tcp_number(const char *s, unsigned long max, unsigned long *out);
+
 /* tcp_iface.c */
-/* The address to listen on for @iface (see art_tp_opts). 0 or ART_ERR_ARG, logged. */
-int art__tcp_iface(const struct art_env *env, const char *iface, struct in_addr *out);
-/* "a.b.c.d:port" of a unicast address. 0 or ART_ERR_ARG. */
-int art__tcp_parse(const char *s, struct sockaddr_in *out);
+/* The addresses to listen on for @text (see art_tp_opts). 0 or ART_ERR_ARG, logged. */
+int art__tcp_iface(const struct art_env *env, const char *text, struct art_tcp_addrs *out);
 
 /* For tests: counters indexed by enum art_tcp_count, and the system calls of this instance. */
 const uint64_t *art__tcp_counters(const struct art_tp *tp);

@@ -197,24 +197,39 @@ static void no_delay(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
+/* The first time all addresses of a peer are tried at once, later with pauses. */
 void art__tcp_retry(struct art_tcp *t, struct art_tcp_conn *c)
 {
+	bool more = c->tries < (unsigned)t->peer[c->peer].addr.n;
+
 	close_socket(c);
 	c->backoff_ns = c->backoff_ns ? 2 * c->backoff_ns : BACKOFF_MIN_NS;
 	if (c->backoff_ns > BACKOFF_MAX_NS)
 		c->backoff_ns = BACKOFF_MAX_NS;
-	c->deadline_ns = art__env_now(t->env) + c->backoff_ns;
+	c->deadline_ns = art__env_now(t->env) + (more ? 0 : c->backoff_ns);
 	art__tcp_set_state(t, c, ART_TCP_WAIT);
 	t->nudge |= !TAILQ_EMPTY(&t->parked);
 }
 
+/* Where the next attempt goes, kept in c->from. */
+static union art_tcp_addr *next_address(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	const struct art_tcp_addrs *to = &t->peer[c->peer].addr;
+
+	c->from = to->at[c->tries++ % (unsigned)to->n];
+	/* A link-local address means something on our own link only. */
+	for (int i = 0; i < t->own.n && art__tcp_link_local(&c->from); i++)
+		if (t->own.at[i].sa.sa_family == AF_INET6 && !c->from.v6.sin6_scope_id)
+			c->from.v6.sin6_scope_id = t->own.at[i].v6.sin6_scope_id;
+	return &c->from;
+}
+
 static void attempt(struct art_tcp *t, struct art_tcp_conn *c)
 {
-	struct sockaddr_in *a = &t->peer[c->peer].addr;
+	union art_tcp_addr *a = next_address(t, c);
 
 	assert(c->state == ART_TCP_WAIT && c->fd < 0);
-	c->from = *a;
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0) {
 		art__env_log(t->env, ART_LOG_WARN, "no socket to reach rank %d: %s", c->peer,
 			     strerror(errno));
@@ -223,8 +238,9 @@ static void attempt(struct art_tcp *t, struct art_tcp_conn *c)
 	}
 	no_delay(c->fd);
 	art__tcp_set_state(t, c, ART_TCP_CONNECT);
-	c->deadline_ns = ART_NEVER;
-	if (t->sys.connect(t->sys.self, c->fd, (struct sockaddr *)a, sizeof(*a)) == 0) {
+	/* An address that swallows everything leaves time for the other one. */
+	c->deadline_ns = art__env_now(t->env) + t->connect_ns / (uint64_t)t->peer[c->peer].addr.n;
+	if (t->sys.connect(t->sys.self, c->fd, &a->sa, art__tcp_addr_len(a)) == 0) {
 		art__tcp_hello_start(t, c);
 		return;
 	}
@@ -239,7 +255,7 @@ int art__tcp_dial(struct art_tcp *t, int peer)
 	struct art_tcp_conn *c;
 
 	assert(!p->conn && !p->dial && !p->dropped);
-	if (!p->known)
+	if (p->addr.n == 0)
 		return ART_ERR_TRANSPORT;
 	c = conn_new(t, ART_TCP_WAIT, -1, peer);
 	if (!c)
@@ -263,13 +279,16 @@ void art__tcp_on_connect(struct art_tcp *t, struct art_tcp_conn *c)
 
 /* ---- accepting ---- */
 
-static void watch_listener(struct art_tcp *t, bool on)
+static void watch_listeners(struct art_tcp *t, bool on)
 {
-	struct epoll_event e = { .events = on ? (uint32_t)EPOLLIN : 0, .data.ptr = &t->lfd };
+	for (int i = 0; i < ART_TCP_ADDRS; i++) {
+		struct epoll_event e = { .events = on ? (uint32_t)EPOLLIN : 0,
+					 .data.ptr = &t->lfd[i] };
 
-	if (epoll_ctl(t->ep, EPOLL_CTL_MOD, t->lfd, &e) < 0)
-		art__env_log(t->env, ART_LOG_WARN, "epoll refuses the listener: %s",
-			     strerror(errno));
+		if (t->lfd[i] >= 0 && epoll_ctl(t->ep, EPOLL_CTL_MOD, t->lfd[i], &e) < 0)
+			art__env_log(t->env, ART_LOG_WARN, "epoll refuses the listener: %s",
+				     strerror(errno));
+	}
 }
 
 /* Out of descriptors or memory: leave the callers in the backlog for a while. */
@@ -282,10 +301,10 @@ static void pause_accept(struct art_tcp *t, int err)
 	t->logged |= BIT(ART_TCP_N_ACCEPT_FAIL);
 	t->n[ART_TCP_N_ACCEPT_FAIL]++;
 	t->accept_ns = art__env_now(t->env) + ACCEPT_PAUSE_NS;
-	watch_listener(t, false);
+	watch_listeners(t, false);
 }
 
-static void admit(struct art_tcp *t, int fd, const struct sockaddr_in *from)
+static void admit(struct art_tcp *t, int fd, const union art_tcp_addr *from)
 {
 	struct art_tcp_conn *c = conn_new(t, ART_TCP_HEARD, fd, -1);
 
@@ -318,12 +337,12 @@ static bool passing(int err)
 	       err == ENOPROTOOPT || err == EOPNOTSUPP || err == EPERM;
 }
 
-void art__tcp_accept(struct art_tcp *t)
+void art__tcp_accept(struct art_tcp *t, int lfd)
 {
 	for (int i = 0; i < ACCEPT_BURST && !t->accept_ns; i++) {
-		struct sockaddr_in from = { .sin_family = AF_INET };
+		union art_tcp_addr from = { .v4.sin_family = AF_INET };
 		socklen_t len = sizeof(from);
-		int fd = t->sys.accept(t->sys.self, t->lfd, (struct sockaddr *)&from, &len,
+		int fd = t->sys.accept(t->sys.self, lfd, &from.sa, &len,
 				       SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0)
 			admit(t, fd, &from);
@@ -520,7 +539,7 @@ void art__tcp_timers(struct art_tcp *t)
 	now = art__env_now(t->env);
 	if (t->accept_ns && now >= t->accept_ns) {
 		t->accept_ns = 0;
-		watch_listener(t, true);
+		watch_listeners(t, true);
 	}
 	while ((c = first_due(&t->pending, now)))
 		stranger_due(t, c);

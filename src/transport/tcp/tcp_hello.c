@@ -14,7 +14,6 @@
  */
 #include "transport/tcp/tcp.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <sodium.h>
@@ -52,18 +51,18 @@ static const char *const reasons[ART_TCP_N_LAST] = {
 
 void art__tcp_refuse(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_count why)
 {
-	char ip[INET_ADDRSTRLEN] = "?";
+	char who[ART_TCP_ADDR_TEXT];
 
 	assert(reasons[why]);
 	t->n[why]++;
 	if (t->logged & 1u << why)
 		return;
 	t->logged |= 1u << why;
-	inet_ntop(AF_INET, &c->from.sin_addr, ip, sizeof(ip));
+	art__tcp_print(&c->from, who);
 	/* A rank that gives up a dial because both dialled leaves too. */
 	enum art_log_level level = why == ART_TCP_N_LEFT ? ART_LOG_DEBUG : ART_LOG_INFO;
-	art__env_log(t->env, level, "connection with %s:%u refused: %s (logged once)", ip,
-		     ntohs(c->from.sin_port), reasons[why]);
+	art__env_log(t->env, level, "connection with %s refused: %s (logged once)", who,
+		     reasons[why]);
 }
 
 static void put(uint8_t *p, uint64_t v, int bytes)
