@@ -50,6 +50,15 @@ static bool read_iface(const char *text, struct art_config *c)
 	return true;
 }
 
+/* In the order of enum art_tp_security. */
+static bool read_security(const char *text, struct art_config *c)
+{
+	static const char *const words[] = {"none", "mac", "encrypt", NULL};
+
+	c->security = word(text, words);
+	return c->security >= 0;
+}
+
 static bool read_ft(const char *text, struct art_config *c)
 {
 	static const char *const words[] = {"off", "on", NULL};
@@ -92,6 +101,8 @@ const struct art_setting art__settings[] = {
 	{"ART_IFACE", "", "interfaces, addresses, networks to listen on, the first there is; a leading "
 	 "! excludes; empty: loopback only", read_iface,
 	 "a list of interface names, addresses and CIDRs, those with a leading ! excluded"},
+	{"ART_SECURITY", "mac", "what protects data between ranks: none, mac (headers authenticated), "
+	 "encrypt (all of it)", read_security, "one of: none, mac, encrypt"},
 	{"ART_FT", "on", "off: the loss of a rank ends the job", read_ft, "one of: on, off"},
 	{"ART_LOG", "warn", "what is logged to standard error", read_log,
 	 "one of: error, warn, info, debug"},

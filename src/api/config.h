@@ -17,6 +17,7 @@ enum art_errors_mode { ART_ERRORS_WARN, ART_ERRORS_RETURN, ART_ERRORS_ABORT };
 struct art_config {
 	const char *transport;
 	const char *iface; /* NULL: loopback only */
+	int security;      /* enum art_tp_security */
 	bool ft;
 	enum art_log_level log;
 	enum art_errors_mode errors;

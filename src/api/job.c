@@ -81,6 +81,7 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 		.env = &ctx->env,
 		.transport = ctx->config.transport,
 		.iface = ctx->config.iface,
+		.security = (enum art_tp_security)ctx->config.security,
 		.slot = ctx->rank,
 		.size = ctx->size,
 		.job = ctx->boot.job,

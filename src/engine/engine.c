@@ -101,11 +101,13 @@ static int open_channel(struct art_engine *e, const struct art_tp_ops *ops, enum
 		.slot = cfg->slot,
 		.size = cfg->size,
 		.channel = chan,
+		.version = ART_WIRE_VERSION,
 		.job = cfg->job,
 		.incarnation = cfg->incarnation,
 	};
 	struct art_tp_opts opts = {
 		.iface = cfg->iface,
+		.security = chan == ART_CHAN_CTL ? ART_TP_ENCRYPT : cfg->security,
 		.queue_high = QUEUE_HIGH,
 		.queue_max = QUEUE_MAX,
 		.connect_ns = CONNECT_NS,
@@ -188,6 +190,12 @@ int art__engine_peer(struct art_engine *e, int slot, const char *data, const cha
 	for (int c = 0; c < 2 && !err; c++)
 		err = e->tp[c]->ops->peer(e->tp[c], slot, addr[c]);
 	return err;
+}
+
+bool art__engine_count(const struct art_engine *e, enum art_chan chan, unsigned i,
+		       const char **what, uint64_t *n)
+{
+	return e->tp[chan] && art__transport_count(e->tp[chan], i, what, n);
 }
 
 int art__engine_start(struct art_engine *e, struct art_machine *m, const pid_t *pids)

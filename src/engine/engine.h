@@ -22,6 +22,7 @@ struct art_engine_cfg {
 	const struct art_env *env;  /* outlives the engine */
 	const char *transport;      /* a name that art__transport_find() knows */
 	const char *iface;          /* as art_tp_opts.iface */
+	enum art_tp_security security; /* of the data channel; control is always encrypted */
 	int slot, size;             /* size 1: no transport is opened */
 	uint64_t job, incarnation;
 	uint8_t key[ART_TP_KEY_BYTES];
@@ -58,6 +59,10 @@ int art__engine_start(struct art_engine *e, struct art_machine *m, const pid_t *
 void art__engine_stop(struct art_engine *e);
 /* Frees the engine; stops it first if need be. */
 void art__engine_close(struct art_engine *e);
+
+/* What a channel's transport has counted (art__transport_count()); by the owner. */
+bool art__engine_count(const struct art_engine *e, enum art_chan chan, unsigned i,
+		       const char **what, uint64_t *n);
 
 /* Takes the engine for the calling application thread; not recursive. */
 void art__engine_enter(struct art_engine *e);

@@ -25,6 +25,7 @@
 #include "base/env.h"
 
 #define ART_TP_HEAD 64
+#define ART_TP_HEAD_MAC 8 /* its last bytes are the transport's: 0 when given and when delivered */
 #define ART_TP_BODY_MAX (64u * 1024)
 #define ART_TP_ADDR_MAX 96 /* bytes of a printable address, with the final NUL */
 #define ART_TP_KEY_BYTES 32
@@ -36,7 +37,7 @@ enum art_tp_why {
 	ART_TP_CLOSED,    /* orderly end by the peer's kernel or process */
 	ART_TP_RESET,     /* reset or an error from the system */
 	ART_TP_REFUSED,   /* could not be made within the connect bound */
-	ART_TP_GARBAGE,   /* the peer sent what is no message of ours */
+	ART_TP_GARBAGE,   /* what came is no message of ours, or was altered under way */
 };
 
 /* What a transport tells its user. */
@@ -60,15 +61,25 @@ struct art_tp_self {
 	int slot;             /* 0..size-1 */
 	int size;
 	uint32_t channel;     /* 0 data, 1 control: connections never cross channels */
+	uint8_t version;      /* of what is carried; both ends must have the same */
 	uint64_t job;         /* random per job */
 	uint64_t incarnation;
 	uint8_t key[ART_TP_KEY_BYTES];
+};
+
+/* What protects messages under way, beyond the handshake that every connection starts with. Both
+ * ends must have the same. A transport that leaves no host or has no wire ignores it. */
+enum art_tp_security {
+	ART_TP_PLAIN,   /* nothing */
+	ART_TP_MAC,     /* heads are authenticated, numbered and bound to their connection */
+	ART_TP_ENCRYPT, /* heads and bodies are encrypted and authenticated */
 };
 
 struct art_tp_opts {
 	const char *iface;       /* list of interfaces, addresses, networks; NULL: loopback only */
 	size_t queue_high;       /* bytes queued to a peer above which send() answers 0 */
 	size_t queue_max;        /* bytes queued to a peer above which the connection is ended */
+	enum art_tp_security security;
 	uint64_t connect_ns;     /* bound of connect and handshake together */
 	void *world;             /* sim and fault: what they need beyond this */
 };
@@ -92,7 +103,8 @@ struct art_tp_ops {
 	/* Starts a connection if there is none; send() does it by itself. */
 	int (*connect)(struct art_tp *tp, int peer);
 	/* Takes a whole message, head in iov[0] (64 bytes), body gathered from the rest. On return the
-	 * caller's memory is its own again (what the peer could not take at once was copied).
+	 * caller's memory is its own again (what the peer could not take at once was copied); the
+	 * last ART_TP_HEAD_MAC bytes of the head may have been written.
 	 * 1: taken, there is room for more; 0: taken, but the queue to this peer is above queue_high,
 	 * room() will be called; negative: not taken (ART_ERR_TRANSPORT: dropped peer or no address,
 	 * ART_ERR_NOMEM). Breakage found here is reported by poll(), never by an upcall from send(). */
@@ -125,6 +137,10 @@ struct art_tp {
 
 /* The transport of that name, or NULL (registry.c, the only file that knows them all). */
 const struct art_tp_ops *art__transport_find(const char *name);
+
+/* What @tp has counted, @i = 0, 1, ...: connections made and refused, by reason. False past the
+ * last one. Called by whoever uses @tp. */
+bool art__transport_count(const struct art_tp *tp, unsigned i, const char **what, uint64_t *n);
 
 /* Writes the address of this host that it would use towards @ip, an IPv4 or IPv6 address as
  * text; "%interface" follows a link-local one. Nothing is sent. 0, ART_ERR_ARG if @ip is no

@@ -58,7 +58,7 @@ struct art_hdr {
 	uint32_t len;      /* bytes of the body that follows */
 	uint32_t link_seq; /* counts messages of one connection, one direction */
 	uint32_t check;    /* checksum of the header with this field zero */
-	uint64_t mac;      /* reserved for the authenticated data plane */
+	uint64_t mac;      /* 0 here; the transport's under way (ART_TP_HEAD_MAC) */
 };
 
 /* Writes the header with magic, version and checksum. */

@@ -19,7 +19,8 @@ struct head {
 	uint32_t magic, len;
 	uint64_t number;
 	uint32_t from, to;
-	uint8_t rest[ART_TP_HEAD - 24];
+	uint8_t rest[ART_TP_HEAD - ART_TP_HEAD_MAC - 24];
+	uint64_t mac; /* the transport's */
 };
 _Static_assert(sizeof(struct head) == ART_TP_HEAD, "a head is 64 bytes");
 #define MAGIC 0x464e4f43u
@@ -95,7 +96,7 @@ static void on_message(void *self, int peer, const uint8_t *p, const uint8_t *bo
 	memcpy(&h, p, sizeof(h));
 	CHECK(c, n->polling && !s->silent);
 	CHECK(c, s->up);
-	CHECK(c, h.magic == MAGIC && h.len == len);
+	CHECK(c, h.magic == MAGIC && h.len == len && h.mac == 0);
 	CHECK(c, (int)h.from == peer && (int)h.to == n->slot);
 	CHECK(c, h.number == s->received || (s->gap && h.number > s->received));
 	for (size_t i = 0; i < sizeof(h.rest); i++)
@@ -248,6 +249,7 @@ void conf_begin(struct conf *c, int n)
 	};
 	if (c->rig->iface)
 		c->opts.iface = c->rig->iface;
+	c->opts.security = c->rig->security;
 	c->rig->make(c);
 	for (int i = 0; i < n; i++)
 		conf_open(c, i);

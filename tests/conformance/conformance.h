@@ -59,6 +59,7 @@ struct conf_rig {
 	uint64_t (*now_ns)(void *conf);
 	void (*opened)(struct conf_node *n); /* or NULL */
 	const char *iface; /* opts.iface, or NULL */
+	enum art_tp_security security;
 };
 
 struct conf {

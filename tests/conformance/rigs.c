@@ -243,17 +243,29 @@ static void fault_sim_make(struct conf *c)
 	wrap(c);
 }
 
+#define SOCKETS \
+	.make = tcp_make, .unmake = tcp_unmake, .advance = tcp_advance, .settle = nothing, \
+	.now_ns = real_now
+#define FAULTY_SOCKETS \
+	.make = fault_tcp_make, .unmake = tcp_unmake, .advance = tcp_advance, .settle = nothing, \
+	.now_ns = real_now
+#define SIMULATED \
+	.unmake = sim_unmake, .advance = sim_advance, .settle = sim_settle, .now_ns = sim_now
+
+/* Each security level is met with and without mishaps and decorator. */
 static const struct conf_rig rigs[] = {
-	{ "tcp", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, NULL },
-	{ "tcp6", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, "::1" },
-	{ "tcp-dual", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, "lo" },
-	{ "tcp-badsys", tcp_make, tcp_unmake, tcp_advance, nothing, real_now, spoil_system, NULL },
-	{ "sim", sim_make, sim_unmake, sim_advance, sim_settle, sim_now, NULL, NULL },
-	{ "fault+tcp", fault_tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, NULL },
-	{ "fault+tcp6", fault_tcp_make, tcp_unmake, tcp_advance, nothing, real_now, NULL, "::1" },
-	{ "fault+tcp-badsys", fault_tcp_make, tcp_unmake, tcp_advance, nothing, real_now,
-	  spoil_system, NULL },
-	{ "fault+sim", fault_sim_make, sim_unmake, sim_advance, sim_settle, sim_now, NULL, NULL },
+	{ .name = "tcp", SOCKETS, .security = ART_TP_MAC },
+	{ .name = "tcp-plain", SOCKETS },
+	{ .name = "tcp-encrypt", SOCKETS, .security = ART_TP_ENCRYPT },
+	{ .name = "tcp6", SOCKETS, .iface = "::1", .security = ART_TP_ENCRYPT },
+	{ .name = "tcp-dual", SOCKETS, .iface = "lo" },
+	{ .name = "tcp-badsys", SOCKETS, .opened = spoil_system, .security = ART_TP_ENCRYPT },
+	{ .name = "sim", SIMULATED, .make = sim_make },
+	{ .name = "fault+tcp", FAULTY_SOCKETS },
+	{ .name = "fault+tcp6", FAULTY_SOCKETS, .iface = "::1", .security = ART_TP_ENCRYPT },
+	{ .name = "fault+tcp-badsys", FAULTY_SOCKETS, .opened = spoil_system,
+	  .security = ART_TP_MAC },
+	{ .name = "fault+sim", SIMULATED, .make = fault_sim_make },
 };
 
 const struct conf_rig *conf_rig_find(const char *name)

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Everything that may knock at a TCP listener or answer at a dialled address: garbage, other
- * protocols, half handshakes, wrong keys, replays, stolen names, crowds; and memory that runs
- * out. Each time what is wrong must be counted, and traffic between the good ranks must flow on
- * with its connection untouched. The attacker speaks the handshake by its own description of the
- * bytes, so that a change of the format shows here.
+ * protocols, half handshakes, wrong keys, replays, stolen names, altered messages, crowds; and
+ * memory that runs out. Each time what is wrong must be counted, and traffic between the good ranks
+ * must flow on with its connection untouched.
  */
-#include "tests/conformance/conformance.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,186 +16,7 @@
 
 #include <art/status.h>
 
-#include "transport/tcp/tcp.h"
-
-#define HELLO 52
-#define CHALLENGE 84
-#define PROOF 40
-#define WELCOME 8
-#define LIMIT_NS (60 * ART_NS_PER_S)
-
-struct raw {
-	int fd;
-	uint8_t hello[HELLO], challenge[CHALLENGE], proof[PROOF];
-};
-
-struct words {
-	uint8_t version, type;
-	uint32_t channel, from, to;
-	uint64_t job, incarnation;
-};
-
-static const struct words good = {
-	.version = 1, .type = 1, .from = 2, .to = 0, .job = CONF_JOB,
-	.incarnation = CONF_INCARNATION,
-};
-
-static struct conf_node *node(struct conf *c, int slot)
-{
-	return &c->node[slot];
-}
-
-static uint64_t count(struct conf *c, int slot, enum art_tcp_count what)
-{
-	return art__tcp_counters(node(c, slot)->tp)[what];
-}
-
-/* One round of everybody's poll; waits for a descriptor, or a moment. */
-static void step(struct conf *c)
-{
-	struct pollfd p[CONF_NODES];
-	nfds_t n = 0;
-
-	CHECK(c, c->rig->now_ns(c) - c->start_ns < LIMIT_NS);
-	for (int i = 0; i < c->size; i++) {
-		if (!node(c, i)->tp)
-			continue;
-		conf_poll(node(c, i), 16);
-		p[n++] = (struct pollfd){ .fd = c->ops->fd(node(c, i)->tp), .events = POLLIN };
-	}
-	CHECK(c, poll(p, n, 5) >= 0 || errno == EINTR);
-}
-
-#define WAIT(c, cond) \
-	do { \
-		conf_mark(c); \
-		while (!(cond)) \
-			step(c); \
-	} while (0)
-
-/* The good ranks 0 and 1 talk, on the connection they always had. */
-static void traffic(struct conf *c)
-{
-	for (int i = 0; i < 3; i++) {
-		CHECK(c, conf_send(node(c, 0), 1, 3000, 2) == 1);
-		CHECK(c, conf_send(node(c, 1), 0, 5, 1) == 1);
-	}
-	WAIT(c, conf_came(c, 0, 1) && conf_came(c, 1, 0));
-	CHECK(c, node(c, 0)->peer[1].ups == 1 && node(c, 1)->peer[0].ups == 1);
-	CHECK(c, node(c, 0)->peer[1].downs == 0 && node(c, 1)->peer[0].downs == 0);
-}
-
-/* Three slots: 0 and 1 are real, 2 is whom the attacker plays. */
-static void begin(struct conf *c)
-{
-	conf_begin(c, 3);
-	conf_close(c, 2);
-	traffic(c);
-}
-
-/* ---- the attacker ---- */
-
-static struct raw knock(struct conf *c)
-{
-	struct art_tcp_addrs a;
-	struct raw r;
-
-	CHECK(c, art__tcp_parse(node(c, 0)->addr, &a) == 0);
-	r.fd = socket(a.at[0].sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	CHECK(c, r.fd >= 0);
-	CHECK(c, connect(r.fd, &a.at[0].sa, art__tcp_addr_len(&a.at[0])) == 0);
-	return r;
-}
-
-static void say(struct conf *c, struct raw *r, const void *p, size_t len)
-{
-	CHECK(c, send(r->fd, p, len, MSG_NOSIGNAL) == (ssize_t)len);
-}
-
-/* Bytes from the other side: 1 all are there, 0 not yet, -1 it has closed. */
-static int hear(struct raw *r, void *p, size_t len)
-{
-	uint8_t *at = p;
-	ssize_t n = recv(r->fd, at, len, MSG_DONTWAIT | MSG_PEEK);
-
-	if (n == 0 || (n < 0 && errno != EAGAIN))
-		return -1;
-	return n == (ssize_t)len && recv(r->fd, at, len, 0) == (ssize_t)len;
-}
-
-static bool closed(struct raw *r)
-{
-	uint8_t b[256];
-
-	return hear(r, b, sizeof(b)) < 0 && recv(r->fd, b, 1, MSG_DONTWAIT) <= 0;
-}
-
-static void put(uint8_t *p, uint64_t v, int bytes)
-{
-	for (int i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static void put_words(uint8_t *p, const struct words *w)
-{
-	memcpy(p, "ARTh", 4);
-	put(p + 4, w->version, 1);
-	put(p + 5, w->type, 1);
-	put(p + 6, 0, 2);
-	put(p + 8, w->channel, 4);
-	put(p + 12, w->from, 4);
-	put(p + 16, w->to, 4);
-	put(p + 20, w->job, 8);
-	put(p + 28, w->incarnation, 8);
-	memset(p + 36, 0x77, 16); /* no nonce at all */
-}
-
-static void prove(uint8_t role, const struct raw *r, uint8_t key_byte, uint8_t mac[32])
-{
-	uint8_t said[1 + 2 * HELLO], key[32];
-
-	said[0] = role;
-	memcpy(said + 1, r->hello, HELLO);
-	memcpy(said + 1 + HELLO, r->challenge, HELLO);
-	memset(key, key_byte, sizeof(key));
-	crypto_generichash(mac, 32, said, sizeof(said), key, sizeof(key));
-}
-
-/* Says hello and hears the challenge, which must prove that the acceptor knows the key. */
-static struct raw greet(struct conf *c, const struct words *w)
-{
-	struct raw r = knock(c);
-	uint8_t mac[32];
-	int got = 0;
-
-	put_words(r.hello, w);
-	say(c, &r, r.hello, HELLO);
-	WAIT(c, (got = hear(&r, r.challenge, CHALLENGE)) != 0);
-	CHECK(c, got == 1);
-	prove(2, &r, CONF_KEY_BYTE, mac);
-	CHECK(c, memcmp(mac, r.challenge + HELLO, 32) == 0);
-	return r;
-}
-
-static void answer(struct conf *c, struct raw *r, uint8_t key_byte)
-{
-	memcpy(r->proof, "ARTh\1\3\0\0", 8);
-	prove(3, r, key_byte, r->proof + 8);
-	say(c, r, r->proof, PROOF);
-}
-
-/* A whole good handshake: the attacker is the real rank @w->from for once. */
-static struct raw enter(struct conf *c, const struct words *w)
-{
-	struct raw r = greet(c, w);
-	uint8_t welcome[WELCOME];
-	int got = 0;
-
-	answer(c, &r, CONF_KEY_BYTE);
-	WAIT(c, (got = hear(&r, welcome, WELCOME)) != 0);
-	CHECK(c, got == 1 && memcmp(welcome, "ARTh\1\4\0\0", 8) == 0);
-	return r;
-}
+#include "tests/conformance/attacker.h"
 
 /* The other side closes, counts it as @what, and nobody else notices. */
 static void must_be_refused(struct conf *c, struct raw *r, enum art_tcp_count what, uint64_t before)
@@ -232,8 +48,10 @@ static void other_protocols(struct conf *c)
 	begin(c);
 	refuse_bytes(c, http, sizeof(http) - 1, ART_TCP_N_GARBAGE);
 	refuse_bytes(c, "\0", 1, ART_TCP_N_GARBAGE);
-	refuse_bytes(c, "ARTh\2\1\0\0", 8, ART_TCP_N_GARBAGE); /* a later version */
-	refuse_bytes(c, "ARTh\1\3\0\0", 8, ART_TCP_N_GARBAGE); /* a proof of nothing */
+	refuse_bytes(c, "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", 11, ART_TCP_N_GARBAGE); /* TLS */
+	refuse_bytes(c, "SSH-2.0-OpenSSH_9.2\r\n", 21, ART_TCP_N_GARBAGE);
+	refuse_bytes(c, "ARTh\2\3\1\0", 8, ART_TCP_N_GARBAGE); /* a proof of nothing */
+	refuse_bytes(c, "ARTh\2\5\1\0", 8, ART_TCP_N_GARBAGE); /* refuses what it was not asked */
 	for (int round = 0; round < 30; round++) {
 		for (size_t i = 0; i < sizeof(noise); i++) {
 			seed = seed * UINT64_C(6364136223846793005) + 1;
@@ -248,10 +66,11 @@ static void other_protocols(struct conf *c)
 
 static void refuse_words(struct conf *c, struct words w, enum art_tcp_count what)
 {
-	uint8_t hello[HELLO];
+	struct raw r;
 
-	put_words(hello, &w);
-	refuse_bytes(c, (const char *)hello, HELLO, what);
+	put_words(&r, r.hello, &w);
+	hello_mac(r.hello, CONF_KEY_BYTE);
+	refuse_bytes(c, (const char *)r.hello, HELLO, what);
 }
 
 static void wrong_words(struct conf *c)
@@ -279,16 +98,16 @@ static void wrong_words(struct conf *c)
 static void half_handshakes(struct conf *c)
 {
 	uint64_t left, slow;
-	uint8_t hello[HELLO];
-	struct raw r;
+	struct raw r, model;
 
 	begin(c);
-	put_words(hello, &good);
+	put_words(&model, model.hello, &good);
+	hello_mac(model.hello, CONF_KEY_BYTE);
 	for (size_t len = 0; len < HELLO; len += 3) {
 		left = count(c, 0, ART_TCP_N_LEFT);
 		r = knock(c);
 		if (len)
-			say(c, &r, hello, len);
+			say(c, &r, model.hello, len);
 		close(r.fd);
 		WAIT(c, count(c, 0, ART_TCP_N_LEFT) == left + 1);
 		traffic(c);
@@ -310,14 +129,17 @@ static void one_byte_at_a_time(struct conf *c)
 
 	begin(c);
 	r = knock(c);
-	put_words(r.hello, &good);
+	r.dialled = true;
+	put_words(&r, r.hello, &good);
+	hello_mac(r.hello, CONF_KEY_BYTE);
 	for (size_t i = 0; i < HELLO; i++) {
 		say(c, &r, r.hello + i, 1);
 		step(c);
 	}
-	WAIT(c, (got = hear(&r, r.challenge, CHALLENGE)) != 0);
+	WAIT(c, (got = hear(&r, r.challenge, HELLO)) != 0);
 	CHECK(c, got == 1);
-	answer(c, &r, CONF_KEY_BYTE);
+	agree(&r, CONF_KEY_BYTE);
+	answer(c, &r, false);
 	WAIT(c, node(c, 0)->peer[2].ups == 1);
 	close(r.fd);
 	WAIT(c, node(c, 0)->peer[2].downs == 1);
@@ -332,27 +154,84 @@ static void without_the_key(struct conf *c)
 	struct raw r;
 
 	begin(c);
-	before = count(c, 0, ART_TCP_N_KEY);
-	r = greet(c, &good);
-	answer(c, &r, CONF_KEY_BYTE + 1);
-	must_be_refused(c, &r, ART_TCP_N_KEY, before);
-
 	as_one.from = 1; /* a rank that is connected */
+	before = count(c, 0, ART_TCP_N_KEY);
+	r = knock(c); /* a hello of another key costs the acceptor a hash, and gets no answer */
+	put_words(&r, r.hello, &good);
+	hello_mac(r.hello, CONF_KEY_BYTE + 1);
+	say(c, &r, r.hello, HELLO);
+	must_be_refused(c, &r, ART_TCP_N_KEY, before++);
+
+	r = greet(c, &good);
+	answer(c, &r, true);
+	must_be_refused(c, &r, ART_TCP_N_KEY, before++);
 	r = greet(c, &as_one);
-	answer(c, &r, 0);
-	must_be_refused(c, &r, ART_TCP_N_KEY, before + 1);
+	answer(c, &r, true);
+	must_be_refused(c, &r, ART_TCP_N_KEY, before++);
 
 	r = greet(c, &good); /* the acceptor's own proof sent back */
-	memcpy(r.proof, "ARTh\1\3\0\0", 8);
-	memcpy(r.proof + 8, r.challenge + HELLO, 32);
+	put_prefix(r.proof, &good, T_PROOF);
+	memcpy(r.proof + 8, r.challenge + WORDS, 16);
 	say(c, &r, r.proof, PROOF);
-	must_be_refused(c, &r, ART_TCP_N_KEY, before + 2);
+	must_be_refused(c, &r, ART_TCP_N_KEY, before++);
 	CHECK(c, node(c, 0)->peer[2].ups == 0);
+	conf_end(c);
+}
+
+/* Ephemeral keys with which the secret would be the same whatever the other side's is. */
+static void weak_ephemerals(struct conf *c)
+{
+	uint64_t before;
+	struct raw r;
+
+	begin(c);
+	for (int k = 0; k < 2; k++) {
+		before = count(c, 0, ART_TCP_N_KEY);
+		r = knock(c);
+		put_words(&r, r.hello, &good);
+		memset(r.hello + 52, 0, 32);
+		r.hello[52] = (uint8_t)k;
+		hello_mac(r.hello, CONF_KEY_BYTE);
+		say(c, &r, r.hello, HELLO);
+		must_be_refused(c, &r, ART_TCP_N_KEY, before);
+	}
+	conf_end(c);
+}
+
+/* A rank of another version or level is told so, and both sides have it in words. */
+static void other_version_or_level(struct conf *c)
+{
+	struct words w;
+	uint8_t told[8];
+	struct raw r;
+
+	begin(c);
+	for (int k = 0; k < 3; k++) {
+		enum art_tcp_count what = k == 2 ? ART_TCP_N_SECURITY : ART_TCP_N_VERSION;
+		uint64_t before = count(c, 0, what);
+		int got = 0;
+
+		w = good;
+		if (k == 0)
+			w.version++;
+		else if (k == 1)
+			w.carried++;
+		else
+			w.security = ART_TP_PLAIN;
+		r = knock(c);
+		put_words(&r, r.hello, &w);
+		hello_mac(r.hello, CONF_KEY_BYTE);
+		say(c, &r, r.hello, HELLO);
+		WAIT(c, (got = hear(&r, told, sizeof(told))) != 0);
+		CHECK(c, got == 1 && memcmp(told, "ARTh\2\5\1\0", 8) == 0);
+		must_be_refused(c, &r, what, before);
+	}
 	conf_end(c);
 }
 
 static void replayed(struct conf *c)
 {
+	uint8_t head[ART_TP_HEAD] = "CONF";
 	uint64_t before;
 	struct raw old, r;
 
@@ -362,10 +241,12 @@ static void replayed(struct conf *c)
 	close(old.fd);
 	WAIT(c, node(c, 0)->peer[2].downs == 1);
 	before = count(c, 0, ART_TCP_N_KEY);
-	r = greet(c, &good); /* the same hello, byte for byte */
-	CHECK(c, memcmp(r.hello, old.hello, HELLO) == 0);
-	CHECK(c, memcmp(r.challenge, old.challenge, CHALLENGE) != 0);
+	r = knock(c); /* the same hello, proof and message, byte for byte */
+	say(c, &r, old.hello, HELLO);
+	WAIT(c, hear(&r, r.challenge, HELLO) == 1);
+	CHECK(c, memcmp(r.challenge, old.challenge, HELLO) != 0);
 	say(c, &r, old.proof, PROOF);
+	say(c, &r, head, sizeof(head));
 	must_be_refused(c, &r, ART_TCP_N_KEY, before);
 	CHECK(c, node(c, 0)->peer[2].ups == 1);
 	conf_end(c);
@@ -379,8 +260,8 @@ static void speaks_before_welcome(struct conf *c)
 	begin(c);
 	before = count(c, 0, ART_TCP_N_LEFT);
 	r = greet(c, &good);
-	memcpy(r.proof, "ARTh\1\3\0\0", 8);
-	prove(3, &r, CONF_KEY_BYTE, r.proof + 8);
+	put_prefix(r.proof, &good, T_PROOF);
+	confirm(&r, T_PROOF, r.proof + 8);
 	uint8_t both[PROOF + 64] = { 0 };
 	memcpy(both, r.proof, PROOF);
 	say(c, &r, both, sizeof(both));
@@ -394,21 +275,21 @@ static void speaks_before_welcome(struct conf *c)
 static void second_connection_waits_for_the_first(struct conf *c)
 {
 	struct words as_one = good;
-	uint8_t welcome[WELCOME];
+	uint8_t welcome[PROOF];
 	uint64_t slow;
 	struct raw r;
 
 	begin(c);
 	as_one.from = 1;
 	r = greet(c, &as_one);
-	answer(c, &r, CONF_KEY_BYTE);
+	answer(c, &r, false);
 	WAIT(c, count(c, 0, ART_TCP_N_PARKED) == 1);
 	traffic(c); /* the first one stands */
-	CHECK(c, hear(&r, welcome, WELCOME) == 0);
+	CHECK(c, hear(&r, welcome, PROOF) == 0);
 	slow = count(c, 0, ART_TCP_N_SLOW);
 	conf_reset(node(c, 0), 1); /* and when it ends, the second takes its place at once */
 	CHECK(c, conf_readable(node(c, 0)));
-	WAIT(c, hear(&r, welcome, WELCOME) == 1);
+	WAIT(c, hear(&r, welcome, PROOF) == 1);
 	CHECK(c, node(c, 0)->peer[1].ups == 2);
 	CHECK(c, count(c, 0, ART_TCP_N_SLOW) == slow);
 	close(r.fd);
@@ -419,7 +300,7 @@ static void second_connection_waits_for_the_first(struct conf *c)
 static void newer_incarnation_replaces_the_older(struct conf *c)
 {
 	struct words w = good;
-	uint8_t welcome[WELCOME];
+	uint8_t welcome[PROOF];
 	uint64_t stale;
 	struct raw first, second;
 
@@ -428,8 +309,8 @@ static void newer_incarnation_replaces_the_older(struct conf *c)
 	first = enter(c, &w);
 	w.incarnation = 6;
 	second = greet(c, &w);
-	answer(c, &second, CONF_KEY_BYTE);
-	WAIT(c, hear(&second, welcome, WELCOME) == 1);
+	answer(c, &second, false);
+	WAIT(c, hear(&second, welcome, PROOF) == 1);
 	WAIT(c, closed(&first));
 	CHECK(c, node(c, 0)->peer[2].ups == 2 && node(c, 0)->peer[2].downs == 1);
 	close(first.fd);
@@ -440,6 +321,90 @@ static void newer_incarnation_replaces_the_older(struct conf *c)
 	CHECK(c, count(c, 0, ART_TCP_N_STALE) == stale + 1);
 	CHECK(c, node(c, 0)->peer[2].up);
 	close(second.fd);
+	conf_end(c);
+}
+
+/* The conformance message number @number from rank 2 to 0, without a body. */
+static void make_head(uint8_t head[ART_TP_HEAD], uint64_t number)
+{
+	memset(head, 0, ART_TP_HEAD);
+	memcpy(head, "CONF", 4);
+	put(head + 8, number, 8);
+	put(head + 16, 2, 4);
+	for (unsigned i = 0; i < ART_TP_HEAD - 32; i++)
+		head[24 + i] = (uint8_t)(number * 131 + 2 * 17 + i);
+}
+
+/* A message that was altered, repeated, left out or made up ends the connection, undelivered. */
+static void forged_messages(struct conf *c, struct words w)
+{
+	struct conf_seen *s = &c->node[0].peer[2];
+	uint8_t head[ART_TP_HEAD];
+	uint64_t before;
+	struct raw r;
+
+	begin(c);
+	for (unsigned how = 0; how < 4; how++) {
+		r = enter(c, &w);
+		before = count(c, 0, ART_TCP_N_FORGED);
+		s->received = 0;
+		make_head(head, 0);
+		say_message(c, &r, head, NULL, 0); /* a good one first */
+		WAIT(c, s->got == how + 1);
+		make_head(head, 1);
+		if (how == 0)
+			r.sent--; /* a repeated number */
+		else if (how == 1)
+			r.sent++; /* one is missing */
+		else if (how == 2)
+			r.tx[5] ^= 1, r.tx_head[5] ^= 1;
+		else
+			memset(head, 0, sizeof(head)), r.sent = 0, memset(r.tx_head, 0, 16);
+		say_message(c, &r, head, NULL, 0);
+		WAIT(c, s->downs == how + 1);
+		CHECK(c, s->why == ART_TP_GARBAGE && s->got == how + 1);
+		CHECK(c, count(c, 0, ART_TCP_N_FORGED) == before + 1);
+		WAIT(c, closed(&r));
+		close(r.fd);
+		traffic(c);
+	}
+	conf_end(c);
+}
+
+static void forged_heads(struct conf *c)
+{
+	forged_messages(c, good);
+}
+
+static void forged_ciphertexts(struct conf *c)
+{
+	struct words w = good;
+
+	w.security = ART_TP_ENCRYPT;
+	c->rig = conf_rig_find("tcp-encrypt");
+	forged_messages(c, w);
+}
+
+static void huge_ciphertexts(struct conf *c)
+{
+	static const uint32_t lens[] = { ART_TP_BODY_MAX + 1, 0x7fffffff, 0xffffffff };
+	struct conf_seen *s = &c->node[0].peer[2];
+	struct words w = good;
+	uint8_t record[100] = { 0 };
+
+	w.security = ART_TP_ENCRYPT;
+	c->rig = conf_rig_find("tcp-encrypt");
+	begin(c);
+	for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		struct raw r = enter(c, &w);
+
+		put(record, lens[i], 4);
+		say(c, &r, record, sizeof(record));
+		WAIT(c, s->downs == i + 1);
+		CHECK(c, s->why == ART_TP_GARBAGE && s->got == 0);
+		close(r.fd);
+		traffic(c);
+	}
 	conf_end(c);
 }
 
@@ -454,7 +419,7 @@ static void huge_frames(struct conf *c)
 	for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
 		r = enter(c, &good);
 		put(head + 4, lens[i], 4);
-		say(c, &r, head, sizeof(head));
+		say_message(c, &r, head, NULL, 0);
 		WAIT(c, s->downs == i + 1);
 		CHECK(c, s->why == ART_TP_GARBAGE && s->got == 0);
 		WAIT(c, closed(&r));
@@ -474,7 +439,10 @@ static void cut_in_the_middle_of_a_frame(struct conf *c)
 	put(head + 4, 1000, 4);
 	for (unsigned round = 1; round <= 2; round++) {
 		r = enter(c, &good);
-		say(c, &r, head, round == 1 ? 30 : sizeof(head));
+		if (round == 1)
+			say(c, &r, head, 30);
+		else
+			say_message(c, &r, head, NULL, 0);
 		close(r.fd);
 		WAIT(c, s->downs == round);
 		CHECK(c, s->got == 0);
@@ -539,26 +507,30 @@ static int false_listener(struct conf *c, char addr[ART_TP_ADDR_MAX])
 	return fd;
 }
 
-enum lie { NOISE, ECHO, WRONG_SLOT, WRONG_KEY, HANG_UP };
+enum lie { NOISE, ECHO, WRONG_SLOT, WRONG_KEY, OTHER_VERSION, HANG_UP };
 
 static void lie(struct conf *c, int lfd, enum lie how)
 {
-	struct words w = { .version = 1, .type = 2, .from = how == WRONG_SLOT ? 1 : 2, .to = 0,
-			   .job = CONF_JOB, .incarnation = CONF_INCARNATION };
+	struct words w = { .version = 2, .type = T_CHALLENGE, .security = ART_TP_MAC,
+			   .from = how == WRONG_SLOT ? 1 : 2, .to = 0, .job = CONF_JOB,
+			   .incarnation = CONF_INCARNATION };
 	struct raw r = { .fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC) };
 	int got = 0;
 
 	if (r.fd < 0)
 		return;
 	WAIT(c, (got = hear(&r, r.hello, HELLO)) != 0);
-	put_words(r.challenge, &w);
-	prove(2, &r, how == WRONG_KEY ? 1 : CONF_KEY_BYTE, r.challenge + HELLO);
+	put_words(&r, r.challenge, &w);
+	agree(&r, how == WRONG_KEY ? 1 : CONF_KEY_BYTE);
+	confirm(&r, T_CHALLENGE, r.challenge + WORDS);
 	if (how == NOISE)
-		memset(r.challenge, 'x', CHALLENGE);
+		memset(r.challenge, 'x', HELLO);
 	if (how == ECHO)
 		memcpy(r.challenge, r.hello, HELLO);
+	if (how == OTHER_VERSION)
+		memcpy(r.challenge, "ARTh\3\5\1\0", 8);
 	if (got == 1 && how != HANG_UP)
-		send(r.fd, r.challenge, CHALLENGE, MSG_NOSIGNAL);
+		send(r.fd, r.challenge, how == OTHER_VERSION ? 8 : HELLO, MSG_NOSIGNAL);
 	if (how != HANG_UP)
 		WAIT(c, closed(&r)); /* not even a proof is given to a liar */
 	close(r.fd);
@@ -569,6 +541,7 @@ static void dial_liars(struct conf *c)
 	static const enum art_tcp_count what[] = {
 		[NOISE] = ART_TCP_N_GARBAGE, [ECHO] = ART_TCP_N_GARBAGE,
 		[WRONG_SLOT] = ART_TCP_N_SLOT, [WRONG_KEY] = ART_TCP_N_KEY,
+		[OTHER_VERSION] = ART_TCP_N_VERSION,
 		[HANG_UP] = ART_TCP_N_LEFT,
 	};
 	char addr[ART_TP_ADDR_MAX];
@@ -680,11 +653,16 @@ static const struct conf_case cases[] = {
 	{ "half_handshakes", half_handshakes },
 	{ "one_byte_at_a_time", one_byte_at_a_time },
 	{ "without_the_key", without_the_key },
+	{ "weak_ephemerals", weak_ephemerals },
+	{ "other_version_or_level", other_version_or_level },
 	{ "replayed", replayed },
 	{ "speaks_before_welcome", speaks_before_welcome },
 	{ "second_connection_waits_for_the_first", second_connection_waits_for_the_first },
 	{ "newer_incarnation_replaces_the_older", newer_incarnation_replaces_the_older },
+	{ "forged_heads", forged_heads },
+	{ "forged_ciphertexts", forged_ciphertexts },
 	{ "huge_frames", huge_frames },
+	{ "huge_ciphertexts", huge_ciphertexts },
 	{ "cut_in_the_middle_of_a_frame", cut_in_the_middle_of_a_frame },
 	{ "knock_and_run", knock_and_run },
 	{ "crowd_of_silent_strangers", crowd_of_silent_strangers },

@@ -48,9 +48,9 @@ static struct fault *fault_of(struct art_tp *tp)
 	return (struct fault *)tp;
 }
 
-struct art_tp *art__fault_inner(struct art_tp *tp)
+struct art_tp *art__fault_inner(const struct art_tp *tp)
 {
-	return fault_of(tp)->inner;
+	return ((const struct fault *)tp)->inner;
 }
 
 static uint64_t rng_next(struct fault *f)

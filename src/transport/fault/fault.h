@@ -61,7 +61,7 @@ struct art_fault_opts {
 int art__fault_parse(const char *text, struct art_fault_opts *opts, const char **where);
 
 /* The instance that @tp, one of art__fault_ops, decorates; for tests. */
-struct art_tp *art__fault_inner(struct art_tp *tp);
+struct art_tp *art__fault_inner(const struct art_tp *tp);
 
 extern const struct art_tp_ops art__fault_ops;
 

@@ -25,6 +25,7 @@
 #define EVENTS 64
 #define SPINS 8 /* every so many polls epoll is asked even if connections are hot */
 #define DRAIN_CALLS 64
+#define SCRATCH (ART_TP_HEAD + ART_TP_BODY_MAX + ART_TCP_SEAL_BYTES)
 #define DRAIN_BYTES (16u * 1024)
 
 static struct art_tcp *tcp(struct art_tp *tp)
@@ -95,9 +96,11 @@ static void set_up(struct art_tcp *t, const struct art_env *env, const struct ar
 	t->up = *up;
 	t->queue_high = opts->queue_high ? opts->queue_high : QUEUE_HIGH;
 	t->queue_max = opts->queue_max ? opts->queue_max : QUEUE_MAX;
+	t->security = opts->security;
 	t->connect_ns = opts->connect_ns ? opts->connect_ns : CONNECT_NS;
 	for (int i = 0; i < ART_TCP_ADDRS; i++)
 		t->lfd[i] = -1;
+	TAILQ_INIT(&t->spare);
 	TAILQ_INIT(&t->dials);
 	TAILQ_INIT(&t->pending);
 	TAILQ_INIT(&t->parked);
@@ -136,6 +139,11 @@ static int tcp_open(const struct art_env *env, const struct art_tp_self *self,
 	t->peer = art__env_zalloc(env, (size_t)self->size * sizeof(*t->peer));
 	if (!t->peer)
 		goto err_free;
+	if (opts->security == ART_TP_ENCRYPT) {
+		t->scratch = art__env_alloc(env, SCRATCH);
+		if (!t->scratch)
+			goto err_peers;
+	}
 	set_up(t, env, self, opts, up);
 	t->own = own;
 	r = ART_ERR_TRANSPORT;
@@ -156,6 +164,8 @@ err_ep:
 	close(t->ep);
 err_log:
 	art__env_log(env, ART_LOG_ERROR, "cannot open tcp: %s", strerror(errno));
+	art__env_free(env, t->scratch);
+err_peers:
 	art__env_free(env, t->peer);
 err_free:
 	sodium_memzero(&t->self, sizeof(t->self));
@@ -197,6 +207,8 @@ static int tcp_listen(struct art_tp *tp, char addr[ART_TP_ADDR_MAX])
 	char one[ART_TCP_ADDR_TEXT], text[2 * ART_TCP_ADDR_TEXT];
 	int len = 0;
 
+	if (!art__tcp_make_spares(t))
+		return ART_ERR_NOMEM;
 	for (int i = 0; i < t->own.n; i++) {
 		if (t->lfd[i] >= 0)
 			return ART_ERR_ARG;
@@ -457,6 +469,8 @@ static void tcp_close(struct art_tp *tp)
 			close(t->lfd[i]);
 	close(t->kick);
 	close(t->ep);
+	art__tcp_free_spares(t);
+	art__env_free(env, t->scratch);
 	art__env_free(env, t->peer);
 	sodium_memzero(t, sizeof(*t)); /* the job key */
 	art__env_free(env, t);
@@ -465,6 +479,33 @@ static void tcp_close(struct art_tp *tp)
 const uint64_t *art__tcp_counters(const struct art_tp *tp)
 {
 	return ((const struct art_tcp *)tp)->n;
+}
+
+const char *art__tcp_count_name(enum art_tcp_count what)
+{
+	static const char *const names[ART_TCP_N_LAST] = {
+		[ART_TCP_N_ACCEPTED] = "accepted",
+		[ART_TCP_N_UP] = "up",
+		[ART_TCP_N_GARBAGE] = "refused-garbage",
+		[ART_TCP_N_VERSION] = "refused-version",
+		[ART_TCP_N_SECURITY] = "refused-security",
+		[ART_TCP_N_CHANNEL] = "refused-channel",
+		[ART_TCP_N_JOB] = "refused-job",
+		[ART_TCP_N_SLOT] = "refused-slot",
+		[ART_TCP_N_DROPPED] = "refused-dropped",
+		[ART_TCP_N_STALE] = "refused-stale",
+		[ART_TCP_N_KEY] = "refused-key",
+		[ART_TCP_N_SLOW] = "refused-slow",
+		[ART_TCP_N_CROWD] = "refused-crowd",
+		[ART_TCP_N_FORGED] = "ended-forged",
+		[ART_TCP_N_LEFT] = "left",
+		[ART_TCP_N_PARKED] = "parked",
+		[ART_TCP_N_ACCEPT_FAIL] = "accept-failed",
+		[ART_TCP_N_SENDMSG] = "send-calls",
+		[ART_TCP_N_RECV] = "receive-calls",
+	};
+
+	return what < ART_TCP_N_LAST ? names[what] : "?";
 }
 
 struct art_tcp_sys *art__tcp_sys(struct art_tp *tp)

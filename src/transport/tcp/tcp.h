@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Inside of the tcp transport: one bidirectional connection per pair of ranks and channel,
- * dialled by whoever sends first. The rest of the library sees only art__tcp_ops; the counters
- * and the table of system calls at the end are for tests.
+ * dialled by whoever sends first. The rest of the library sees only art__tcp_ops and, through the
+ * registry, the counters; the table of system calls at the end is for tests.
  *
  *   dialler:  wait --timer--> connect --connected--> hello --challenge--> prove --welcome--> up
  *               ^---refused, closed, slow (until the connect bound)---'------'
@@ -25,11 +25,13 @@
 
 #include "transport/transport.h"
 
-#define ART_TCP_HELLO_BYTES 52     /* dialler: who I am, whom I want, a nonce */
-#define ART_TCP_CHALLENGE_BYTES 84 /* acceptor: the same, and its proof */
-#define ART_TCP_PROOF_BYTES 40     /* dialler: its proof */
-#define ART_TCP_WELCOME_BYTES 8    /* acceptor: this connection is the one */
-#define ART_TCP_MAC_BYTES 32
+#define ART_TCP_WORDS_BYTES 84     /* who I am, whom I want, a nonce, an ephemeral key */
+#define ART_TCP_MAC_BYTES 16
+#define ART_TCP_HELLO_BYTES (ART_TCP_WORDS_BYTES + ART_TCP_MAC_BYTES) /* hello and challenge */
+#define ART_TCP_PROOF_BYTES (8 + ART_TCP_MAC_BYTES)                   /* proof and welcome */
+#define ART_TCP_SECRET_BYTES 32
+#define ART_TCP_SIP_BYTES 16
+#define ART_TCP_SEAL_BYTES 20      /* what encryption adds to a message */
 #define ART_TCP_HELLO_NS (2 * ART_NS_PER_S)
 #define ART_TCP_PENDING_MAX 64     /* accepted and not yet authenticated */
 #define ART_TCP_ADDRS 2            /* of one rank: one per family */
@@ -48,11 +50,13 @@ enum art_tcp_state {
 	ART_TCP_DEAD,    /* closed; memory is kept until no one can look at it */
 };
 
-/* What happened, for tests and for one log line each. */
+/* What happened, counted; refusals are logged once per kind. */
 enum art_tcp_count {
 	ART_TCP_N_ACCEPTED,    /* sockets accepted */
 	ART_TCP_N_UP,          /* connections that completed their handshake */
 	ART_TCP_N_GARBAGE,     /* refused: not our handshake at all */
+	ART_TCP_N_VERSION,     /* refused: of another version of the library */
+	ART_TCP_N_SECURITY,    /* refused: of another security level */
 	ART_TCP_N_CHANNEL,     /* refused: of the other channel */
 	ART_TCP_N_JOB,         /* refused: of another job */
 	ART_TCP_N_SLOT,        /* refused: claims our own slot, one out of range, or wants another */
@@ -61,6 +65,7 @@ enum art_tcp_count {
 	ART_TCP_N_KEY,         /* refused: does not know the job key */
 	ART_TCP_N_SLOW,        /* refused: no complete handshake within the bound */
 	ART_TCP_N_CROWD,       /* refused: the oldest of too many strangers */
+	ART_TCP_N_FORGED,      /* ended: a message was altered, or is not the peer's */
 	ART_TCP_N_LEFT,        /* the peer closed before the handshake was complete */
 	ART_TCP_N_PARKED,      /* had to wait for another connection to end */
 	ART_TCP_N_ACCEPT_FAIL, /* accept() or what follows it failed for want of resources */
@@ -89,6 +94,14 @@ struct art_tcp_addrs {
 	int n;
 };
 
+/* Of one connection, once both ephemerals are known. */
+struct art_tcp_keys {
+	uint8_t confirm[ART_TCP_SECRET_BYTES];
+	uint8_t tx[ART_TCP_SECRET_BYTES], rx[ART_TCP_SECRET_BYTES];       /* encrypt */
+	uint8_t tx_head[ART_TCP_SIP_BYTES], rx_head[ART_TCP_SIP_BYTES];   /* mac */
+	uint64_t tx_number, rx_number; /* of the next message */
+};
+
 struct art_tcp_conn {
 	TAILQ_ENTRY(art_tcp_conn) list; /* of its state */
 	TAILQ_ENTRY(art_tcp_conn) todo;
@@ -99,6 +112,7 @@ struct art_tcp_conn {
 	bool in_todo;
 	bool blocked; /* send() must not write past what is waiting, or must not write at all */
 	bool broken;  /* ended by us or found dead in send(); poll() reports it */
+	bool spare;   /* of the slots for strangers, goes back there */
 	bool ended;   /* nothing more will be read; what was read is delivered first */
 	enum art_tp_why why;
 	uint32_t hot; /* so often recv() is tried without asking epoll */
@@ -113,9 +127,11 @@ struct art_tcp_conn {
 	unsigned tries;       /* dial: attempts so far */
 	uint64_t incarnation; /* of the peer */
 	union art_tcp_addr from; /* the other end */
-	uint8_t script[2 * ART_TCP_HELLO_BYTES]; /* dialler's words, acceptor's words */
-	uint8_t in[ART_TCP_CHALLENGE_BYTES];
-	uint8_t out[ART_TCP_CHALLENGE_BYTES];
+	struct art_tcp_keys keys;
+	uint8_t secret[ART_TCP_SECRET_BYTES];    /* ephemeral, until the keys are made */
+	uint8_t script[2 * ART_TCP_WORDS_BYTES]; /* dialler's words, acceptor's words */
+	uint8_t in[ART_TCP_HELLO_BYTES];
+	uint8_t out[ART_TCP_HELLO_BYTES];
 	size_t in_len, out_at, out_len;
 };
 
@@ -145,6 +161,8 @@ struct art_tcp {
 	const struct art_env *env;
 	struct art_tp_self self;
 	struct art_tp_up up;
+	enum art_tp_security security;
+	uint8_t *scratch; /* a sealed message, if messages are encrypted */
 	size_t queue_high, queue_max;
 	uint64_t connect_ns;
 	struct art_tcp_addrs own; /* where we listen */
@@ -158,6 +176,7 @@ struct art_tcp {
 	unsigned spins;
 	unsigned n_up, n_pending, n_blocked;
 	struct art_tcp_list dials, pending, parked, ups, todo, dead;
+	struct art_tcp_list spare; /* memory for strangers, had before they come */
 	size_t queued;
 	uint32_t logged; /* bit per enum art_tcp_count */
 	uint64_t n[ART_TCP_N_LAST];
@@ -172,6 +191,9 @@ static inline bool art__tcp_later(int err)
 }
 
 /* tcp_conn.c: connections and their states */
+/* Memory for the strangers of one moment. False: there is none. */
+bool art__tcp_make_spares(struct art_tcp *t);
+void art__tcp_free_spares(struct art_tcp *t);
 int art__tcp_dial(struct art_tcp *t, int peer);
 void art__tcp_accept(struct art_tcp *t, int lfd);
 void art__tcp_set_state(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_state state);
@@ -208,6 +230,31 @@ int art__tcp_hello_flush(struct art_tcp *t, struct art_tcp_conn *c);
 /* Counts, and logs the first of its kind. */
 void art__tcp_refuse(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_count why);
 
+/* tcp_secure.c */
+void art__tcp_ephemeral(struct art_tcp_conn *c, uint8_t public[ART_TCP_SECRET_BYTES]);
+/* Makes the keys of @c from the script and the other side's ephemeral key. False: a bad one. */
+bool art__tcp_agree(const struct art_tcp *t, struct art_tcp_conn *c, bool dialler,
+		    const uint8_t theirs[ART_TCP_SECRET_BYTES]);
+/* What proves that @role has the keys and has heard the same script. */
+void art__tcp_confirm(const struct art_tcp_conn *c, int role, uint8_t mac[ART_TCP_MAC_BYTES]);
+void art__tcp_forget_keys(struct art_tcp_conn *c);
+/* Bytes of a sealed message of @len bytes, head included. */
+size_t art__tcp_sealed_len(const struct art_tcp *t, size_t len);
+/* Seals the next message of @c: in place, or *iov then names *one, good until the next call. */
+void art__tcp_seal(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec **iov, int *niov,
+		   struct iovec *one);
+/* The message just sealed is not sent, no byte of it. */
+void art__tcp_unsend(struct art_tcp *t, struct art_tcp_conn *c);
+/* Messages that wait for a connection have a chunk each and no seal: store() puts one into
+ * sealed_len() bytes, seal_queue() seals them all when the connection is there. */
+void art__tcp_store(const struct art_tcp *t, uint8_t *record, const struct iovec *iov, int niov);
+void art__tcp_seal_queue(struct art_tcp *t, struct art_tcp_conn *c);
+/* Sets c->need from what is at rx[at]. 1: known, 0: too little has come, -1: no message of ours. */
+int art__tcp_measure(struct art_tcp *t, struct art_tcp_conn *c);
+/* Opens the whole message of c->need bytes. Its head, the body behind it; NULL: not genuine. */
+const uint8_t *art__tcp_open_seal(struct art_tcp *t, struct art_tcp_conn *c, uint8_t *record,
+				  size_t *body);
+
 /* tcp_send.c */
 int art__tcp_send(struct art_tcp *t, int peer, const struct iovec *iov, int niov);
 void art__tcp_flush(struct art_tcp *t, struct art_tcp_conn *c);
@@ -237,8 +284,10 @@ bool art__tcp_number(const char *s, unsigned long max, unsigned long *out);
 /* The addresses to listen on for @text (see art_tp_opts). 0 or ART_ERR_ARG, logged. */
 int art__tcp_iface(const struct art_env *env, const char *text, struct art_tcp_addrs *out);
 
-/* For tests: counters indexed by enum art_tcp_count, and the system calls of this instance. */
+/* Counters indexed by enum art_tcp_count, and a word for each. */
 const uint64_t *art__tcp_counters(const struct art_tp *tp);
+const char *art__tcp_count_name(enum art_tcp_count what);
+/* For tests: the system calls of this instance. */
 struct art_tcp_sys *art__tcp_sys(struct art_tp *tp);
 
 extern const struct art_tp_ops art__tcp_ops;

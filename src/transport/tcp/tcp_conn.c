@@ -76,10 +76,60 @@ void art__tcp_set_state(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_
 	count_in(t, to, 1);
 }
 
-static struct art_tcp_conn *conn_new(struct art_tcp *t, enum art_tcp_state state, int fd, int peer)
+/* ---- memory ---- */
+
+#define SPARES (ART_TCP_PENDING_MAX + ACCEPT_BURST)
+
+static bool add_spare(struct art_tcp *t)
 {
 	struct art_tcp_conn *c = art__env_zalloc(t->env, sizeof(*c));
 
+	if (!c)
+		return false;
+	c->spare = true;
+	TAILQ_INSERT_TAIL(&t->spare, c, list);
+	return true;
+}
+
+bool art__tcp_make_spares(struct art_tcp *t)
+{
+	for (int i = 0; i < SPARES && TAILQ_EMPTY(&t->pending); i++)
+		if (!add_spare(t))
+			return false;
+	return true;
+}
+
+void art__tcp_free_spares(struct art_tcp *t)
+{
+	struct art_tcp_conn *c;
+
+	while ((c = TAILQ_FIRST(&t->spare))) {
+		TAILQ_REMOVE(&t->spare, c, list);
+		art__env_free(t->env, c);
+	}
+}
+
+/* @c is no stranger any more: it leaves the slots for strangers, and another takes its place. */
+static bool keep(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	if (c->spare && !add_spare(t))
+		return false;
+	c->spare = false;
+	return true;
+}
+
+/* A stranger gets memory that is there already; NULL: all of it is in use. */
+static struct art_tcp_conn *conn_new(struct art_tcp *t, enum art_tcp_state state, int fd, int peer)
+{
+	struct art_tcp_conn *c;
+
+	if (state == ART_TCP_HEARD) {
+		c = TAILQ_FIRST(&t->spare);
+		if (c)
+			TAILQ_REMOVE(&t->spare, c, list);
+	} else {
+		c = art__env_zalloc(t->env, sizeof(*c));
+	}
 	if (!c)
 		return NULL;
 	c->state = state;
@@ -139,7 +189,12 @@ void art__tcp_reap(struct art_tcp *t)
 	while ((c = TAILQ_FIRST(&t->dead))) {
 		TAILQ_REMOVE(&t->dead, c, list);
 		art__env_free(t->env, c->rx);
-		art__env_free(t->env, c);
+		if (c->spare) {
+			*c = (struct art_tcp_conn){ .spare = true };
+			TAILQ_INSERT_TAIL(&t->spare, c, list);
+		} else {
+			art__env_free(t->env, c);
+		}
 	}
 }
 
@@ -148,6 +203,7 @@ void art__tcp_kill(struct art_tcp *t, struct art_tcp_conn *c)
 	struct art_tcp_peer *p = c->peer >= 0 ? &t->peer[c->peer] : NULL;
 
 	close_socket(c);
+	art__tcp_forget_keys(c);
 	if (c->in_todo)
 		TAILQ_REMOVE(&t->todo, c, todo);
 	c->in_todo = false;
@@ -308,11 +364,7 @@ static void admit(struct art_tcp *t, int fd, const union art_tcp_addr *from)
 {
 	struct art_tcp_conn *c = conn_new(t, ART_TCP_HEARD, fd, -1);
 
-	if (!c) {
-		close(fd);
-		pause_accept(t, ENOMEM);
-		return;
-	}
+	assert(c);
 	t->n[ART_TCP_N_ACCEPTED]++;
 	c->from = *from;
 	c->deadline_ns = art__env_now(t->env) + ART_TCP_HELLO_NS;
@@ -339,7 +391,8 @@ static bool passing(int err)
 
 void art__tcp_accept(struct art_tcp *t, int lfd)
 {
-	for (int i = 0; i < ACCEPT_BURST && !t->accept_ns; i++) {
+	/* The slots of those who were refused in this poll() come back at its end. */
+	for (int i = 0; i < ACCEPT_BURST && !t->accept_ns && !TAILQ_EMPTY(&t->spare); i++) {
 		union art_tcp_addr from = { .v4.sin_family = AF_INET };
 		socklen_t len = sizeof(from);
 		int fd = t->sys.accept(t->sys.self, lfd, &from.sa, &len,
@@ -366,6 +419,7 @@ static void come_up(struct art_tcp *t, struct art_tcp_conn *c)
 	c->deadline_ns = c->bound_ns = ART_NEVER;
 	art__tcp_set_state(t, c, ART_TCP_UP);
 	art__tcp_set_blocked(t, c, c->out_at < c->out_len || p->queued > 0);
+	art__tcp_seal_queue(t, c);
 	t->n[ART_TCP_N_UP]++;
 	t->upcalls++;
 	t->up.up(t->up.self, c->peer);
@@ -461,6 +515,8 @@ void art__tcp_claim(struct art_tcp *t, struct art_tcp_conn *c)
 		wrong = ART_TCP_N_STALE;
 	else if (gone(t, c))
 		wrong = ART_TCP_N_LEFT;
+	else if (!keep(t, c))
+		wrong = ART_TCP_N_ACCEPT_FAIL;
 	if (wrong != ART_TCP_N_LAST) {
 		art__tcp_refuse(t, c, wrong);
 		art__tcp_kill(t, c);

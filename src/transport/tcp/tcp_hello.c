@@ -3,14 +3,19 @@
  * The handshake's four messages: what they say, how they are checked, and that nothing else of a
  * stranger is looked at. Which connection survives is decided in tcp_conn.c.
  *
- *   dialler  -> hello      magic version type 0 0 | channel from to | job incarnation | nonce
- *   acceptor -> challenge  the same words of its own | proof
- *   dialler  -> proof      magic version type 0 0 | proof
- *   acceptor -> welcome    magic version type 0 0
+ *   dialler  -> hello      prefix | channel from to | job incarnation | nonce ephemeral | MAC(job)
+ *   acceptor -> challenge  the same words of its own                                    | MAC
+ *   dialler  -> proof      prefix                                                       | MAC
+ *   acceptor -> welcome    prefix                                                       | MAC
+ *   prefix = "ARTh", version of the handshake, type, security level, version of what is carried
  *
- * A proof is BLAKE2b, keyed with the job key, over (role, hello, challenge's words): it covers
- * version, channel, job, both slots, both incarnations and both nonces, and the role keeps one
- * side's proof from being sent back as the other's.
+ * The hello's MAC is keyed with the job key, so that strangers cost no public-key operation. The
+ * others are keyed with what both sides make of the job key, the two ephemerals and the words of
+ * both (tcp_secure.c): they cover versions, level, channel, job, slots, incarnations and nonces,
+ * and a byte for the role keeps one side's MAC from being sent back as the other's.
+ *
+ * The prefix alone is believed, for a word in the log: a rank of another version or level is told
+ * so with a prefix of type REFUSED.
  */
 #include "transport/tcp/tcp.h"
 
@@ -19,15 +24,17 @@
 #include <sodium.h>
 #include <string.h>
 
-enum { HELLO = 1, CHALLENGE, PROOF, WELCOME };
+enum { HELLO = 1, CHALLENGE, PROOF, WELCOME, REFUSED };
 
-#define VERSION 1
+#define VERSION 2
 #define PREFIX 8
+#define MAGIC "ARTh"
+#define MAGIC_BYTES 4
 #define NONCE_AT 36
 #define NONCE_BYTES 16
+#define EPHEMERAL_AT (NONCE_AT + NONCE_BYTES)
 
-_Static_assert(NONCE_AT + NONCE_BYTES == ART_TCP_HELLO_BYTES, "hello ends with the nonce");
-_Static_assert(ART_TCP_HELLO_BYTES + ART_TCP_MAC_BYTES == ART_TCP_CHALLENGE_BYTES, "challenge");
+_Static_assert(EPHEMERAL_AT + ART_TCP_SECRET_BYTES == ART_TCP_WORDS_BYTES, "words");
 _Static_assert(PREFIX + ART_TCP_MAC_BYTES == ART_TCP_PROOF_BYTES, "proof");
 _Static_assert(ART_TCP_HELLO_BYTES + ART_TCP_PROOF_BYTES <= 128, "little is read of a stranger");
 
@@ -38,6 +45,8 @@ struct words {
 
 static const char *const reasons[ART_TCP_N_LAST] = {
 	[ART_TCP_N_GARBAGE] = "it does not speak our handshake",
+	[ART_TCP_N_VERSION] = "it is of another version of ART",
+	[ART_TCP_N_SECURITY] = "its ART_SECURITY is another",
 	[ART_TCP_N_CHANNEL] = "it is of another channel",
 	[ART_TCP_N_JOB] = "it is of another job",
 	[ART_TCP_N_SLOT] = "it claims or wants a wrong slot",
@@ -46,6 +55,8 @@ static const char *const reasons[ART_TCP_N_LAST] = {
 	[ART_TCP_N_KEY] = "it does not know the job key",
 	[ART_TCP_N_SLOW] = "no complete handshake came in time",
 	[ART_TCP_N_CROWD] = "too many strangers at once",
+	[ART_TCP_N_ACCEPT_FAIL] = "there is no memory for it",
+	[ART_TCP_N_FORGED] = "a message on it was altered, or is not the peer's",
 	[ART_TCP_N_LEFT] = "it closed during the handshake",
 };
 
@@ -61,6 +72,8 @@ void art__tcp_refuse(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_cou
 	art__tcp_print(&c->from, who);
 	/* A rank that gives up a dial because both dialled leaves too. */
 	enum art_log_level level = why == ART_TCP_N_LEFT ? ART_LOG_DEBUG : ART_LOG_INFO;
+	if (why == ART_TCP_N_VERSION || why == ART_TCP_N_SECURITY || why == ART_TCP_N_FORGED)
+		level = ART_LOG_WARN; /* most likely somebody's mistake */
 	art__env_log(t->env, level, "connection with %s refused: %s (logged once)", who,
 		     reasons[why]);
 }
@@ -80,23 +93,28 @@ static uint64_t get(const uint8_t *p, int bytes)
 	return v;
 }
 
-static void put_prefix(uint8_t *p, int type)
+static void put_prefix(const struct art_tcp *t, uint8_t *p, int type)
 {
-	const uint8_t prefix[PREFIX] = { 'A', 'R', 'T', 'h', VERSION, (uint8_t)type, 0, 0 };
-
-	memcpy(p, prefix, PREFIX);
+	memcpy(p, MAGIC, MAGIC_BYTES);
+	p[4] = VERSION;
+	p[5] = (uint8_t)type;
+	p[6] = (uint8_t)t->security;
+	p[7] = t->self.version;
 }
 
-static void put_words(struct art_tcp *t, uint8_t *p, int type, int to)
+static void put_words(struct art_tcp *t, struct art_tcp_conn *c, int type)
 {
-	put_prefix(p, type);
+	uint8_t *p = c->out;
+
+	put_prefix(t, p, type);
 	put(p + 8, t->self.channel, 4);
 	put(p + 12, (uint64_t)t->self.slot, 4);
-	put(p + 16, (uint64_t)to, 4);
+	put(p + 16, (uint64_t)c->peer, 4);
 	put(p + 20, t->self.job, 8);
 	put(p + 28, t->self.incarnation, 8);
 	/* Not env->random: that one may be reproducible. */
 	randombytes_buf(p + NONCE_AT, NONCE_BYTES);
+	art__tcp_ephemeral(c, p + EPHEMERAL_AT);
 }
 
 static struct words get_words(const uint8_t *p)
@@ -110,25 +128,18 @@ static struct words get_words(const uint8_t *p)
 	};
 }
 
-static void make_proof(const struct art_tcp *t, const struct art_tcp_conn *c, int role,
-		       uint8_t mac[ART_TCP_MAC_BYTES])
+/* Shows that the dialler knows the job key, before anything costly is done for it. */
+static void hello_mac(const struct art_tcp *t, const uint8_t *words, uint8_t mac[ART_TCP_MAC_BYTES])
 {
-	uint8_t said[1 + sizeof(c->script)];
-
-	said[0] = (uint8_t)role;
-	memcpy(said + 1, c->script, sizeof(c->script));
-	int r = crypto_generichash(mac, ART_TCP_MAC_BYTES, said, sizeof(said), t->self.key,
-				   ART_TP_KEY_BYTES);
-	assert(r == 0);
-	(void)r;
+	crypto_generichash(mac, ART_TCP_MAC_BYTES, words, ART_TCP_WORDS_BYTES, t->self.key,
+			   ART_TP_KEY_BYTES);
 }
 
-static bool proof_good(const struct art_tcp *t, const struct art_tcp_conn *c, int role,
-		       const uint8_t *mac)
+static bool confirmed(const struct art_tcp_conn *c, int role, const uint8_t *mac)
 {
 	uint8_t want[ART_TCP_MAC_BYTES];
 
-	make_proof(t, c, role, want);
+	art__tcp_confirm(c, role, want);
 	return sodium_memcmp(want, mac, sizeof(want)) == 0;
 }
 
@@ -179,25 +190,24 @@ void art__tcp_hello_start(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	c->out_at = c->out_len = 0;
 	c->deadline_ns = art__env_now(t->env) + ART_TCP_HELLO_NS;
-	put_words(t, c->out, HELLO, c->peer);
-	memcpy(c->script, c->out, ART_TCP_HELLO_BYTES);
+	put_words(t, c, HELLO);
+	memcpy(c->script, c->out, ART_TCP_WORDS_BYTES);
+	hello_mac(t, c->out, c->out + ART_TCP_WORDS_BYTES);
 	say(t, c, ART_TCP_HELLO_BYTES, ART_TCP_HELLO);
 }
 
 void art__tcp_hello_welcome(struct art_tcp *t, struct art_tcp_conn *c)
 {
-	(void)t;
 	assert(c->out_at == c->out_len);
-	put_prefix(c->out, WELCOME);
+	put_prefix(t, c->out, WELCOME);
+	art__tcp_confirm(c, WELCOME, c->out + PREFIX);
 	c->out_at = 0;
-	c->out_len = ART_TCP_WELCOME_BYTES;
+	c->out_len = ART_TCP_PROOF_BYTES;
 }
 
 /* What is wrong with the words of a stranger, or ART_TCP_N_LAST. */
 static enum art_tcp_count check_words(const struct art_tcp *t, const struct words *w)
 {
-	if (w->job != t->self.job)
-		return ART_TCP_N_JOB;
 	if (w->channel != t->self.channel)
 		return ART_TCP_N_CHANNEL;
 	if (w->to != (uint32_t)t->self.slot || w->from == (uint32_t)t->self.slot ||
@@ -210,10 +220,23 @@ static enum art_tcp_count check_words(const struct art_tcp *t, const struct word
 	return ART_TCP_N_LAST;
 }
 
+static enum art_tcp_count check_hello(const struct art_tcp *t, const struct art_tcp_conn *c,
+				      const struct words *w)
+{
+	uint8_t want[ART_TCP_MAC_BYTES];
+
+	if (w->job != t->self.job)
+		return ART_TCP_N_JOB;
+	hello_mac(t, c->in, want);
+	if (sodium_memcmp(want, c->in + ART_TCP_WORDS_BYTES, sizeof(want)) != 0)
+		return ART_TCP_N_KEY;
+	return check_words(t, w);
+}
+
 static void on_hello(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	struct words w = get_words(c->in);
-	enum art_tcp_count wrong = check_words(t, &w);
+	enum art_tcp_count wrong = check_hello(t, c, &w);
 
 	if (wrong != ART_TCP_N_LAST) {
 		refuse(t, c, wrong);
@@ -221,41 +244,56 @@ static void on_hello(struct art_tcp *t, struct art_tcp_conn *c)
 	}
 	c->peer = (int)w.from;
 	c->incarnation = w.incarnation;
-	put_words(t, c->out, CHALLENGE, c->peer);
-	memcpy(c->script, c->in, ART_TCP_HELLO_BYTES);
-	memcpy(c->script + ART_TCP_HELLO_BYTES, c->out, ART_TCP_HELLO_BYTES);
-	make_proof(t, c, CHALLENGE, c->out + ART_TCP_HELLO_BYTES);
-	say(t, c, ART_TCP_CHALLENGE_BYTES, ART_TCP_ASKED);
+	put_words(t, c, CHALLENGE);
+	memcpy(c->script, c->in, ART_TCP_WORDS_BYTES);
+	memcpy(c->script + ART_TCP_WORDS_BYTES, c->out, ART_TCP_WORDS_BYTES);
+	if (!art__tcp_agree(t, c, false, c->in + EPHEMERAL_AT)) {
+		refuse(t, c, ART_TCP_N_KEY);
+		return;
+	}
+	art__tcp_confirm(c, CHALLENGE, c->out + ART_TCP_WORDS_BYTES);
+	say(t, c, ART_TCP_HELLO_BYTES, ART_TCP_ASKED);
 }
 
 static void on_challenge(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	struct words w = get_words(c->in);
-	enum art_tcp_count wrong = check_words(t, &w);
+	enum art_tcp_count wrong = ART_TCP_N_LAST;
 
+	memcpy(c->script + ART_TCP_WORDS_BYTES, c->in, ART_TCP_WORDS_BYTES);
+	if (w.job != t->self.job)
+		wrong = ART_TCP_N_JOB;
+	else if (!art__tcp_agree(t, c, true, c->in + EPHEMERAL_AT) ||
+		 !confirmed(c, CHALLENGE, c->in + ART_TCP_WORDS_BYTES))
+		wrong = ART_TCP_N_KEY;
+	else
+		wrong = check_words(t, &w);
 	if (wrong == ART_TCP_N_LAST && w.from != (uint32_t)c->peer)
 		wrong = ART_TCP_N_SLOT;
-	memcpy(c->script + ART_TCP_HELLO_BYTES, c->in, ART_TCP_HELLO_BYTES);
-	if (wrong == ART_TCP_N_LAST &&
-	    !proof_good(t, c, CHALLENGE, c->in + ART_TCP_HELLO_BYTES))
-		wrong = ART_TCP_N_KEY;
 	if (wrong != ART_TCP_N_LAST) {
 		refuse(t, c, wrong);
 		return;
 	}
 	c->incarnation = w.incarnation;
-	put_prefix(c->out, PROOF);
-	make_proof(t, c, PROOF, c->out + PREFIX);
+	put_prefix(t, c->out, PROOF);
+	art__tcp_confirm(c, PROOF, c->out + PREFIX);
 	say(t, c, ART_TCP_PROOF_BYTES, ART_TCP_PROVE);
 }
 
 static void on_proof(struct art_tcp *t, struct art_tcp_conn *c)
 {
-	if (!proof_good(t, c, PROOF, c->in + PREFIX)) {
+	if (confirmed(c, PROOF, c->in + PREFIX))
+		art__tcp_claim(t, c);
+	else
 		refuse(t, c, ART_TCP_N_KEY);
-		return;
-	}
-	art__tcp_claim(t, c);
+}
+
+static void on_welcome(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	if (confirmed(c, WELCOME, c->in + PREFIX))
+		art__tcp_welcomed(t, c);
+	else
+		refuse(t, c, ART_TCP_N_KEY);
 }
 
 static const struct step {
@@ -263,11 +301,39 @@ static const struct step {
 	size_t bytes;
 	void (*on)(struct art_tcp *t, struct art_tcp_conn *c);
 } steps[] = {
-	[ART_TCP_HELLO] = { CHALLENGE, ART_TCP_CHALLENGE_BYTES, on_challenge },
-	[ART_TCP_PROVE] = { WELCOME, ART_TCP_WELCOME_BYTES, art__tcp_welcomed },
+	[ART_TCP_HELLO] = { CHALLENGE, ART_TCP_HELLO_BYTES, on_challenge },
+	[ART_TCP_PROVE] = { WELCOME, ART_TCP_PROOF_BYTES, on_welcome },
 	[ART_TCP_HEARD] = { HELLO, ART_TCP_HELLO_BYTES, on_hello },
 	[ART_TCP_ASKED] = { PROOF, ART_TCP_PROOF_BYTES, on_proof },
 };
+
+/* What is wrong with as much of a prefix as has come, or ART_TCP_N_LAST. */
+static enum art_tcp_count check_prefix(const struct art_tcp *t, const struct art_tcp_conn *c,
+				       int type)
+{
+	size_t have = c->in_len < MAGIC_BYTES ? c->in_len : MAGIC_BYTES;
+
+	if (memcmp(c->in, MAGIC, have) != 0)
+		return ART_TCP_N_GARBAGE;
+	if (c->in_len < PREFIX)
+		return ART_TCP_N_LAST;
+	if (c->in[4] != VERSION || c->in[7] != t->self.version)
+		return ART_TCP_N_VERSION;
+	if (c->in[6] != (uint8_t)t->security)
+		return ART_TCP_N_SECURITY;
+	return c->in[5] == type ? ART_TCP_N_LAST : ART_TCP_N_GARBAGE;
+}
+
+/* Says why, as far as one call goes: the rank at the other end may be a well-meaning one. */
+static void explain(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	uint8_t prefix[PREFIX];
+	struct iovec v = { prefix, sizeof(prefix) };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+	put_prefix(t, prefix, REFUSED);
+	(void)t->sys.sendmsg(t->sys.self, c->fd, &m, MSG_NOSIGNAL);
+}
 
 /* Reads what is missing of the expected message and not a byte more. 1: whole, 0: not yet,
  * -1: the peer is gone. */
@@ -289,7 +355,7 @@ static int hear(struct art_tcp *t, struct art_tcp_conn *c, size_t bytes)
 void art__tcp_hello_step(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	const struct step *s = &steps[c->state];
-	uint8_t prefix[PREFIX];
+	enum art_tcp_count wrong;
 
 	assert(c->state >= ART_TCP_HELLO && c->state <= ART_TCP_ASKED);
 	if (art__tcp_hello_flush(t, c) < 0) {
@@ -297,15 +363,18 @@ void art__tcp_hello_step(struct art_tcp *t, struct art_tcp_conn *c)
 		return;
 	}
 	int r = hear(t, c, s->bytes);
-	put_prefix(prefix, s->type);
-	if (memcmp(c->in, prefix, c->in_len < PREFIX ? c->in_len : PREFIX) != 0)
-		refuse(t, c, ART_TCP_N_GARBAGE);
-	else if (r < 0)
-		refuse(t, c, ART_TCP_N_LEFT);
-	else if (r > 0 && c->out_at == c->out_len)
-		s->on(t, c);
+	wrong = check_prefix(t, c, s->type);
+	if (wrong == ART_TCP_N_LAST && r < 0)
+		wrong = ART_TCP_N_LEFT;
+	if (wrong == ART_TCP_N_LAST && r > 0 && c->out_at < c->out_len)
+		wrong = ART_TCP_N_GARBAGE; /* answered what we have not said yet */
+	if (c->state == ART_TCP_HEARD &&
+	    (wrong == ART_TCP_N_VERSION || wrong == ART_TCP_N_SECURITY))
+		explain(t, c);
+	if (wrong != ART_TCP_N_LAST)
+		refuse(t, c, wrong);
 	else if (r > 0)
-		refuse(t, c, ART_TCP_N_GARBAGE); /* answered what we have not said yet */
+		s->on(t, c);
 	else if (!art__tcp_watch(t, c))
 		lost(t, c);
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define RX_SMALL (16u * 1024)
-#define RX_FULL (2 * (ART_TP_HEAD + ART_TP_BODY_MAX))
+#define RX_FULL (2 * (ART_TP_HEAD + ART_TP_BODY_MAX + ART_TCP_SEAL_BYTES))
 #define RECV_BURST 4
 #define HOT 512 /* empty reads before a connection is left to epoll */
 
@@ -20,32 +20,32 @@ static bool whole(const struct art_tcp_conn *c)
 	return c->need > 0 && c->end - c->at >= c->need;
 }
 
-/* Learns the length of the message at the front. False: what is there is no message. */
-static bool measure(struct art_tcp *t, struct art_tcp_conn *c)
+/* What came is no message of ours: nothing behind it is looked at. */
+static void on_garbage(struct art_tcp_conn *c)
 {
-	if (c->need > 0 || c->end - c->at < ART_TP_HEAD)
-		return true;
-	int64_t len = t->up.body_len(c->rx + c->at);
-	if (len < 0 || len > (int64_t)ART_TP_BODY_MAX)
-		return false;
-	c->need = ART_TP_HEAD + (size_t)len;
-	return true;
+	c->ended = true;
+	c->why = ART_TP_GARBAGE;
+	c->at = c->end;
+	c->need = 0;
 }
 
 /* Delivers whole messages as long as there are any and the budget allows. */
 static void deliver(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	for (;;) {
-		if (!measure(t, c)) {
-			c->ended = true;
-			c->why = ART_TP_GARBAGE;
-			c->at = c->end;
+		size_t len;
+
+		if (c->need == 0 && art__tcp_measure(t, c) < 0) {
+			on_garbage(c);
 			return;
 		}
 		if (!whole(c) || t->budget == 0)
 			return;
-		const uint8_t *head = c->rx + c->at;
-		size_t len = c->need - ART_TP_HEAD;
+		const uint8_t *head = art__tcp_open_seal(t, c, c->rx + c->at, &len);
+		if (!head) {
+			on_garbage(c);
+			return;
+		}
 		c->at += c->need;
 		c->need = 0;
 		t->budget--;

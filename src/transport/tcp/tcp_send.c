@@ -123,42 +123,103 @@ static ssize_t send_now(struct art_tcp *t, struct art_tcp_conn *c, const struct 
 	}
 }
 
-/* Takes what is left of a message into the queue of a peer that is dialled, or is slow. */
-static int send_later(struct art_tcp *t, struct art_tcp_peer *p, const struct iovec *iov,
-		      int niov, size_t skip, size_t len)
+/* More would be more than a peer that does not read may cost. */
+static bool too_much(struct art_tcp *t, const struct art_tcp_peer *p, int peer, size_t len)
 {
-	struct art_tcp_conn *c = p->conn ? p->conn : p->dial;
+	if (p->queued + len <= t->queue_max)
+		return false;
+	art__env_log(t->env, ART_LOG_WARN, "more than %zu bytes queued to rank %d: connection ended",
+		     t->queue_max, peer);
+	return true;
+}
 
-	assert(c);
-	if (c->broken) /* lost with the connection; its down() is on the way */
-		return 0;
-	if (p->queued + (len - skip) > t->queue_max) {
-		art__env_log(t->env, ART_LOG_WARN,
-			     "more than %zu bytes queued to rank %d: connection ended",
-			     t->queue_max, c->peer);
-		art__tcp_break(t, c, ART_TP_RESET);
-		return 0;
-	}
-	if (!queue_append(t, p, iov, niov, skip, len)) {
-		if (skip == 0)
-			return ART_ERR_NOMEM;
-		art__tcp_break(t, c, ART_TP_RESET); /* half a message is out */
-		return 0;
-	}
-	if (p->conn && !c->blocked) {
-		art__tcp_set_blocked(t, c, true);
-		if (!art__tcp_watch(t, c))
-			art__tcp_break(t, c, ART_TP_RESET);
-	}
+/* What send() answers now that something was queued. */
+static int how_full(const struct art_tcp *t, struct art_tcp_peer *p)
+{
 	if (p->queued <= t->queue_high)
 		return 1;
 	p->full = true;
 	return 0;
 }
 
+/* Takes what is left of a sealed message into the queue of a peer that is slow. */
+static int send_later(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec *iov, int niov,
+		      size_t skip, size_t len)
+{
+	struct art_tcp_peer *p = &t->peer[c->peer];
+
+	if (too_much(t, p, c->peer, len - skip)) {
+		art__tcp_break(t, c, ART_TP_RESET);
+		return 0;
+	}
+	if (!queue_append(t, p, iov, niov, skip, len)) {
+		if (skip == 0) {
+			art__tcp_unsend(t, c);
+			return ART_ERR_NOMEM;
+		}
+		art__tcp_break(t, c, ART_TP_RESET); /* half a message is out */
+		return 0;
+	}
+	if (!c->blocked) {
+		art__tcp_set_blocked(t, c, true);
+		if (!art__tcp_watch(t, c))
+			art__tcp_break(t, c, ART_TP_RESET);
+	}
+	return how_full(t, p);
+}
+
+/* Takes a message into the queue of a peer that is dialled: there are no keys to seal it yet. */
+static int send_unsealed(struct art_tcp *t, struct art_tcp_conn *dial, const struct iovec *iov,
+			 int niov, size_t len)
+{
+	struct art_tcp_peer *p = &t->peer[dial->peer];
+	struct art_tcp_chunk *k;
+
+	if (dial->broken) /* lost with it; its down() is on the way */
+		return 0;
+	len = art__tcp_sealed_len(t, len);
+	if (too_much(t, p, dial->peer, len)) {
+		art__tcp_break(t, dial, ART_TP_RESET);
+		return 0;
+	}
+	k = art__env_alloc(t->env, sizeof(*k) + len);
+	if (!k)
+		return ART_ERR_NOMEM;
+	k->at = 0;
+	k->end = k->cap = len;
+	art__tcp_store(t, k->data, iov, niov);
+	TAILQ_INSERT_TAIL(&p->queue, k, next);
+	p->queued += len;
+	t->queued += len;
+	return how_full(t, p);
+}
+
+static int send_sealed(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec *iov, int niov,
+		       size_t len)
+{
+	struct iovec one;
+	ssize_t n = 0;
+
+	if (c->broken) /* lost with the connection; its down() is on the way */
+		return 0;
+	art__tcp_seal(t, c, &iov, &niov, &one);
+	len = art__tcp_sealed_len(t, len);
+	if (!c->blocked) {
+		n = send_now(t, c, iov, niov);
+		if (n == (ssize_t)len)
+			return 1;
+		if (n < 0) {
+			art__tcp_break(t, c, ART_TP_RESET);
+			return 0;
+		}
+	}
+	return send_later(t, c, iov, niov, (size_t)n, len);
+}
+
 int art__tcp_send(struct art_tcp *t, int peer, const struct iovec *iov, int niov)
 {
-	size_t len = 0, done = 0;
+	struct art_tcp_peer *p;
+	size_t len = 0;
 
 	assert(niov >= 1 && iov[0].iov_len == ART_TP_HEAD);
 	for (int i = 0; i < niov; i++)
@@ -166,24 +227,17 @@ int art__tcp_send(struct art_tcp *t, int peer, const struct iovec *iov, int niov
 	if (peer < 0 || peer >= t->self.size || peer == t->self.slot ||
 	    len > ART_TP_HEAD + ART_TP_BODY_MAX)
 		return ART_ERR_ARG;
-	struct art_tcp_peer *p = &t->peer[peer];
+	p = &t->peer[peer];
 	if (p->dropped)
 		return ART_ERR_TRANSPORT;
-	if (p->conn && !p->conn->blocked) {
-		ssize_t n = send_now(t, p->conn, iov, niov);
-		if (n == (ssize_t)len)
-			return 1;
-		if (n < 0) {
-			art__tcp_break(t, p->conn, ART_TP_RESET);
-			return 0;
-		}
-		done = (size_t)n;
-	} else if (!p->conn && !p->dial) {
+	if (p->conn)
+		return send_sealed(t, p->conn, iov, niov, len);
+	if (!p->dial) {
 		int r = art__tcp_dial(t, peer);
 		if (r < 0)
 			return r;
 	}
-	return send_later(t, p, iov, niov, done, len);
+	return send_unsealed(t, p->dial, iov, niov, len);
 }
 
 static void queue_consume(struct art_tcp *t, struct art_tcp_peer *p, size_t n)
