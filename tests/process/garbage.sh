@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Description: strangers connect to the ports of a running job and say wrong things, or nothing:
-# the job goes on, every result right, nobody lost.
+# the job goes on, every result right, nobody lost. Then a flood of them, 100,000 if the machine
+# makes that many in 40 s (sanitizers: fewer).
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/jobs.sh"
 ranks=4
@@ -57,16 +58,21 @@ begin "$artrun" -n $ranks "$programs/t_gate" busy gate
 await all_there || complain "the job has not started"
 trap '' PIPE
 attacked=0
+doors=()
 for pid in $(pids); do
 	for port in $(ports "$pid"); do
 		attack "$port"
 		attacked=$((attacked + 1))
+		doors+=("$port")
 	done
 done
 [ $attacked = $((2 * ranks)) ] || complain "found $attacked ports, not a data and a control port each"
+case ${ART_BUILD:-normal} in normal) count=100000 ;; *) count=5000 ;; esac
+flood=$("$programs/t_flood" $count 40 "${doors[@]}") || complain "no flood: $flood"
+kill -0 "$job" 2>/dev/null || complain "the job ended under the flood"
 printf . >&"$gate"
 finish
 [ $rc = 0 ] || complain "exit status $rc"
 ! grep -q '^artrun:' err || complain "a rank was lost"
-echo "$attacked ports attacked, $(grep rounds out) meanwhile"
+echo "$attacked ports attacked, $flood, $(grep rounds out) meanwhile"
 verdict
