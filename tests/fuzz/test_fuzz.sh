@@ -10,10 +10,12 @@ build=${ART_BUILDDIR:-.}
 seed=${ART_FUZZ_SEED:-1}
 runs=${ART_FUZZ_RUNS:-1000000}
 
-# A run of fuzz_core is a whole job of several ranks, one of fuzz_wire a message.
+# A run of fuzz_core is a whole job of several ranks, one of fuzz_hello a connection, one of
+# fuzz_wire a message.
 runs_of() {
 	case $1 in
 	fuzz_core) echo $((runs / 1000)) ;;
+	fuzz_hello) echo $((runs / 200)) ;;
 	*) echo "$runs" ;;
 	esac
 }
