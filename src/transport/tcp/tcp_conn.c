@@ -244,13 +244,21 @@ void art__tcp_break(struct art_tcp *t, struct art_tcp_conn *c, enum art_tp_why w
 
 /* ---- dialling ---- */
 
-static void no_delay(int fd)
+/* A link that is cut while nothing is under way shows after 10 s: the kernel of the other host
+ * answers keepalives whether its process reads or not. TCP_USER_TIMEOUT is left alone, because it
+ * also ends the connection to a live peer that does not read for so long; a link that is cut while
+ * bytes are under way is therefore noticed by heartbeats, or by the kernel after some 15 minutes.
+ * Socket buffers are left to the kernel, too, which sizes them by use. Failing here costs latency
+ * or evidence, not the connection. */
+static void tune(int fd)
 {
-	int on = 1;
+	int on = 1, idle_s = 5, pause_s = 1, probes = 5;
 
-	/* Socket buffers are left to the kernel, which sizes them by use. Failing here costs
-	 * latency only. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause_s, sizeof(pause_s));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
 /* The first time all addresses of a peer are tried at once, later with pauses. */
@@ -292,7 +300,7 @@ static void attempt(struct art_tcp *t, struct art_tcp_conn *c)
 		art__tcp_retry(t, c);
 		return;
 	}
-	no_delay(c->fd);
+	tune(c->fd);
 	art__tcp_set_state(t, c, ART_TCP_CONNECT);
 	/* An address that swallows everything leaves time for the other one. */
 	c->deadline_ns = art__env_now(t->env) + t->connect_ns / (uint64_t)t->peer[c->peer].addr.n;
@@ -368,7 +376,7 @@ static void admit(struct art_tcp *t, int fd, const union art_tcp_addr *from)
 	t->n[ART_TCP_N_ACCEPTED]++;
 	c->from = *from;
 	c->deadline_ns = art__env_now(t->env) + ART_TCP_HELLO_NS;
-	no_delay(fd);
+	tune(fd);
 	if (!art__tcp_watch(t, c)) {
 		art__tcp_kill(t, c);
 		t->n[ART_TCP_N_ACCEPT_FAIL]++;
