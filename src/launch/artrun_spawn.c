@@ -24,11 +24,11 @@
 #include "launch/artrun.h"
 #include "launch/boot_wire.h"
 
-/* What the parent and the child of one fork share. */
+/* What the parent and the child of one fork share, until the child runs its program. */
 struct spawn {
 	int rank, in;
 	int boot[2], out[2], err[2], report[2]; /* [0] is the parent's end */
-	pid_t parent;
+	pid_t parent, pid; /* pid: 0, not forked */
 };
 
 /* artrun needs five descriptors per rank; a rank may need several per peer, but gets no more than
@@ -156,8 +156,6 @@ static int await_exec(struct spawn *s)
 	int err = 0;
 	ssize_t n;
 
-	close(s->report[1]);
-	s->report[1] = -1;
 	do
 		n = read(s->report[0], &err, sizeof(err));
 	while (n < 0 && errno == EINTR);
@@ -181,31 +179,41 @@ static void adopt(struct run_job *j, struct spawn *s, pid_t pid, int pidfd)
 	art__run_epoll(j, EPOLL_CTL_ADD, r->pidfd, EPOLLIN, RUN_EV_CHILD, s->rank);
 }
 
-/* 0, or a positive error number; *@exec tells whether the program itself was at fault. */
-static int spawn_one(struct run_job *j, struct spawn *s, bool *exec)
+/* Forks rank s->rank. What is the child's alone is closed here at once: no later child is to hold it.
+ * 0, or a positive error number. */
+static int fork_one(struct run_job *j, struct spawn *s)
 {
-	int err, pidfd;
-	pid_t pid;
-
-	*exec = false;
 	if (open_all(s))
 		return errno;
-	pid = fork();
-	if (pid < 0)
+	s->pid = fork();
+	if (s->pid < 0)
 		return errno;
-	if (pid == 0)
+	if (s->pid == 0)
 		child(j, s);
-	setpgid(pid, pid); /* also here: true at once, whoever of us comes first */
-	err = await_exec(s);
+	setpgid(s->pid, s->pid); /* also here: true at once, whoever of us comes first */
+	close(s->boot[1]);
+	close(s->out[1]);
+	close(s->err[1]);
+	close(s->report[1]);
+	s->boot[1] = s->out[1] = s->err[1] = s->report[1] = -1;
+	return 0;
+}
+
+/* The child runs its program from here on, or is no more. 0, or a positive error number; *@exec tells
+ * whether the program itself was at fault. */
+static int settle_one(struct run_job *j, struct spawn *s, bool *exec)
+{
+	int err = await_exec(s), pidfd;
+
 	*exec = err != 0;
-	pidfd = err ? -1 : pidfd_open(pid, 0);
+	pidfd = err ? -1 : pidfd_open(s->pid, 0);
 	if (pidfd < 0) {
 		err = err ? err : errno;
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		kill(s->pid, SIGKILL);
+		waitpid(s->pid, NULL, 0);
 		return err;
 	}
-	adopt(j, s, pid, pidfd);
+	adopt(j, s, s->pid, pidfd);
 	return 0;
 }
 
@@ -258,35 +266,77 @@ static void not_started(struct run_job *j, int rank, int err, enum art_agent_fau
 	art__run_end(j, RUN_EXIT_SELF, SIGKILL, 0);
 }
 
+static int next_here(const struct run_job *j)
+{
+	int i = 0;
+
+	while (i < j->n - 1 && !j->rank[i].here)
+		i++;
+	return i;
+}
+
 static int enter_directory(struct run_job *j)
 {
 	return j->opts.directory && chdir(j->opts.directory) ? errno : 0;
+}
+
+/* All are forked before the first is waited for: they come up side by side. */
+static void fork_all(struct run_job *j, struct spawn *s, int in, int null)
+{
+	int err = 0;
+
+	for (int i = 0; i < j->n && !err; i++) {
+		s[i] = (struct spawn){ i, i ? null : in, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 },
+				       getpid(), 0 };
+		if (!j->rank[i].here)
+			continue;
+		err = fork_one(j, &s[i]);
+		if (err) {
+			s[i].pid = 0;
+			close_all(&s[i]);
+			not_started(j, i, err, ART_AGENT_F_SPAWN);
+		}
+	}
+}
+
+/* After a failure the rest is ended, and not said to have failed. */
+static void settle_all(struct run_job *j, struct spawn *s)
+{
+	bool exec, failed = j->end_code >= 0;
+
+	for (int i = 0; i < j->n; i++) {
+		int err;
+
+		if (s[i].pid <= 0)
+			continue;
+		if (failed)
+			kill(s[i].pid, SIGKILL);
+		err = settle_one(j, &s[i], &exec);
+		close_all(&s[i]);
+		if (err && !failed)
+			not_started(j, i, err, fault_of(j, err, exec));
+		failed = failed || err;
+	}
+	if (failed)
+		art__run_end(j, RUN_EXIT_SELF, SIGKILL, 0); /* those that were settled since */
 }
 
 void art__run_spawn_all(struct run_job *j)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int in = j->rank[0].here ? art__run_feed_open(j) : -1;
+	struct spawn *s = calloc((size_t)j->n, sizeof(*s));
 	int moved = enter_directory(j);
-	bool exec;
 
-	if (null < 0)
-		art__run_die("cannot open /dev/null: %s", strerror(errno));
-	for (int i = 0; i < j->n; i++) {
-		struct spawn s = { i, i ? null : in, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 },
-				   getpid() };
-		int err;
-
-		if (!j->rank[i].here)
-			continue;
-		err = moved ? moved : spawn_one(j, &s, &exec);
-		close_all(&s);
-		if (i == 0 && in != 0)
-			close(in);
-		if (err) {
-			not_started(j, i, err, moved ? ART_AGENT_F_DIRECTORY : fault_of(j, err, exec));
-			break;
-		}
-	}
+	if (null < 0 || !s)
+		art__run_die("cannot prepare the start of ranks: %s", strerror(errno));
+	if (moved)
+		not_started(j, next_here(j), moved, ART_AGENT_F_DIRECTORY);
+	else
+		fork_all(j, s, in, null);
+	if (in > 0)
+		close(in);
 	close(null);
+	settle_all(j, s);
+	free(s);
 }
