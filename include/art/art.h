@@ -28,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <art/options.h>
 #include <art/status.h>
 
 #ifdef __cplusplus
@@ -118,6 +119,11 @@ enum {
 /* Joins the job that artrun started, or makes a job of one. Both arguments may be null; they are
  * not changed. May be called again (nests); each call wants its art_finalize(). */
 ART_API int art_init(int *argc, char ***argv);
+/* As art_init(), with settings of the program's own (options.h); they win over environment and
+ * configuration files. @options may be NULL and is the caller's again on return. When the process
+ * is in its job already, options that give anything are refused. ART_ERR_ARG, with a sentence: a
+ * value, a line of a file or @options->size that is not understood; nothing was begun then. */
+ART_API int art_init_with(int *argc, char ***argv, const art_options_t *options);
 /* Leaves the job when every operation is stable. Collective over the survivors. */
 ART_API int art_finalize(void);
 /* Ends every process of the job; artrun exits with @code. Does not return. */

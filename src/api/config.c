@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads settings. A value that is not understood is an error that names the variable, the value
- * and what it may be; it is never replaced by the default in silence.
+ * The table of settings, and who gives each. A value that is not understood is an error that names
+ * where it stands, the value and what it may be; it is never replaced by the default in silence.
  */
 #include "api/config.h"
 
 #include <art/status.h>
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -59,13 +60,23 @@ static bool read_security(const char *text, struct art_config *c)
 	return c->security >= 0;
 }
 
-static bool read_ft(const char *text, struct art_config *c)
+static bool on_off(const char *text, bool *on)
 {
 	static const char *const words[] = {"off", "on", NULL};
 	int i = word(text, words);
 
-	c->ft = i == 1;
+	*on = i == 1;
 	return i >= 0;
+}
+
+static bool read_ft(const char *text, struct art_config *c)
+{
+	return on_off(text, &c->ft);
+}
+
+static bool read_status(const char *text, struct art_config *c)
+{
+	return on_off(text, &c->status);
 }
 
 static bool read_log(const char *text, struct art_config *c)
@@ -96,36 +107,155 @@ static bool read_stall(const char *text, struct art_config *c)
 	return seconds(text, &c->stall_ns);
 }
 
+/* Variable, field (its name is the key), default, help, reader, what can be read. */
+#define SETTING(variable, name_, preset_, help_, read_, wants_) \
+	{ .name = variable, .key = #name_, .field = offsetof(art_options_t, name_), \
+	  .preset = preset_, .help = help_, .read = read_, .wants = wants_ }
+
 const struct art_setting art__settings[] = {
-	{"ART_TRANSPORT", "tcp", "transports that may be used", read_transport, "one of: tcp"},
-	{"ART_IFACE", "", "interfaces, addresses, networks to listen on, the first there is; a leading "
-	 "! excludes; empty: loopback only", read_iface,
-	 "a list of interface names, addresses and CIDRs, those with a leading ! excluded"},
-	{"ART_SECURITY", "mac", "what protects data between ranks: none, mac (headers authenticated), "
-	 "encrypt (all of it)", read_security, "one of: none, mac, encrypt"},
-	{"ART_FT", "on", "off: the loss of a rank ends the job", read_ft, "one of: on, off"},
-	{"ART_LOG", "warn", "what is logged to standard error", read_log,
-	 "one of: error, warn, info, debug"},
-	{"ART_ERRORS", "warn", "an error of a call: one line and return, return only, end the job",
-	 read_errors, "one of: warn, return, abort"},
-	{"ART_QUORUM_WAIT", "60", "seconds without a quorum until calls end with ART_ERR_NO_QUORUM",
-	 read_quorum_wait, "seconds, above 0"},
-	{"ART_STALL", "10", "seconds after which an open operation names the ranks that have not come",
-	 read_stall, "seconds, above 0"},
+	SETTING("ART_TRANSPORT", transport, "tcp", "transports that may be used", read_transport,
+		"one of: tcp"),
+	SETTING("ART_IFACE", iface, "",
+		"interfaces, addresses, networks to listen on, the first there is; a leading ! "
+		"excludes; empty: loopback only", read_iface,
+		"a list of interface names, addresses and CIDRs, those with a leading ! excluded"),
+	SETTING("ART_SECURITY", security, "mac",
+		"what protects data between ranks: none, mac (headers authenticated), encrypt (all "
+		"of it)", read_security, "one of: none, mac, encrypt"),
+	SETTING("ART_FT", ft, "on", "off: the loss of a rank ends the job", read_ft,
+		"one of: on, off"),
+	SETTING("ART_LOG", log, "warn", "what is logged to standard error", read_log,
+		"one of: error, warn, info, debug"),
+	SETTING("ART_ERRORS", errors, "warn",
+		"an error of a call: one line and return, return only, end the job", read_errors,
+		"one of: warn, return, abort"),
+	SETTING("ART_QUORUM_WAIT", quorum_wait, "60",
+		"seconds without a quorum until calls end with ART_ERR_NO_QUORUM", read_quorum_wait,
+		"seconds, above 0"),
+	SETTING("ART_STALL", stall, "10",
+		"seconds after which an open operation names the ranks that have not come", read_stall,
+		"seconds, above 0"),
+	SETTING("ART_STATUS", status, "on", "answer art-info --job through a local socket",
+		read_status, "one of: on, off"),
 };
 const size_t art__settings_count = sizeof(art__settings) / sizeof(art__settings[0]);
+_Static_assert(sizeof(art__settings) / sizeof(art__settings[0]) <= ART_SETTINGS_MAX, "settings");
 
-int art__config_read(struct art_config *c, char *why, size_t why_size)
+/* ---- who gives what ---- */
+
+static int give(struct art_config *c, size_t i, enum art_origin origin, const char *text,
+		const char *name, char *why, size_t why_size)
 {
-	memset(c, 0, sizeof(*c));
-	for (size_t i = 0; i < art__settings_count; i++) {
-		const struct art_setting *s = &art__settings[i];
-		const char *text = getenv(s->name);
+	if (strlen(text) >= ART_SETTING_TEXT_MAX) {
+		snprintf(why, why_size, "the value of %s is longer than %d bytes", name,
+			 ART_SETTING_TEXT_MAX - 1);
+		return ART_ERR_ARG;
+	}
+	c->given[i].origin = origin;
+	memcpy(c->given[i].text, text, strlen(text) + 1);
+	return 0;
+}
 
-		if (s->read(text ? text : s->preset, c))
+static int take_environment(struct art_config *c, char *why, size_t why_size)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < art__settings_count && !rc; i++) {
+		const char *text = getenv(art__settings[i].name);
+
+		if (text)
+			rc = give(c, i, ART_FROM_ENVIRONMENT, text, art__settings[i].name, why,
+				  why_size);
+	}
+	return rc;
+}
+
+/* Of a program compiled with a newer header only what this library knows may be given. */
+static int check_options(const art_options_t *o, char *why, size_t why_size)
+{
+	const unsigned char *bytes = (const unsigned char *)o;
+
+	if (o->size < sizeof(o->size) || o->size > 4096) {
+		snprintf(why, why_size, "options.size is %zu; begin with art_options_none()", o->size);
+		return ART_ERR_ARG;
+	}
+	for (size_t i = sizeof(*o); i < o->size; i++) {
+		if (!bytes[i])
 			continue;
-		snprintf(why, why_size, "%s=%s is not %s", s->name, text, s->wants);
+		snprintf(why, why_size, "the options give a setting that this library does not know");
 		return ART_ERR_ARG;
 	}
 	return 0;
+}
+
+static int take_options(struct art_config *c, const art_options_t *o, char *why, size_t why_size)
+{
+	int rc = check_options(o, why, why_size);
+
+	for (size_t i = 0; i < art__settings_count && !rc; i++) {
+		const struct art_setting *s = &art__settings[i];
+		char name[64];
+		const char *text;
+
+		if (s->field + sizeof(text) > o->size)
+			continue;
+		memcpy(&text, (const char *)o + s->field, sizeof(text));
+		snprintf(name, sizeof(name), "options.%s", s->key);
+		if (text)
+			rc = give(c, i, ART_FROM_OPTIONS, text, name, why, why_size);
+	}
+	return rc;
+}
+
+void art__config_origin(const struct art_config *c, size_t setting, char *out, size_t size)
+{
+	static const char *const words[] = {"default", "file", "environment", "options"};
+	const struct art_given *g = &c->given[setting];
+
+	assert(setting < art__settings_count);
+	if (g->origin == ART_FROM_FILE)
+		snprintf(out, size, "%s:%d", c->file[g->file], g->line);
+	else
+		snprintf(out, size, "%s", words[g->origin]);
+}
+
+static void say_unread(const struct art_config *c, size_t i, char *why, size_t why_size)
+{
+	const struct art_setting *s = &art__settings[i];
+	const struct art_given *g = &c->given[i];
+
+	switch (g->origin) {
+	case ART_FROM_FILE:
+		snprintf(why, why_size, "%s:%d: %s = %s is not %s", c->file[g->file], g->line, s->key,
+			 g->text, s->wants);
+		break;
+	case ART_FROM_OPTIONS:
+		snprintf(why, why_size, "options.%s=%s is not %s", s->key, g->text, s->wants);
+		break;
+	default:
+		snprintf(why, why_size, "%s=%s is not %s", s->name, g->text, s->wants);
+	}
+}
+
+int art__config_read(struct art_config *c, const art_options_t *options, char *why,
+		     size_t why_size)
+{
+	int rc = 0;
+
+	memset(c, 0, sizeof(*c));
+	for (size_t i = 0; i < art__settings_count && !rc; i++)
+		rc = give(c, i, ART_FROM_DEFAULT, art__settings[i].preset, "default", why, why_size);
+	if (!rc)
+		rc = art__config_files(c, why, why_size);
+	if (!rc)
+		rc = take_environment(c, why, why_size);
+	if (!rc && options)
+		rc = take_options(c, options, why, why_size);
+	for (size_t i = 0; i < art__settings_count && !rc; i++) {
+		if (art__settings[i].read(c->given[i].text, c))
+			continue;
+		say_unread(c, i, why, why_size);
+		rc = ART_ERR_ARG;
+	}
+	return rc;
 }

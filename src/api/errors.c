@@ -26,15 +26,15 @@ void art__api_say(const struct art_ctx *ctx, const char *line)
 		return; /* nowhere left to say it */
 }
 
-/* Before art_init() there is nothing but the environment; a bad setting is art_init()'s to name. */
+/* Before art_init() there are only files and environment; a bad setting is art_init()'s to name. */
 static enum art_errors_mode mode_of(const struct art_ctx *ctx)
 {
 	struct art_config c;
-	char why[LINE_MAX_BYTES];
+	char why[ART_CONFIG_WHY_MAX];
 
 	if (ctx)
 		return ctx->config.errors;
-	return art__config_read(&c, why, sizeof(why)) ? ART_ERRORS_WARN : c.errors;
+	return art__config_read(&c, NULL, why, sizeof(why)) ? ART_ERRORS_WARN : c.errors;
 }
 
 static int report(struct art_ctx *ctx, int code, const char *name, const char *fmt, va_list ap)

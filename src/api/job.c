@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "topo/topo.h"
@@ -245,14 +246,19 @@ static void demolish(struct art_ctx *ctx)
 	free(ctx);
 }
 
-static int make_job(void)
+static void say_misspelt(void *self, const char *line)
+{
+	art__env_log(self, ART_LOG_WARN, "%s", line);
+}
+
+static int make_job(const art_options_t *options)
 {
 	struct art_ctx *ctx = calloc(1, sizeof(*ctx));
-	char why[WHY_MAX] = "out of memory";
+	char why[ART_CONFIG_WHY_MAX] = "out of memory";
 	int rc = ctx ? 0 : ART_ERR_NOMEM;
 
 	if (!rc)
-		rc = art__config_read(&ctx->config, why, sizeof(why));
+		rc = art__config_read(&ctx->config, options, why, sizeof(why));
 	if (rc) {
 		free(ctx);
 		return art__api_error(NULL, rc, "art_init", "%s", why);
@@ -263,11 +269,27 @@ static int make_job(void)
 		demolish(ctx);
 		return art__api_error(NULL, rc, "art_init", "%s", why);
 	}
+	if (ctx->rank == 0) /* one line a job is enough */
+		art__config_misspelt(environ, say_misspelt, &ctx->env);
 	atomic_store_explicit(&art__api_job, ctx, memory_order_release);
 	return 0;
 }
 
+static bool gives_anything(const art_options_t *o)
+{
+	art_options_t none = art_options_none();
+	size_t known = o->size < sizeof(none) ? o->size : sizeof(none);
+
+	none.size = o->size;
+	return memcmp(o, &none, known) != 0;
+}
+
 int art_init(int *argc, char ***argv)
+{
+	return art_init_with(argc, argv, NULL);
+}
+
+int art_init_with(int *argc, char ***argv, const art_options_t *options)
 {
 	int rc = 0;
 
@@ -279,7 +301,10 @@ int art_init(int *argc, char ***argv)
 				    "this process has had its job, or could not join it: there "
 				    "is no second one");
 	else if (nested == 0)
-		rc = make_job();
+		rc = make_job(options);
+	else if (options && gives_anything(options))
+		rc = art__api_error(atomic_load(&art__api_job), ART_ERR_ARG, "art_init_with",
+				    "the process is in its job: its settings cannot change");
 	if (!rc)
 		nested++;
 	pthread_mutex_unlock(&nest_lock);
