@@ -26,12 +26,14 @@ may_include() {
 	src/transport/*.[ch]) transport_may_include "$1" ;;
 	src/engine/*) echo '^(base/|wire/|transport/transport\.h|engine/|art/status\.h)' ;;
 	src/ft/*) echo '^(base/|wire/|engine/machine\.h|ft/|art/status\.h)' ;;
-	src/coll/*) echo '^(base/|art/art\.h|core/core\.h|topo/topo\.h|ft/ft\.h|engine/machine\.h|coll/|art/status\.h)' ;;
-	src/core/*) echo '^(base/|wire/|topo/|coll/|ft/|engine/machine\.h|core/|art/status\.h)' ;;
+	src/coll/*) echo '^(base/|art/art\.h|core/core\.h|topo/topo\.h|ft/ft\.h|engine/machine\.h|engine/report\.h|coll/|art/status\.h)' ;;
+	src/core/*) echo '^(base/|wire/|topo/|coll/|ft/|engine/machine\.h|engine/report\.h|core/|art/status\.h)' ;;
 	src/launch/*) echo '^(base/|topo/topo\.h|transport/transport\.h|launch/|art/status\.h)' ;;
 	src/api/*) echo '^(base/|topo/topo\.h|coll/|ft/|core/|engine/|launch/boot\.h|api/|art/)' ;;
 	examples/*) echo '^art/' ;;
 	benchmarks/*) echo '^(art/|bench\.h|benchmarks/|base/)' ;;
+	# Tools show what others do: the table of settings, the names of status sockets, the host.
+	tools/*) echo '^(art/|base/|topo/|api/config\.h|engine/status\.h|tools/)' ;;
 	tests/*) echo '.' ;;
 	*) echo '^$' ;;
 	esac
@@ -79,15 +81,15 @@ check_includes() {
 				complain "$file: pure code includes <$header>"
 			;;
 		esac
-	done < <(find src include benchmarks examples -name '*.[ch]' -exec grep -H '^#include' {} +)
+	done < <(find src include benchmarks examples tools -name '*.[ch]' -exec grep -H '^#include' {} +)
 }
 
 # A library's header stays in one place.
 check_library_headers() {
 	local rule header place file
-	for rule in hwloc.h:src/topo/locality.c xxhash.h:src/wire/wire.c sodium.h:src/transport/tcp/; do
+	for rule in jansson.h:tools/ hwloc.h:src/topo/locality.c xxhash.h:src/wire/wire.c sodium.h:src/transport/tcp/; do
 		header=${rule%%:*} place=${rule#*:}
-		for file in $(grep -rl "^#include <$header>" src); do
+		for file in $(grep -rl "^#include <$header>" src tools); do
 			case $file in
 			"$place"* | src/launch/*) ;;
 			*) complain "$file: <$header> belongs in $place" ;;
@@ -191,7 +193,7 @@ check_forgotten() {
 	done
 	while read -r file; do
 		[ -n "${listed[$file]-}${listed[${file%.c}]-}" ] || complain "$file: not in Makefile.am"
-	done < <(tracked_files | grep -E '^((src|benchmarks|examples|tests)/.*\.c|(src|benchmarks|tests|include)/.*\.h|tests/.*\.sh)$')
+	done < <(tracked_files | grep -E '^((src|benchmarks|examples|tests|tools)/.*\.c|(src|benchmarks|tests|tools|include)/.*\.h|tests/.*\.sh)$')
 }
 
 # Nothing of the machine it was written on. (The patterns do not match themselves.)

@@ -88,6 +88,7 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 		.job = ctx->boot.job,
 		.incarnation = incarnation,
 		.cores = ctx->size > 1 ? usable_cores() : 1,
+		.status = ctx->config.status,
 		.lost = ctx->config.ft ? NULL : on_lost,
 		.lost_self = ctx,
 		.witness = ctx->boot.fd >= 0 ? on_witness : NULL,

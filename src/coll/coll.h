@@ -417,7 +417,15 @@ void art__coll_install(void *self, const struct art_value *v);
 
 void art__change_deliver(struct art_op *op); /* an entered op whose outcome others hold */
 
+/* ---- describe.c ---- */
+struct art_report;
+void art__coll_describe(const struct art_ops *c, struct art_report *r);
+
 /* ---- who.c: who keeps an op waiting ---- */
+const char *art__who_kind(enum art_coll kind);
+/* Sorts the participants by what they answered when asked; false: nobody was asked yet, and the
+ * sets are as they were. */
+bool art__who_missing(const struct art_op *op, struct art_set *entered, struct art_set *missing);
 void art__who_on_who(struct art_ops *c, int from, const struct art_hdr *h);
 void art__who_on_reply(struct art_ops *c, int from, const struct art_hdr *h);
 uint64_t art__who_wake(const struct art_op *op);

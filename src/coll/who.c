@@ -57,7 +57,7 @@ void art__who_on_reply(struct art_ops *c, int from, const struct art_hdr *h)
 		art__op_mismatch(op, from);
 }
 
-static const char *kind_name(enum art_coll kind)
+const char *art__who_kind(enum art_coll kind)
 {
 	static const char *const name[] = { "?", "barrier", "bcast", "reduce", "allreduce", "comm_dup",
 					    "comm_set_loss", "comm_free", "finalize" };
@@ -65,30 +65,44 @@ static const char *kind_name(enum art_coll kind)
 	return name[kind];
 }
 
+bool art__who_missing(const struct art_op *op, struct art_set *entered, struct art_set *missing)
+{
+	const struct art_comm *m = op->comm;
+
+	if (!op->entered_by)
+		return false;
+	for (int i = 0; i < m->npart; i++) {
+		uint32_t slot = (uint32_t)m->part[i];
+		bool here = m->part[i] == m->coll->cfg.slot || art__set_has(op->entered_by, slot);
+
+		art__set_add(here ? entered : missing, slot);
+	}
+	return true;
+}
+
 /* The lowest rank that has entered speaks for all. */
 static void name_missing(const struct art_op *op)
 {
 	const struct art_comm *m = op->comm;
+	struct art_set in, out;
 	char line[200];
 	int n = 0, missing = 0;
 
-	if (!op->entered_by)
+	art__set_init(&in, (uint32_t)m->coll->cfg.size);
+	art__set_init(&out, (uint32_t)m->coll->cfg.size);
+	if (!art__who_missing(op, &in, &out))
 		return;
 	for (int i = 0; i < m->npart; i++) {
-		if (m->part[i] == m->coll->cfg.slot) {
-			continue;
-		} else if (art__set_has(op->entered_by, (uint32_t)m->part[i])) {
-			if (i < m->mypos)
-				return;
-		} else if (missing++ < 16) {
+		if (i < m->mypos && art__set_has(&in, (uint32_t)m->part[i]))
+			return;
+		if (art__set_has(&out, (uint32_t)m->part[i]) && missing++ < 16)
 			n += snprintf(line + n, sizeof(line) - (size_t)n, "%s%d", n ? ", " : "",
 				      m->rank_of[m->part[i]]);
-		}
 	}
 	if (missing)
 		art__env_log(m->coll->env, ART_LOG_WARN, "rank%s %s%s %s not entered %s %llu",
 			     missing > 1 ? "s" : "", line, missing > 16 ? ", ..." : "",
-			     missing > 1 ? "have" : "has", kind_name(op->call.kind),
+			     missing > 1 ? "have" : "has", art__who_kind(op->call.kind),
 			     (unsigned long long)op->seq);
 }
 

@@ -11,6 +11,7 @@
 #include "coll/coll.h"
 #include "core/core.h"
 #include "core/ctl.h"
+#include "engine/report.h"
 #include "ft/ft.h"
 
 struct art_core {
@@ -66,14 +67,18 @@ static bool ft_wanted(void *self, const struct art_named *n)
 	return art__coll_wanted(&((struct art_core *)self)->ops, n);
 }
 
+static const char *fate_text(int code)
+{
+	return code == ART_ERR_EVICTED ? "this rank was evicted from the job" :
+	       code == ART_ERR_NOMEM   ? "out of memory, this rank leaves the job" :
+					 "no quorum of the members can be reached";
+}
+
 static void ft_fate(void *self, int code)
 {
 	struct art_core *c = self;
-	const char *why = code == ART_ERR_EVICTED ? "this rank was evicted from the job" :
-			  code == ART_ERR_NOMEM	  ? "out of memory, this rank leaves the job" :
-						    "no quorum of the members can be reached";
 
-	art__env_log(c->env, ART_LOG_ERROR, "%s (epoch %u)", why, c->ft.view.epoch);
+	art__env_log(c->env, ART_LOG_ERROR, "%s (epoch %u)", fate_text(code), c->ft.view.epoch);
 	art__coll_fate(&c->ops, code);
 	for (int i = 0; code != ART_ERR_EVICTED && i < c->cfg.size; i++)
 		if (i != c->cfg.slot && art__set_has(&c->ft.view.members, (uint32_t)i))
@@ -255,6 +260,26 @@ static bool on_busy(struct art_machine *m)
 	return c->ops.active || c->ops.serves;
 }
 
+static void on_describe(struct art_machine *m, struct art_report *r)
+{
+	struct art_core *c = core_of(m);
+
+	memset(r, 0, offsetof(struct art_report, comm));
+	r->slot = c->cfg.slot;
+	r->size = c->cfg.size;
+	r->epoch = c->ft.view.epoch;
+	r->base = c->ft.view.base;
+	art__set_copy(&r->members, &c->ft.view.members);
+	art__set_copy(&r->dead, &c->ft.dead);
+	art__set_copy(&r->suspect, &c->ft.suspect);
+	art__set_and(&r->dead, &r->members);
+	art__set_and(&r->suspect, &r->members);
+	r->changing = c->ft.frozen || c->ft.nfrozen_named || art__ft_needed(&c->ft);
+	r->fate = c->ft.fate ? fate_text(c->ft.fate) : NULL;
+	r->memory_bytes = art__core_bytes(c);
+	art__coll_describe(&c->ops, r);
+}
+
 static const struct art_machine_ops core_machine = {
 	.frame = on_frame,
 	.room = on_room,
@@ -265,6 +290,7 @@ static const struct art_machine_ops core_machine = {
 	.tick = on_tick,
 	.wake_ns = on_wake,
 	.busy = on_busy,
+	.describe = on_describe,
 };
 
 /* ---- life ---- */

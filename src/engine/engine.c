@@ -158,7 +158,7 @@ int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_
 	e->env = cfg->env;
 	e->cfg = *cfg;
 	e->jobs_end = &e->jobs;
-	e->epfd = e->wake_fd = -1;
+	e->epfd = e->wake_fd = e->status_fd = -1;
 	e->pidfd = malloc((size_t)cfg->size * sizeof(*e->pidfd));
 	err = e->pidfd ? 0 : ART_ERR_NOMEM;
 	for (int i = 0; !err && i < cfg->size; i++)

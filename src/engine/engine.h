@@ -27,6 +27,7 @@ struct art_engine_cfg {
 	uint64_t job, incarnation;
 	uint8_t key[ART_TP_KEY_BYTES];
 	int cores;                  /* that this process may run on */
+	bool status;                /* have a status socket (status.h) */
 	/* Asked before machine->dead(), in the service thread and owning the engine: true if the
 	 * loss was dealt with and the machine is not to know. May be NULL. */
 	bool (*lost)(void *self, int slot);

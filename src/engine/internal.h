@@ -6,6 +6,7 @@
  *   own.c      who owns the engine
  *   wait.c     waiting calls: spin, sleep on a doorbell, run user functions
  *   service.c  the service thread: control channel, deaths, time, data while nobody is inside
+ *   status.c   tells art-info what this rank is doing
  *   engine.c   making and ending all of it; the port
  */
 #ifndef ART_ENGINE_INTERNAL_H
@@ -17,6 +18,7 @@
 #include "base/set.h"
 #include "engine/engine.h"
 #include "engine/link.h"
+#include "engine/status.h"
 
 /* ---- ownership ---- */
 enum { ART_OWN_FREE, ART_OWN_CALLER, ART_OWN_SERVICE };
@@ -106,9 +108,15 @@ struct art_engine {
 	struct art_set dying;      /* seen dead, machine not told yet; service thread only */
 	uint64_t service_wake;     /* when it wakes by itself */
 	uint64_t seen, look;       /* entries when it last looked; when it looks again */
+	uint64_t quiet_entries, quiet_ns; /* no caller has come in since then (status.c) */
 	bool parked;               /* a driver watches the data channel: tell it when that ends */
 	_Atomic bool armed;        /* it watches the data channel; cleared by it without owning */
 	_Atomic bool stopping;
+
+	/* The status socket; service thread only. */
+	int status_fd;             /* -1: none */
+	int client[ART_STATUS_CLIENTS], nclient; /* connections to be answered */
+	uint64_t answers_cut;
 };
 
 /* What the owner sees to before giving the engine back: rings whose op ended, finds a thread for

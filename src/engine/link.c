@@ -95,6 +95,8 @@ static void on_message(void *self, int peer, const uint8_t *head, const uint8_t 
 		return;
 	}
 	p->rx_seq++;
+	c->rx_messages++;
+	c->rx_bytes += len;
 	l->machine->ops->frame(l->machine, c->chan, peer, &h, body);
 }
 
@@ -188,6 +190,8 @@ int art__link_send(struct art_link *l, enum art_chan chan, int to, const struct 
 	rc = c->tp->ops->send(c->tp, to, iov, len ? 2 : 1);
 	if (rc >= 0) {
 		p->tx_seq++;
+		c->tx_messages++;
+		c->tx_bytes += len;
 		return rc;
 	}
 	c->tp->ops->reset(c->tp, to);

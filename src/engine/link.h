@@ -29,6 +29,7 @@ struct art_link {
 		struct art_tp *tp;
 		struct art_link_peer *peer; /* [size] */
 		int lost;                   /* peers with lost set */
+		uint64_t tx_messages, tx_bytes, rx_messages, rx_bytes; /* of bodies */
 	} chan[2];
 	uint64_t garbage; /* messages refused: wrong source, damaged header */
 	uint64_t gaps;    /* messages that showed that one before them is missing */

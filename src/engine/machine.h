@@ -18,6 +18,7 @@
 #include "wire/wire.h"
 
 struct art_op;
+struct art_report; /* engine/report.h */
 
 enum art_chan { ART_CHAN_DATA, ART_CHAN_CTL };
 
@@ -76,6 +77,8 @@ struct art_machine_ops {
 	/* Some op of this rank could go on if a frame came: the data channel wants polling even
 	 * while the application is outside the library. */
 	bool (*busy)(struct art_machine *m);
+	/* What is going on, for people. No side effects. May be NULL. */
+	void (*describe)(struct art_machine *m, struct art_report *out);
 };
 
 struct art_machine {

@@ -7,6 +7,7 @@
  *   control     always
  *   pidfds      of the other ranks of this host; read after everything they sent (rule R7)
  *   witness     certificates of deaths on other hosts
+ *   status      somebody asks what this rank is doing (status.h)
  *   data        one-shot, and only while nobody inside looks at it:
  *
  *     unarmed --caller leaves, ops go on or bytes are queued--> armed --readable--> unarmed
@@ -39,10 +40,10 @@
 #define EVENTS 16
 #define PROBE_NS (5 * ART_NS_PER_MS)
 
-enum { TAG_WAKE, TAG_CTL, TAG_DATA, TAG_PID, TAG_WITNESS };
+enum { TAG_WAKE, TAG_CTL, TAG_DATA, TAG_PID, TAG_WITNESS, TAG_STATUS };
 
 struct ready {
-	bool ctl, data, other;
+	bool ctl, data, status, other;
 };
 
 static uint64_t tag(unsigned kind, int slot)
@@ -139,6 +140,10 @@ static uint64_t plan_data(struct art_engine *e)
 	}
 	now = art__env_now(e->env);
 	if (e->look <= now && e->seen == e->entries) {
+		if (e->quiet_entries != e->entries || !e->quiet_ns) {
+			e->quiet_entries = e->entries;
+			e->quiet_ns = e->look ? e->look - AWAY_NS : now;
+		}
 		if (e->driver)
 			e->parked = true;
 		else
@@ -298,6 +303,9 @@ static void gather(struct art_engine *e, const struct epoll_event *ev, int n, st
 			atomic_store(&e->armed, false);
 			r->data = true;
 			break;
+		case TAG_STATUS:
+			r->status = art__status_accept(e);
+			break;
 		case TAG_PID:
 			close_pidfd(e, slot);
 			art__set_add(&e->dying, (uint32_t)slot);
@@ -329,7 +337,8 @@ static int timeout_ms(struct art_engine *e, uint64_t wake)
 /* One turn of the thread, owning the engine. Until when to sleep; @wake: as decided last time. */
 static uint64_t turn(struct art_engine *e, const struct ready *r, uint64_t wake)
 {
-	bool only_data = r->data && !r->ctl && !r->other;
+	bool only_data = r->data && !r->ctl && !r->other && !r->status;
+	struct art_snapshot *told = NULL;
 
 	if (!only_data) {
 		art__own_enter_service(&e->own);
@@ -342,8 +351,12 @@ static uint64_t turn(struct art_engine *e, const struct ready *r, uint64_t wake)
 	probe(e);
 	on_ready(e, r);
 	wake = e->service_wake = plan(e);
+	if (r->status)
+		told = art__status_take(e);
 	art__engine_settle(e);
 	art__own_leave(&e->own);
+	if (r->status)
+		art__status_answer(e, told);
 	return wake;
 }
 
@@ -416,6 +429,10 @@ static int open_descriptors(struct art_engine *e, const pid_t *pids)
 		goto fail;
 	if (e->cfg.witness && watch(e, EPOLL_CTL_ADD, e->cfg.witness_fd, EPOLLIN, tag(TAG_WITNESS, 0)))
 		goto fail;
+	art__status_open(e);
+	if (e->status_fd >= 0 &&
+	    watch(e, EPOLL_CTL_ADD, e->status_fd, EPOLLIN | EPOLLET, tag(TAG_STATUS, 0)))
+		goto fail;
 	for (int i = 0; i < e->cfg.size && !err; i++)
 		if (pids[i] > 0 && i != e->cfg.slot)
 			err = open_pidfd(e, i, pids[i]);
@@ -429,6 +446,7 @@ static void close_descriptors(struct art_engine *e)
 {
 	for (int i = 0; i < e->cfg.size; i++)
 		close_pidfd(e, i);
+	art__status_close(e);
 	free(e->probe);
 	e->probe = NULL;
 	e->probes = 0;
