@@ -22,6 +22,7 @@ needs() {
 		module libsodium libsodium-dev
 		module libxxhash libxxhash-dev
 		module hwloc libhwloc-dev
+		module jansson libjansson-dev
 		END
 		;;
 	check) cat <<-END

@@ -137,6 +137,30 @@ int art__topo_cores(int *core, int cpus)
 	return n;
 }
 
+/* Levels are told by what caches serve one hardware thread. */
+int art__topo_caches(struct art_caches *out)
+{
+	static const hwloc_obj_type_t type[] = { HWLOC_OBJ_L1CACHE, HWLOC_OBJ_L2CACHE,
+						 HWLOC_OBJ_L3CACHE };
+	size_t bytes[3] = { 0, 0, 0 };
+	hwloc_topology_t topology;
+	int rc = ART_ERR_INTERNAL;
+
+	if (hwloc_topology_init(&topology))
+		return ART_ERR_NOMEM;
+	if (hwloc_topology_load(topology) == 0) {
+		rc = ART_SUCCESS;
+		for (int i = 0; i < 3; i++) {
+			hwloc_obj_t o = hwloc_get_next_obj_by_type(topology, type[i], NULL);
+
+			bytes[i] = o ? (size_t)o->attr->cache.size : 0;
+		}
+	}
+	hwloc_topology_destroy(topology);
+	*out = (struct art_caches){ bytes[0], bytes[1], bytes[2] };
+	return rc;
+}
+
 int art__topo_locality_xml(const char *path, struct art_locality *out)
 {
 	hwloc_topology_t topology;

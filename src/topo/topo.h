@@ -60,8 +60,14 @@ int art__topo_locality(struct art_locality *out);
  * negative. */
 int art__topo_cores(int *core, int cpus);
 
-/* As art__topo_locality() from a recorded hwloc XML file; ART_ERR_INTERNAL if hwloc cannot read it, ART_ERR_ARG
- * where hwloc is not built in (and nowhere else). */
+/* Caches of the core this is asked on, 0: not known. */
+struct art_caches {
+	size_t l1_bytes, l2_bytes, l3_bytes; /* level 1: data */
+};
+int art__topo_caches(struct art_caches *out);
+
+/* As art__topo_locality() from a recorded hwloc XML file; ART_ERR_INTERNAL if hwloc cannot read it,
+ * ART_ERR_ARG where hwloc is not built in (and nowhere else). */
 int art__topo_locality_xml(const char *path, struct art_locality *out);
 
 #endif

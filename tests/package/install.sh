@@ -11,8 +11,7 @@ trap 'rm -rf "$stage"' EXIT
 make -s -C "$build" install DESTDIR="$stage" >"$stage/log" 2>&1 || { tail "$stage/log"; exit 1; }
 prefix=$stage$(sed -n 's/^prefix = //p' "$build/Makefile")
 for file in include/art/art.h include/art/options.h include/art/status.h lib/libart.so \
-	lib/libart.so.0 \
-	lib/pkgconfig/art.pc bin/artrun bin/art-bench share/man/man1/artrun.1 \
+	lib/libart.so.0 lib/pkgconfig/art.pc bin/artrun bin/art-bench bin/art-info share/man/man1/artrun.1 \
 	share/man/man3/art_bcast.3 share/man/man3/art_ibcast.3 share/man/man7/art.7; do
 	[ -e "$prefix/$file" ] || { echo "not installed: $file"; exit 1; }
 done

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * art-info's output for people, made of the JSON values.
+ */
+#include <string.h>
+
+#include "tools/info.h"
+
+static const char *text(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "?";
+}
+
+static long long integer(const json_t *o, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(o, key));
+}
+
+static void print_ranges(FILE *out, const json_t *ranges)
+{
+	const char *comma = "";
+	size_t i;
+	json_t *r;
+
+	json_array_foreach(ranges, i, r) {
+		long long first = (long long)json_integer_value(json_array_get(r, 0));
+		long long last = (long long)json_integer_value(json_array_get(r, 1));
+
+		fprintf(out, first == last ? "%s%lld" : "%s%lld-%lld", comma, first, last);
+		comma = ",";
+	}
+}
+
+/* ---- version, build, topology, settings ---- */
+
+static void print_pairs(FILE *out, const char *title, const json_t *object)
+{
+	const char *key;
+	json_t *v;
+
+	fprintf(out, "%s\n", title);
+	json_object_foreach((json_t *)(uintptr_t)object, key, v) {
+		if (json_is_string(v))
+			fprintf(out, "  %-18s %s\n", key, json_string_value(v));
+		else if (json_is_integer(v))
+			fprintf(out, "  %-18s %lld\n", key, (long long)json_integer_value(v));
+		else if (json_is_null(v))
+			fprintf(out, "  %-18s none\n", key);
+	}
+}
+
+static void print_settings(FILE *out, const json_t *settings)
+{
+	size_t i;
+	json_t *s;
+
+	fputs("settings (key in art.conf, value, where it comes from)\n", out);
+	json_array_foreach(settings, i, s) {
+		const char *value = text(s, "value");
+
+		fprintf(out, "  %s = %s  [%s]\n      %s\n      %s; %s; default '%s'\n", text(s, "key"),
+			*value ? value : "(empty)", text(s, "origin"), text(s, "help"),
+			text(s, "variable"), text(s, "wants"), text(s, "default"));
+	}
+}
+
+void info_print_host(FILE *out, const json_t *host)
+{
+	const json_t *settings = json_object_get(host, "settings");
+
+	fprintf(out, "ART %s\n", text(host, "version"));
+	print_pairs(out, "build", json_object_get(host, "build"));
+	print_pairs(out, "this host", json_object_get(host, "topology"));
+	if (settings)
+		print_settings(out, settings);
+}
+
+/* ---- jobs ---- */
+
+static void print_waiting(FILE *out, const json_t *w)
+{
+	const json_t *missing = json_object_get(w, "missing");
+	size_t i;
+	json_t *m;
+
+	fprintf(out, "  %s %lld on %s: %lld of %lld have entered, for %.1f s", text(w, "op"),
+		integer(w, "seq"), text(w, "comm"), integer(w, "entered_count"), integer(w, "size"),
+		json_number_value(json_object_get(w, "since_s")));
+	if (json_array_size(missing) == 0)
+		fprintf(out, " (%s)", text(w, "state"));
+	fputs(json_array_size(missing) ? ", missing:\n" : "\n", out);
+	json_array_foreach(missing, i, m) {
+		if (i == 32) {
+			fprintf(out, "    and %zu more\n", json_array_size(missing) - i);
+			break;
+		}
+		fprintf(out, "    rank %lld: %s\n", integer(m, "rank"), text(m, "why"));
+	}
+}
+
+static void print_rank(FILE *out, const json_t *r)
+{
+	const json_t *a = json_object_get(r, "answer"), *t = json_object_get(a, "transport");
+	size_t i, log_ops = 0, log_bytes = 0;
+	json_t *c;
+
+	if (!a) {
+		fprintf(out, "  rank %lld, process %lld: no answer%s\n", integer(r, "rank"),
+			integer(r, "pid"),
+			json_is_true(json_object_get(r, "stopped")) ? " (stopped)" : "");
+		return;
+	}
+	json_array_foreach(json_object_get(a, "comms"), i, c) {
+		log_ops += (size_t)integer(c, "log_ops");
+		log_bytes += (size_t)integer(c, "log_bytes");
+	}
+	fprintf(out, "  rank %lld, process %lld: epoch %lld, %s ART, %lld open; log %zu ops %zu bytes, "
+		"%lld bytes in all; %s: %lld connections, %lld messages %lld bytes sent, "
+		"%lld %lld received\n",
+		integer(r, "rank"), integer(r, "pid"), integer(a, "epoch"),
+		json_is_true(json_object_get(a, "in_call")) ? "inside" : "outside",
+		integer(a, "ops_all"), log_ops, log_bytes, integer(a, "memory_bytes"),
+		text(t, "name"), integer(json_object_get(t, "data"), "connections"),
+		integer(json_object_get(t, "data"), "sent_messages"),
+		integer(json_object_get(t, "data"), "sent_bytes"),
+		integer(json_object_get(t, "data"), "received_messages"),
+		integer(json_object_get(t, "data"), "received_bytes"));
+	if (json_is_string(json_object_get(a, "fate")))
+		fprintf(out, "    can do no more: %s\n", text(a, "fate"));
+	if (json_is_true(json_object_get(a, "changing")))
+		fputs("    a decision about the members is under way\n", out);
+}
+
+static void print_job(FILE *out, const json_t *j, bool details)
+{
+	const json_t *lost = json_object_get(j, "lost"), *waiting = json_object_get(j, "waiting");
+	size_t i;
+	json_t *e;
+
+	fprintf(out, "job %s: %s, %lld ranks, %lld found here, %lld answered", text(j, "job"),
+		text(j, "program"), integer(j, "size"), integer(j, "found"), integer(j, "answered"));
+	if (integer(j, "epoch") >= 0)
+		fprintf(out, ", epoch %lld", integer(j, "epoch"));
+	if (json_array_size(lost)) {
+		fputs(", lost: ", out);
+		print_ranges(out, lost);
+	}
+	fputc('\n', out);
+	json_array_foreach(waiting, i, e)
+		print_waiting(out, e);
+	if (json_array_size(waiting) == 0)
+		fputs("  nobody waits\n", out);
+	json_array_foreach(json_object_get(j, "ranks"), i, e)
+		if (details || !json_object_get(e, "answer"))
+			print_rank(out, e);
+}
+
+void info_print_jobs(FILE *out, const json_t *jobs, bool details)
+{
+	size_t i;
+	json_t *j;
+
+	json_array_foreach(jobs, i, j)
+		print_job(out, j, details);
+}
