@@ -11,20 +11,17 @@ static void fill(struct bench *b)
 	if (b->rank == 0)
 		bench_fill(b);
 	else
-		memset(b->in, 0xee, b->count * sizeof(*b->in));
+		memset(b->in, 0xee, b->count * b->type->bytes);
 }
 
 static int run(struct bench *b)
 {
-	return art_bcast(b->in, b->count, ART_UINT64, 0, ART_COMM_WORLD);
+	return art_bcast(b->in, b->count, b->type->type, 0, ART_COMM_WORLD);
 }
 
 static bool check(const struct bench *b)
 {
-	for (size_t i = 0; i < b->count; i++)
-		if (b->in[i] != bench_value(b->iter, 0, i))
-			return false;
-	return true;
+	return bench_check_copy(b, 0);
 }
 
 const struct bench_op bench_bcast = {

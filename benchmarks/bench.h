@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a benchmark is to the driver: it describes itself, fills its input, runs one operation and
- * checks the result. Warm-up, timing, statistics and output belong to driver.c.
+ * What a benchmark is to the driver: it describes itself, runs one operation and says what its
+ * result must be. Warm-up, timing, statistics (driver.c), inputs and expected results (data.c),
+ * command line (options.c) and output (print.c) are shared.
  */
 #ifndef ART_BENCH_H
 #define ART_BENCH_H
@@ -11,17 +12,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bench_type {
+	const char *name;
+	art_type_t type;
+	size_t bytes;
+	char of; /* 'i' signed, 'u' unsigned integer, 'f' floating point */
+};
+
+struct bench_operator {
+	const char *name;
+	art_op_t op;
+	bool integers; /* not for floating point */
+};
+
 struct bench { /* one size of one operation, at one rank */
 	int rank, size;
-	size_t count;      /* elements of 8 bytes; 0 for operations without data */
+	const struct bench_type *type;
+	const struct bench_operator *op;
+	size_t count;      /* elements; 0 for operations without data */
 	uint64_t iter;     /* counts the operations, so that every input is another */
-	uint64_t *in, *out;
+	void *in, *out;
 };
 
 struct bench_op {
 	const char *name;
 	const char *what;   /* one line for --help */
 	bool sized;         /* has a payload */
+	bool reduces;       /* has an operator */
 	bool synchronises;  /* no rank can finish it before all have entered: may run back to back */
 	void (*fill)(struct bench *b);
 	int (*run)(struct bench *b);
@@ -29,8 +46,16 @@ struct bench_op {
 };
 
 extern const struct bench_op bench_allreduce, bench_bcast, bench_reduce, bench_barrier;
+extern const struct bench_op *const bench_ops[]; /* ends with NULL */
+
+#define BENCH_OPS_MAX 16
 
 struct bench_options {
+	const struct bench_op *op[BENCH_OPS_MAX]; /* to be run, in this order */
+	int nop;
+	const char *special;       /* "recover", "idle", or NULL */
+	const struct bench_type *type;
+	const struct bench_operator *operator;
 	size_t size_min, size_max; /* bytes */
 	long iters;                /* 0: by size */
 	int mode;                  /* 0: the operation's own, 's' separated, 'b' back to back */
@@ -38,6 +63,13 @@ struct bench_options {
 	uint64_t seed;
 	double seconds;
 	bool json;
+};
+
+struct bench_row { /* of one size; seconds */
+	size_t bytes;
+	long iters;
+	double median, p90, p99, max;
+	double raw_median, raw_p99; /* one way; 0: no yardstick */
 };
 
 /* Special programs with the signature of a whole run; 0 or an exit code. */
@@ -60,6 +92,23 @@ double bench_now(void); /* seconds, CLOCK_MONOTONIC */
 /* Value @fraction of the way up in the sorted order of @v, which it sorts. */
 double bench_quantile(double *v, size_t n, double fraction);
 
+/* options.c: reads the command line, or ends the program with a sentence (code 2) or a help text (0). */
+void bench_read_options(int argc, char **argv, struct bench_options *o);
+
+/* print.c: rank 0 only. */
+void bench_print_begin(const struct bench_options *o);
+void bench_print_head(const struct bench_options *o, const struct bench_op *op, int size,
+		      bool separated, bool first);
+void bench_print_row(const struct bench_options *o, const struct bench_row *r, bool first);
+void bench_print_tail(const struct bench_options *o);
+void bench_print_end(const struct bench_options *o);
+
+/* data.c */
+const struct bench_type *bench_type_find(const char *name);
+const struct bench_operator *bench_operator_find(const char *name);
+extern const struct bench_type bench_types[];          /* end with a NULL name */
+extern const struct bench_operator bench_operators[];  /* likewise */
+
 /* Input of @rank: element @i in operation @iter. Linear in the rank, so that sums have a closed
  * form and a lost or doubled contribution shows. */
 static inline uint64_t bench_value(uint64_t iter, int rank, size_t i)
@@ -69,7 +118,8 @@ static inline uint64_t bench_value(uint64_t iter, int rank, size_t i)
 	return ((uint64_t)rank + 1) * (mix | 1) + i;
 }
 
-void bench_fill(struct bench *b);            /* in[i] = bench_value(iter, rank, i) */
-bool bench_check_sum(const struct bench *b); /* out[i] = sum over all ranks */
+void bench_fill(struct bench *b);               /* in := this rank's input */
+bool bench_check_reduced(const struct bench *b); /* out is the reduction of all ranks' inputs */
+bool bench_check_copy(const struct bench *b, int rank); /* in is that rank's input */
 
 #endif

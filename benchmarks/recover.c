@@ -107,7 +107,7 @@ static int checked_allreduce(struct bench *b, bool *live, art_status_t *status)
 	int n = 0;
 
 	b->iter++;
-	b->in[0] = bench_value(b->iter, b->rank, 0);
+	*(uint64_t *)b->in = bench_value(b->iter, b->rank, 0);
 	bench_must(art_allreduce(b->in, b->out, 1, ART_UINT64, ART_SUM, ART_COMM_WORLD),
 		   "allreduce");
 	bench_must(art_last_status(ART_COMM_WORLD, status), "status");
@@ -120,7 +120,7 @@ static int checked_allreduce(struct bench *b, bool *live, art_status_t *status)
 		if (yes)
 			want += bench_value(b->iter, r, 0);
 	}
-	if (b->out[0] != want || !live[b->rank])
+	if (*(uint64_t *)b->out != want || !live[b->rank])
 		bench_fail("recover: wrong sum at rank %d in operation %llu", b->rank,
 			   (unsigned long long)b->iter);
 	return n;

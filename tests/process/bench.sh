@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Description: art-bench. All operations run and are checked for every type and operator, alone and as
+# a job; a wrong command line is one sentence; the JSON is JSON; a signal ends it without complaints.
+set -u
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/jobs.sh"
+bench=$build/art-bench
+
+run "$artrun" -n 3 "$bench" all --sizes 8:64 --iters 5
+[ $rc = 0 ] || complain "all: exit status $rc"
+[ "$(grep -cE '^ +[0-9]+ +5 ' out)" = 13 ] || complain "all: not 3 x 4 sizes and a barrier"
+
+run "$bench" all --sizes 8:16 --iters 3 --json
+[ $rc = 0 ] || complain "alone: exit status $rc"
+python=$(command -v python3)
+[ -z "$python" ] || "$python" - out <<'END' || complain "the JSON is not as documented"
+import json, sys
+all = json.load(open(sys.argv[1]))
+assert [o["op"] for o in all] == ["allreduce", "bcast", "reduce", "barrier"]
+for row in all[0]["sizes"]:
+    assert row["median"] <= row["p90"] <= row["p99"] <= row["max"] and row["bytes_per_s"] > 0
+assert [row["bytes"] for row in all[0]["sizes"]] == [8, 16]
+END
+
+for type in int8 int16 int32 int64 uint8 uint16 uint32 uint64 float double; do
+	echo "--type $type"
+done >cases
+for operator in sum prod min max land lor lxor band bor bxor; do
+	echo "--type int32 --operator $operator"
+done >>cases
+while read -r options; do
+	echo "\"$bench\" allreduce reduce --sizes 8:512 --iters 1 $options >/dev/null || exit 1"
+done <cases >all.sh
+# Each line is a job of one; a few are jobs of three ranks.
+run bash all.sh
+[ $rc = 0 ] || complain "a type and operator fails alone"
+for options in "--type int8 --operator prod" "--type uint16 --operator max" \
+	"--type float --operator prod" "--type double --operator sum" "--type int32 --operator lxor"; do
+	run "$artrun" -n 3 "$bench" allreduce reduce bcast --sizes 8:64 --iters 3 $options
+	[ $rc = 0 ] || complain "$options: exit status $rc"
+done
+
+wrong() { # SENTENCE ARGUMENTS...
+	local sentence=$1
+	shift
+	run "$artrun" -n 3 "$bench" "$@"
+	[ $rc = 2 ] || complain "$*: exit status $rc"
+	[ "$(cat err)" = "art-bench: $sentence; see art-bench --help" ] || complain "$*: another sentence"
+}
+wrong "there is no benchmark 'alltoall'" alltoall
+wrong "'8x' is no range of sizes, such as 8:1M" allreduce --sizes 8x
+wrong "'-8' is no size from 1 to 16G" allreduce --sizes=-8
+wrong "the first of the sizes 1M:8 is above the last" allreduce --sizes 1M:8
+wrong "12 bytes are no whole number of uint64" allreduce --sizes 12
+wrong "there is no type 'int'" allreduce --type int
+wrong "the operator band is not defined for float" reduce --type float --operator band
+wrong "'idle' runs alone" idle barrier
+wrong "no operation was named"
+wrong "'--fast' is not understood" allreduce --fast
+
+begin "$artrun" -n 3 "$bench" allreduce --sizes 8 --iters 3000000
+await grep -q '^# art-bench' out || complain "the long benchmark did not begin"
+kill -TERM "$job"
+finish
+[ $rc = 143 ] || complain "ended by a signal: exit status $rc"
+! grep -q 'wrong result' err || complain "ended by a signal: somebody says that a result is wrong"
+verdict
