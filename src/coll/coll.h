@@ -421,6 +421,11 @@ void art__change_deliver(struct art_op *op); /* an entered op whose outcome othe
 struct art_report;
 void art__coll_describe(const struct art_ops *c, struct art_report *r);
 
+/* ---- explain.c ---- */
+/* @v is installed, its ops are not resolved yet. Times of the env's clock, 0: not known. */
+void art__coll_explain(const struct art_ops *c, const struct art_value *v, uint64_t sign_ns,
+		       uint64_t frozen_ns);
+
 /* ---- who.c: who keeps an op waiting ---- */
 const char *art__who_kind(enum art_coll kind);
 /* Sorts the participants by what they answered when asked; false: nobody was asked yet, and the

@@ -23,6 +23,8 @@ struct art_core {
 	struct art_ft ft;
 	struct art_ops ops;
 	struct art_ctl ctl;
+	uint64_t sign_ns;   /* of the change under way: its first sign, 0: none */
+	uint64_t frozen_ns; /* and since when nothing moves */
 	uint64_t relink_ns; /* when to act on a broken link, unless a death explains it */
 };
 
@@ -46,8 +48,12 @@ static void ft_install(void *self, const struct art_value *v)
 {
 	struct art_core *c = self;
 
-	if (v->full)
+	art__coll_explain(&c->ops, v, c->sign_ns, c->frozen_ns);
+	c->frozen_ns = 0;
+	if (v->full) {
 		c->relink_ns = ART_NEVER;
+		c->sign_ns = 0;
+	}
 	art__coll_install(&c->ops, v);
 }
 
@@ -59,7 +65,11 @@ static bool ft_report(void *self, bool full, const struct art_set *proposed,
 
 static void ft_freeze(void *self)
 {
-	art__coll_freeze(&((struct art_core *)self)->ops);
+	struct art_core *c = self;
+
+	if (!c->frozen_ns)
+		c->frozen_ns = art__env_now(c->env);
+	art__coll_freeze(&c->ops);
 }
 
 static bool ft_wanted(void *self, const struct art_named *n)
@@ -199,12 +209,21 @@ static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
 		c->relink_ns = art__env_now(c->env) + c->cfg.retry_ns / 4;
 }
 
+/* The change that may follow is timed from here. */
+static void sign(struct art_core *c, int slot, const char *what)
+{
+	if (!art__set_has(&c->ft.view.members, (uint32_t)slot))
+		return;
+	if (!c->sign_ns)
+		c->sign_ns = art__env_now(c->env);
+	art__env_log(c->env, ART_LOG_INFO, "rank %d %s", slot, what);
+}
+
 static void on_dead(struct art_machine *m, int slot)
 {
 	struct art_core *c = core_of(m);
 
-	if (art__set_has(&c->ft.view.members, (uint32_t)slot))
-		art__env_log(c->env, ART_LOG_INFO, "rank %d is dead", slot);
+	sign(c, slot, "is dead: its host's kernel says so");
 	art__ft_dead(&c->ft, slot);
 	art__coll_tidy(&c->ops);
 }
@@ -213,6 +232,7 @@ static void on_suspect(struct art_machine *m, int slot)
 {
 	struct art_core *c = core_of(m);
 
+	sign(c, slot, "is told to leave: the detector's verdict");
 	art__ft_suspect(&c->ft, slot);
 	art__coll_tidy(&c->ops);
 }

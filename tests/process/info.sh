@@ -69,7 +69,9 @@ finish
 ! grep -q "$(pid_of 0)" told || complain "the job is over and still told"
 
 # ---- a stopped rank, a lost one (t_gate wants all and fails then, which is not the point) ----
+export ART_LOG=info
 begin "$artrun" -n 4 "$programs/t_gate" late 2 gate
+export ART_LOG=warn
 await started || complain "the job did not start"
 expect '3 of 4 have entered' 'stopped rank'
 printf '#!/bin/sh\nshift\nexec sh -c "$*"\n' >over_there
@@ -86,6 +88,9 @@ kill -KILL "$(pid_of 1)"
 expect 'epoch 1, lost: 1$' 'lost rank'
 expect 'allreduce 1 on world: 2 of 4 have entered' 'lost rank'
 has told 'rank 1: lost' 'lost rank'
+has err 'rank 0\] info: rank 1 is dead' 'log'
+has err 'rank 0\] info: view 1: 3 members, left: 1 \(certified dead\); [0-9.]+ ms after the first' log
+has err 'rank 0\] info: view 1: allreduce 1 \(comm [0-9a-f]+\) runs again among the members' 'log'
 printf . >&"$gate"
 finish
 
