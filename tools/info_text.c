@@ -100,6 +100,18 @@ static void print_waiting(FILE *out, const json_t *w)
 	}
 }
 
+/* What was refused at a rank's ports, by reason. */
+static void print_refused(FILE *out, const char *channel, const json_t *chan)
+{
+	json_t *counts = json_object_get(chan, "counts"), *n;
+	const char *what;
+
+	json_object_foreach(counts, what, n)
+		if (strncmp(what, "refused", 7) == 0 && json_integer_value(n) > 0)
+			fprintf(out, "    %s connections %s: %lld\n", channel, what,
+				(long long)json_integer_value(n));
+}
+
 static void print_rank(FILE *out, const json_t *r)
 {
 	const json_t *a = json_object_get(r, "answer"), *t = json_object_get(a, "transport");
@@ -127,6 +139,8 @@ static void print_rank(FILE *out, const json_t *r)
 		integer(json_object_get(t, "data"), "sent_bytes"),
 		integer(json_object_get(t, "data"), "received_messages"),
 		integer(json_object_get(t, "data"), "received_bytes"));
+	print_refused(out, "data", json_object_get(t, "data"));
+	print_refused(out, "control", json_object_get(t, "control"));
 	if (json_is_string(json_object_get(a, "fate")))
 		fprintf(out, "    can do no more: %s\n", text(a, "fate"));
 	if (json_is_true(json_object_get(a, "changing")))

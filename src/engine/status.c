@@ -95,6 +95,10 @@ static void take_chan(struct art_engine *e, int c, struct art_snapshot_chan *out
 	out->rx_messages = l->rx_messages;
 	out->rx_bytes = l->rx_bytes;
 	out->pending = e->tp[c]->ops->pending(e->tp[c]);
+	while (out->ncount < ART_STATUS_COUNTS &&
+	       art__transport_count(e->tp[c], out->ncount, &out->count[out->ncount].what,
+				    &out->count[out->ncount].n))
+		out->ncount++;
 }
 
 struct art_snapshot *art__status_take(struct art_engine *e)

@@ -17,6 +17,7 @@
 #define ART_STATUS_NAME "art-status/%u/%016llx/%d/%d"
 #define ART_STATUS_NAME_SCAN "art-status/%u/%16llx/%d/%d"
 #define ART_STATUS_TEXT_MAX (96u * 1024)
+#define ART_STATUS_COUNTS 32
 #define ART_STATUS_CLIENTS 8 /* answered at a time; others wait in the backlog */
 
 struct art_engine;
@@ -32,6 +33,11 @@ struct art_snapshot {
 		int up;             /* connections */
 		uint64_t tx_messages, tx_bytes, rx_messages, rx_bytes;
 		size_t pending;     /* bytes queued */
+		unsigned ncount;    /* what the transport counts: connections made, refused and why */
+		struct {
+			const char *what; /* static storage; letters and hyphens */
+			uint64_t n;
+		} count[ART_STATUS_COUNTS];
 	} chan[2];
 };
 

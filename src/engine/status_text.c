@@ -83,8 +83,11 @@ static void put_chan(struct out *o, const char *name, const struct art_snapshot_
 {
 	put(o, "\"%s\":{\"connections\":%d,\"sent_messages\":%" PRIu64 ",\"sent_bytes\":%" PRIu64
 	    ",\"received_messages\":%" PRIu64 ",\"received_bytes\":%" PRIu64
-	    ",\"queued_bytes\":%zu},", name, c->up, c->tx_messages, c->tx_bytes, c->rx_messages,
-	    c->rx_bytes, c->pending);
+	    ",\"queued_bytes\":%zu,\"counts\":{", name, c->up, c->tx_messages, c->tx_bytes,
+	    c->rx_messages, c->rx_bytes, c->pending);
+	for (unsigned i = 0; i < c->ncount; i++)
+		put(o, "%s\"%s\":%" PRIu64, i ? "," : "", c->count[i].what, c->count[i].n);
+	put(o, "}},");
 }
 
 static void put_machine(struct out *o, const struct art_report *r, uint64_t now)
