@@ -6,11 +6,10 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jobs=$(nproc 2>/dev/null || echo 2)
 
-# The configure script is made from two files.
+# Later changes of Makefile.am alone are seen to by make itself.
 autoreconf_if_needed() {
 	if [ ! -e "$root/configure" ] || [ ! -e "$root/Makefile.in" ] ||
-		[ "$root/configure.ac" -nt "$root/configure" ] ||
-		[ "$root/Makefile.am" -nt "$root/Makefile.in" ]; then
+		[ "$root/configure.ac" -nt "$root/configure" ]; then
 		mkdir -p "$root/build-aux/m4" && (cd "$root" && autoreconf -i)
 	fi
 }
@@ -26,21 +25,26 @@ build_options() {
 	esac
 }
 
-# Configures if that was not done since configure or a list of files changed; then from scratch,
-# because make does not see that an archive lost or won a member.
+# Configures if that was not done since configure changed; then from scratch.
 configure_build() {
 	local dir=$root/build/$1
 	mkdir -p "$dir" || return 1
-	[ "$dir/configured" -nt "$root/configure" ] &&
-		[ "$dir/configured" -nt "$root/Makefile.in" ] && return 0
+	[ "$dir/configured" -nt "$root/configure" ] && return 0
 	(cd "$dir" && eval "../../configure -q $(build_options "$1")" && make -s clean &&
-		touch configured)
+		touch configured listed)
+}
+
+# make does not see that an archive lost a member: after a change of the lists it makes them anew.
+forget_archives() {
+	[ "$root/Makefile.am" -nt "$1/listed" ] || return 0
+	find "$1" -name '*.la' -exec rm -f {} + && touch "$1/listed"
 }
 
 # make_build NAME [TARGET...]: everything and its tests, none of them run.
 make_build() {
 	local dir=$root/build/$1
 	shift
+	forget_archives "$dir" || return 1
 	make --no-print-directory -C "$dir" -j"$jobs" "${@:-all}"
 }
 
