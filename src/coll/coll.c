@@ -47,6 +47,17 @@ void art__coll_fini(struct art_ops *c)
 
 /* ---- starting ---- */
 
+/* The list of a create is part of the call: all have to give the same. */
+static uint64_t list_hash(const struct art_call *call)
+{
+	uint64_t x = call->count;
+
+	for (size_t i = 0; i < call->count; i++)
+		x = (x ^ x >> 29 ^ (uint64_t)(uint32_t)call->ranks[i]) *
+		    UINT64_C(0x9e3779b97f4a7c15);
+	return x;
+}
+
 static uint32_t signature(const struct art_call *call)
 {
 	uint64_t x = (uint64_t)call->kind | (uint64_t)(uint8_t)call->type << 8 |
@@ -54,6 +65,8 @@ static uint32_t signature(const struct art_call *call)
 		     (uint64_t)(uint8_t)call->flags << 32 | (uint64_t)(uint8_t)call->loss << 40;
 
 	x = (x ^ (uint64_t)(uint32_t)(call->root + 1) << 28) * UINT64_C(0x9e3779b97f4a7c15);
+	if (call->kind == ART_C_CREATE)
+		x ^= list_hash(call);
 	x = (x ^ x >> 32 ^ call->count) * UINT64_C(0xd6e8feb86659fd93);
 	return (uint32_t)(x >> 32 ^ x);
 }
@@ -78,6 +91,13 @@ static struct art_op *next_op(struct art_comm *m)
 	return op;
 }
 
+static enum art_coll way_of(enum art_coll kind)
+{
+	if (kind == ART_C_SPLIT)
+		return ART_C_ALLREDUCE;
+	return kind <= ART_C_ALLREDUCE ? kind : ART_C_BARRIER;
+}
+
 /* An in-place input is saved before anything may write over it (rule R4). */
 static bool take_input(struct art_op *op, const struct art_call *call)
 {
@@ -85,6 +105,7 @@ static bool take_input(struct art_op *op, const struct art_call *call)
 			call->kind != ART_C_BCAST;
 
 	op->call = *call;
+	op->way = way_of(call->kind);
 	op->elsize = art__type_size(call->type);
 	op->bytes = call->count * op->elsize;
 	op->sig = signature(call);
@@ -94,15 +115,6 @@ static bool take_input(struct art_op *op, const struct art_call *call)
 	if (!op->bytes)
 		op->input = op->call.recvbuf = op->inlined;
 	return !in_place || op->comm->nrank == 1 || art__op_save(op, call->sendbuf, false);
-}
-
-/* What a dup is to make: memory for it is taken before anyone can rely on it. */
-static bool expect_child(struct art_op *op)
-{
-	struct art_comm *m = op->comm;
-
-	return op->call.kind != ART_C_DUP || op->held ||
-	       art__comm_new(m->coll, art__comm_child_id(m->id, op->seq, 0), m->nrank);
 }
 
 static void enter(struct art_op *op)
@@ -138,7 +150,7 @@ int art__coll_start(struct art_ops *c, struct art_comm *m, const struct art_call
 	if (!op)
 		return ART_ERR_NOMEM;
 	op->deadline_ns = deadline_ns;
-	if (!take_input(op, call) || !expect_child(op)) {
+	if (!take_input(op, call) || !art__comm_op_expect(op, call)) {
 		/* entered and refused at once: the number is taken, the others are told */
 		op->refused = op->done = op->idle = true;
 		m->nlog++;

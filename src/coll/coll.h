@@ -121,6 +121,7 @@ struct art_op {
 	uint64_t seq;
 	struct art_op *prev, *next; /* coll->active */
 	struct art_call call;
+	enum art_coll way;       /* the collective that it runs as: BARRIER .. ALLREDUCE */
 	size_t elsize, bytes;
 	uint32_t sig;
 	int root;                /* slot, -1 */
@@ -161,7 +162,8 @@ struct art_op {
 	struct art_early *early; /* messages of this op that wait for their turn */
 	struct art_work *work;   /* a user function is running on it */
 	int nstale;              /* and others, of attempts that are over */
-	struct art_comm *child;
+	struct art_comm *child;  /* what the op makes: waits unmade until the op is held (comm_ops.c) */
+	uint64_t *table;         /* SPLIT: colour and key of every rank, twice: mine and everyone's */
 	bool idle;               /* the machine has nothing more to send or to receive */
 	bool forgotten;          /* out of the communicator's ring, kept for its caller */
 	uint8_t policy;
@@ -303,6 +305,12 @@ const struct art_set *art__comm_contributors(struct art_comm *comm, uint32_t epo
 const struct art_set *art__comm_keep_set(struct art_comm *comm, uint32_t epoch, bool blame,
 					 const struct art_set *s);
 void art__comm_live(const struct art_comm *comm, struct art_set *out);
+
+/* ---- comm_ops.c: ops that make or change communicators ---- */
+bool art__comm_op_expect(struct art_op *op, const struct art_call *call); /* false: no memory */
+void art__comm_op_effect(struct art_op *op);  /* the op is held */
+void art__comm_op_drop(struct art_op *op);    /* it failed: nothing is made */
+void art__comm_op_free(struct art_op *op);    /* memory that the call did not bring */
 
 /* ---- op.c: life of an op ---- */
 struct art_op *art__op_find(const struct art_comm *comm, uint64_t seq);

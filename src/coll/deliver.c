@@ -14,7 +14,7 @@
 
 static bool wants_payload(const struct art_op *op)
 {
-	return (op->call.kind == ART_C_BCAST || op->call.kind == ART_C_ALLREDUCE) && op->bytes;
+	return (op->way == ART_C_BCAST || op->way == ART_C_ALLREDUCE) && op->bytes;
 }
 
 static void header(const struct art_op *op, uint8_t kind, uint32_t epoch, struct art_hdr *h)

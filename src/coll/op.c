@@ -109,6 +109,7 @@ static void recycle(struct art_op *op)
 	if (op->saved != op->inlined)
 		art__pool_put(&c->pool, op->saved);
 	art__pool_put(&c->pool, op->scratch);
+	art__comm_op_free(op);
 	art__env_free(c->env, op->returned_set);
 	art__env_free(c->env, op->entered_by);
 	op->next = c->free_ops;
@@ -228,7 +229,7 @@ static void alone(struct art_op *op)
 
 static bool small_allreduce(const struct art_op *op)
 {
-	switch (op->call.kind) {
+	switch (op->way) {
 	case ART_C_BCAST:
 	case ART_C_REDUCE:
 		return false;

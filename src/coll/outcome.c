@@ -3,8 +3,6 @@
  * How an op ends: held, delivered, failed or returned early; what it takes effect on; when its
  * caller is told; and what is said of it afterwards.
  */
-#include <assert.h>
-
 #include <art/art.h>
 
 #include "base/marks.h"
@@ -68,31 +66,6 @@ void art__op_mismatch(struct art_op *op, int with)
 		art__op_ask(op, ART_ERR_MISMATCH, me < with ? me : with, me < with ? with : me);
 }
 
-static void take_effect(struct art_op *op)
-{
-	struct art_comm *m = op->comm;
-
-	switch (op->call.kind) {
-	case ART_C_DUP:
-		op->child = art__comm_find(m->coll, art__comm_child_id(m->id, op->seq, 0));
-		assert(op->child && !op->child->made); /* since the call (coll.c) */
-		art__comm_make(op->child, m->slots, m->policy);
-		art__early_retry(m->coll, op->child);
-		break;
-	case ART_C_SETLOSS:
-		m->policy = op->call.loss;
-		break;
-	case ART_C_FINALIZE:
-		art__stable_bye(op);
-		break;
-	case ART_C_FREE:
-		art__stable_urge(m, op->seq);
-		break;
-	default:
-		break;
-	}
-}
-
 /* The outcome is here: success, computed in op->epoch by its participants. */
 void art__op_hold(struct art_op *op)
 {
@@ -102,7 +75,7 @@ void art__op_hold(struct art_op *op)
 	op->out_epoch = op->epoch;
 	op->out_replays = op->replays;
 	op->contributors = art__comm_contributors(op->comm, op->epoch);
-	take_effect(op);
+	art__comm_op_effect(op);
 	if (op->idle)
 		art__op_settle(op);
 	if (op->comm->npart > 1)
@@ -117,22 +90,11 @@ void art__op_delivered(struct art_op *op)
 	op->idle = true;
 	op->pulled_late = false;
 	op->state = ART_OP_OVER;
-	take_effect(op);
+	art__comm_op_effect(op);
 	if (op->returned)
 		art__op_note_odd(op);
 	art__op_settle(op);
 	art__stable_done(op);
-}
-
-static void drop_child(const struct art_op *op)
-{
-	struct art_ops *c = op->comm->coll;
-	struct art_comm *child = art__comm_find(c, art__comm_child_id(op->comm->id, op->seq, 0));
-
-	if (!child || child->made)
-		return;
-	child->unmade = true; /* ends at the end of the event */
-	c->dirty = true;
 }
 
 void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_set *blamed)
@@ -153,8 +115,7 @@ void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_
 			     (unsigned long long)op->seq, art_strerror(code));
 	}
 	art__op_note_odd(op);
-	if (op->call.kind == ART_C_DUP)
-		drop_child(op);
+	art__comm_op_drop(op);
 	art__op_settle(op);
 	if (op->entered)
 		art__stable_done(op);

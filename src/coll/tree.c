@@ -83,7 +83,7 @@ static bool up_memory(struct art_op *op)
 		for (int i = 0; i < t->nkid; i++)
 			if (!(t->kid[i].whole = art__pool_get(pool, op->bytes)))
 				return false;
-	if (!t->nkid || !t->block || result_here(op) || op->call.kind == ART_C_ALLREDUCE)
+	if (!t->nkid || !t->block || result_here(op) || op->way == ART_C_ALLREDUCE)
 		return true;
 	t->out = art__pool_get(pool, t->block);
 	t->out_mine = true;
@@ -118,8 +118,8 @@ bool art__tree_begin(struct art_op *op)
 	t->down_tx = t->inline_tx;
 	t->fwd_to = -1;
 	t->up = !bcast;
-	t->down = bcast || op->call.kind == ART_C_ALLREDUCE;
-	if (op->call.kind == ART_C_ALLREDUCE && op->comm->npart == 2)
+	t->down = bcast || op->way == ART_C_ALLREDUCE;
+	if (op->way == ART_C_ALLREDUCE && op->comm->npart == 2)
 		ok = begin_swap(op);
 	else
 		ok = art__tree_shape(op) && (!t->up || up_memory(op));

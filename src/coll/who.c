@@ -60,7 +60,8 @@ void art__who_on_reply(struct art_ops *c, int from, const struct art_hdr *h)
 const char *art__who_kind(enum art_coll kind)
 {
 	static const char *const name[] = { "?", "barrier", "bcast", "reduce", "allreduce", "comm_dup",
-					    "comm_set_loss", "comm_free", "finalize" };
+					    "comm_set_loss", "comm_free", "finalize",
+					    "comm_split", "comm_create" };
 
 	return name[kind];
 }

@@ -19,6 +19,7 @@ struct art_type_s;
 enum art_coll {
 	ART_C_BARRIER = 1, ART_C_BCAST, ART_C_REDUCE, ART_C_ALLREDUCE,
 	ART_C_DUP, ART_C_SETLOSS, ART_C_FREE, ART_C_FINALIZE,
+	ART_C_SPLIT, ART_C_CREATE,
 };
 
 typedef void art__user_fn(const void *in, void *inout, size_t count, struct art_type_s *type,
@@ -28,11 +29,13 @@ struct art_call {
 	enum art_coll kind;
 	const void *sendbuf; /* input; == recvbuf for in-place; NULL where there is none */
 	void *recvbuf;       /* result (bcast: the buffer, root and others alike) */
-	size_t count;        /* elements */
+	size_t count;        /* elements; ART_C_CREATE: ranks */
 	int type;            /* enum art_type_code, 0 for none */
 	int op;              /* enum art_op_code, 0 for a user function or none */
 	int root;            /* rank in the communicator, -1 for none */
 	int loss;            /* ART_C_SETLOSS: the new policy */
+	int colour, key;     /* ART_C_SPLIT; a negative colour: no communicator for this rank */
+	const int *ranks;    /* ART_C_CREATE: [count] different ranks of the parent, read at the start only */
 	art__user_fn *fn;    /* user function or NULL */
 	void *ctx;
 	int flags;           /* ART_OP_* of a user function */
@@ -89,7 +92,7 @@ struct art_outcome {
 bool art__op_done(const struct art_op *op);
 uint64_t art__op_seq(const struct art_op *op);
 struct art_comm *art__op_comm(const struct art_op *op);
-/* ART_C_DUP, done with success: the new communicator. */
+/* ART_C_DUP, SPLIT, CREATE, done with success: the new communicator; NULL if this rank is in none. */
 struct art_comm *art__op_child(const struct art_op *op);
 void art__op_outcome(const struct art_op *op, struct art_outcome *out);
 /* The caller will not look at @op any more; needs art__op_done(). The op itself lives on in the log
