@@ -54,7 +54,8 @@ size_t art__ft_bytes(const struct art_ft *ft)
 	       ft->prop.best.len + (ft->nfrozen_named + ft->nwanted) * sizeof(struct art_named) +
 	       ft->prop.flush.cap_line * sizeof(struct art_line) +
 	       ft->prop.flush.nline * sizeof(struct art_set) +
-	       ft->prop.flush.cap_cline * sizeof(struct art_cline);
+	       ft->prop.flush.cap_cline * sizeof(struct art_cline) +
+	       (ft->prop.flush.by_line.cap + ft->prop.flush.by_comm.cap) * sizeof(uint32_t);
 }
 
 static bool suspects_members(const struct art_ft *ft)

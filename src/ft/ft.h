@@ -127,12 +127,19 @@ void art__cline_decode(struct art_rbuf *r, struct art_cline *l);
 bool art__named_encode(const struct art_env *env, const struct art_named *n, struct art_wbuf *w);
 void art__named_decode(struct art_rbuf *r, uint32_t size, struct art_named *n);
 
+/* Where lines that say the same are found: open addressing, place + 1 of the line, 0: free. */
+struct art_index {
+	uint32_t *at;
+	uint32_t cap; /* a power of two, or 0 */
+};
+
 /* The flushed state of the members of a proposal. */
 struct art_flush {
 	struct art_line *line;
 	uint32_t nline, cap_line;
 	struct art_cline *cline;
 	uint32_t ncline, cap_cline;
+	struct art_index by_line, by_comm; /* tally.c; void once the lines are sorted (resolve.c) */
 };
 bool art__flush_add(const struct art_env *env, struct art_flush *f, const struct art_line *l);
 bool art__flush_add_comm(const struct art_env *env, struct art_flush *f, const struct art_cline *l);

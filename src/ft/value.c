@@ -313,63 +313,13 @@ bool art__flush_add_comm(const struct art_env *env, struct art_flush *f, const s
 	return true;
 }
 
-static bool says_the_same(const struct art_line *a, const struct art_line *b)
-{
-	return a->comm == b->comm && a->seq == b->seq && a->sig == b->sig && a->root == b->root &&
-	       a->flags == b->flags && a->kind == b->kind && a->policy == b->policy;
-}
-
-bool art__flush_tally(const struct art_env *env, struct art_flush *f, const struct art_line *l,
-		      uint32_t from, uint32_t size)
-{
-	struct art_line *t = NULL;
-
-	for (uint32_t i = 0; i < f->nline && !t; i++)
-		if (says_the_same(&f->line[i], l))
-			t = &f->line[i];
-	if (!t) {
-		struct art_line mine = *l;
-
-		mine.from = from;
-		mine.who = art__env_alloc(env, sizeof(*mine.who));
-		if (!mine.who)
-			return false;
-		art__set_init(mine.who, size);
-		if (!art__flush_add(env, f, &mine)) {
-			art__env_free(env, mine.who);
-			return false;
-		}
-		t = &f->line[f->nline - 1];
-	}
-	art__set_add(t->who, from);
-	t->from = art__set_next(t->who, 0);
-	t->replays = l->replays > t->replays ? l->replays : t->replays;
-	return true;
-}
-
-/* The highest stable, the highest entered, any LOST. */
-bool art__flush_tally_comm(const struct art_env *env, struct art_flush *f,
-			   const struct art_cline *l)
-{
-	for (uint32_t i = 0; i < f->ncline; i++) {
-		struct art_cline *t = &f->cline[i];
-
-		if (t->comm != l->comm)
-			continue;
-		t->stable = l->stable > t->stable ? l->stable : t->stable;
-		t->entered = l->entered > t->entered ? l->entered : t->entered;
-		t->flags |= l->flags;
-		t->policy |= l->policy;
-		return true;
-	}
-	return art__flush_add_comm(env, f, l);
-}
-
 void art__flush_free(const struct art_env *env, struct art_flush *f)
 {
 	for (uint32_t i = 0; i < f->nline; i++)
 		art__env_free(env, f->line[i].who);
 	art__env_free(env, f->line);
 	art__env_free(env, f->cline);
+	art__env_free(env, f->by_line.at);
+	art__env_free(env, f->by_comm.at);
 	memset(f, 0, sizeof(*f));
 }
