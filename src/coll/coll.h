@@ -197,7 +197,9 @@ struct art_cset {
 	struct art_set set;
 };
 
-/* An outcome that is not the obvious one, for statuses read after the op was forgotten. */
+/* What became of an op that returned before its outcome was certain and had an unusual one: it was
+ * run again, or failed. For statuses read after it was forgotten; the newest ART_ODDS_MAX are kept. */
+#define ART_ODDS_MAX 256
 struct art_odd {
 	struct art_odd *next;
 	uint64_t seq;
@@ -233,7 +235,9 @@ struct art_comm {
 	int npart, mypos;
 	int *part;             /* slots */
 	struct art_cset *csets;
-	struct art_odd *odds;
+	struct art_odd *odds;  /* newest first */
+	uint32_t nodds;
+	uint64_t odds_from;    /* of earlier ops some record was dropped: who asks gets "pending" */
 	struct art_early *early; /* of ops not entered here, in order of arrival */
 	/* stability wave */
 	uint32_t nnamed;       /* unstable ops that a named decision was about */

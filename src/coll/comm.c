@@ -170,8 +170,9 @@ const struct art_set *art__comm_keep_set(struct art_comm *m, uint32_t epoch, boo
 {
 	struct art_cset *e;
 
+	/* many ops may fail, each in an epoch of its own, and all for the same ranks */
 	for (e = m->csets; e; e = e->next)
-		if (e->epoch == epoch && e->blame == blame && art__set_equal(&e->set, s))
+		if ((blame || e->epoch == epoch) && e->blame == blame && art__set_equal(&e->set, s))
 			return &e->set;
 	e = art__env_alloc(m->coll->env, sizeof(*e));
 	if (!e && blame)

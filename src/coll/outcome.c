@@ -8,19 +8,40 @@
 #include "base/marks.h"
 #include "coll/coll.h"
 
-/* An outcome that a status read later could not guess. */
+/* Lets go the oldest half of the records; of what was called before them nothing is certain then. */
+static void drop_odds(struct art_comm *m)
+{
+	struct art_odd **p = &m->odds;
+
+	for (uint32_t n = 0; n < ART_ODDS_MAX / 2; n++)
+		p = &(*p)->next;
+	m->nodds = ART_ODDS_MAX / 2;
+	while (*p) {
+		struct art_odd *o = *p;
+
+		*p = o->next;
+		if (o->seq > m->odds_from)
+			m->odds_from = o->seq;
+		art__env_free(m->coll->env, o);
+	}
+}
+
+/* The caller was told "pending" and asks later, by its status only. */
 void art__op_note_odd(struct art_op *op)
 {
-	struct art_odd *o = art__env_alloc(op->comm->coll->env, sizeof(*o));
+	struct art_comm *m = op->comm;
+	struct art_odd *o = art__env_alloc(m->coll->env, sizeof(*o));
 
 	if (!o) {
-		art__ft_give_up(op->comm->coll->ft, ART_ERR_NOMEM); /* it would tell lies */
+		art__ft_give_up(m->coll->ft, ART_ERR_NOMEM); /* it would tell lies */
 		return;
 	}
 	o->seq = op->seq;
 	art__op_outcome(op, &o->out);
-	o->next = op->comm->odds;
-	op->comm->odds = o;
+	o->next = m->odds;
+	m->odds = o;
+	if (++m->nodds > ART_ODDS_MAX)
+		drop_odds(m);
 }
 
 void art__op_lacks_memory(struct art_op *op)
@@ -114,7 +135,8 @@ void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_
 			     "op %llu had returned here and failed afterwards: %s",
 			     (unsigned long long)op->seq, art_strerror(code));
 	}
-	art__op_note_odd(op);
+	if (op->returned && op->done)
+		art__op_note_odd(op);
 	art__comm_op_drop(op);
 	art__op_settle(op);
 	if (op->entered)
@@ -207,7 +229,7 @@ void art__comm_outcome(struct art_comm *m, uint64_t seq, struct art_outcome *out
 {
 	const struct art_op *op = art__op_find(m, seq);
 
-	for (const struct art_odd *o = m->odds; o && (out->code || out->pending); o = o->next)
+	for (const struct art_odd *o = m->odds; o && out->pending; o = o->next)
 		if (o->seq == seq) {
 			*out = o->out;
 			return;
@@ -216,7 +238,7 @@ void art__comm_outcome(struct art_comm *m, uint64_t seq, struct art_outcome *out
 		art__op_outcome(op, out);
 		return;
 	}
-	if (out->code || (out->pending && seq > m->stable))
+	if (out->code || (out->pending && (seq > m->stable || seq <= m->odds_from)))
 		return;
 	/* as it was told; or stable by now, and never touched by a view change */
 	out->contributors = contributors_of(m, out->epoch);
