@@ -61,13 +61,19 @@ static uint64_t deadline(const struct art_here *h)
 
 static int start(struct art_here *h, const struct art_call *call, struct art_op **op)
 {
+	uint64_t seq = art__comm_next_seq(h->obj->core);
 	int rc = art__core_start(h->ctx->core, h->obj->core, call, deadline(h), op);
+	bool again;
 
 	if (!rc)
 		return 0;
 	assert(rc < 0);
+	again = rc == ART_ERR_NOMEM && !art__core_fate(h->ctx->core) &&
+		art__comm_next_seq(h->obj->core) == seq;
 	art__api_leave(h);
-	return art__api_error(h->ctx, rc, h->name, "%s", art_strerror(rc));
+	return art__api_error(h->ctx, rc, h->name, "%s%s", art_strerror(rc),
+			      again ? " (too many operations in flight: wait for some, then call again)" :
+				      "");
 }
 
 int art__api_run_dup(struct art_here *h, const struct art_call *call, struct art_comm **child)

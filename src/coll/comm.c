@@ -224,3 +224,8 @@ uint64_t art__comm_id(const struct art_comm *m)
 {
 	return m->id;
 }
+
+uint64_t art__comm_next_seq(const struct art_comm *m)
+{
+	return m->next_seq;
+}

@@ -72,7 +72,10 @@ int art__core_fate(const struct art_core *c);
 size_t art__core_bytes(const struct art_core *c);
 
 /* Starts one op: takes the communicator's next sequence number. The arguments are good (the API
- * checks). *out is done at once if nothing is to be waited for. Negative: nothing was started. */
+ * checks). *out is done at once if nothing is to be waited for. Negative: nothing was started.
+ * ART_ERR_NOMEM then has two meanings, and art__comm_next_seq() tells them apart: unchanged, too
+ * many ops are in flight here and the call may be made again later; one higher, the call took its
+ * number and every member's ends with that code, as if it had been refused. */
 int art__core_start(struct art_core *c, struct art_comm *comm, const struct art_call *call,
 		    uint64_t deadline_ns, struct art_op **out);
 /* A refused call on a usable communicator (rule R12): takes its sequence number; the outcome
@@ -108,5 +111,7 @@ int art__comm_size(const struct art_comm *comm);
 int art__comm_slot(const struct art_comm *comm, int rank);
 int art__comm_rank_of(const struct art_comm *comm, int slot); /* -1: no member */
 uint64_t art__comm_id(const struct art_comm *comm);
+/* The number that the next op of this rank gets. */
+uint64_t art__comm_next_seq(const struct art_comm *comm);
 
 #endif
