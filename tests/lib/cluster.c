@@ -606,6 +606,7 @@ static void free_records(struct cluster *c)
 			free(cr->op[i].by_rank);
 			free(cr->op[i].set);
 		}
+		free(cr->slot);
 		free(cr->op);
 	}
 	for (uint32_t e = 0; e < c->nview; e++)

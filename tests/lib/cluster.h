@@ -17,7 +17,8 @@
  *
  * A violation is recorded, never fatal; the first ones are kept as text that begins with the
  * line that repeats the run (cluster_coordinate()). Slots and ranks of the world are the same
- * numbers; all communicators here have the world's ranks.
+ * numbers. Communicators that a split or a list makes may have some of them only, in another order:
+ * roots are given as slots here, whatever the communicator.
  */
 #ifndef TESTS_LIB_CLUSTER_H
 #define TESTS_LIB_CLUSTER_H
@@ -101,11 +102,14 @@ enum cluster_verb {
 };
 struct cluster_call {
 	enum art_coll kind;
-	int comm;            /* 0: world; others are made by ART_C_DUP */
-	int child;           /* ART_C_DUP: number the new communicator gets, 1..CLUSTER_COMMS-1 */
+	int comm;            /* 0: world; a rank that is in none under this number does not call */
+	int child;           /* DUP, SPLIT, CREATE: number the new one gets, 1..CLUSTER_COMMS-1; the
+			      * communicator of another colour has to get another one */
+	int colour, key;     /* ART_C_SPLIT */
+	uint32_t list;       /* ART_C_CREATE: these slots, from the highest down */
 	size_t count;        /* elements */
 	int type, op;        /* ART_T_*, ART_O_* (op 0 with CLUSTER_USER*) */
-	int root;
+	int root;            /* a slot; of a communicator that lacks it, another one in its place */
 	int loss;            /* ART_C_SETLOSS: ART_LOSS_* */
 	unsigned flags;      /* CLUSTER_* */
 	uint64_t deadline_ns; /* from the start of the call; 0: none */
@@ -188,6 +192,7 @@ bool cluster_all_finished(struct cluster *c, void *unused); /* as a condition fo
 uint32_t cluster_epoch(const struct cluster *c, int rank);
 int cluster_fate(const struct cluster *c, int rank);
 struct art_core *cluster_core(struct cluster *c, int rank);
+struct art_comm *cluster_comm(struct cluster *c, int rank, int comm); /* NULL: it has none */
 struct art_sim_world *cluster_world(struct cluster *c);
 uint64_t cluster_steps(const struct cluster *c, int rank);  /* effects and frames so far */
 uint64_t cluster_events(const struct cluster *c);           /* world events so far */

@@ -131,6 +131,16 @@ static bool is_reduction(enum art_coll kind)
 	return kind == ART_C_REDUCE || kind == ART_C_ALLREDUCE;
 }
 
+/* The ranks of a create: slots from the highest down, so that rank and slot differ. */
+static void fill_list(struct call *q, struct art_call *out)
+{
+	out->ranks = q->list;
+	out->count = 0;
+	for (int s = 31; s >= 0; s--)
+		if (q->what.list >> s & 1 && art__comm_rank_of(q->comm, s) >= 0)
+			q->list[out->count++] = art__comm_rank_of(q->comm, s);
+}
+
 /* Makes the buffers of a call as a caller would: null where that is allowed, input in place. */
 static void fill_call(struct crank *r, struct call *q, uint64_t seq, struct art_call *out)
 {
@@ -142,7 +152,11 @@ static void fill_call(struct crank *r, struct call *q, uint64_t seq, struct art_
 				  .root = -1, .loss = k->loss };
 	q->bytes = k->count * cluster__elem(k);
 	if (k->kind == ART_C_BCAST || k->kind == ART_C_REDUCE)
-		out->root = k->root;
+		out->root = art__comm_rank_of(q->comm, k->root);
+	out->colour = k->colour;
+	out->key = k->key;
+	if (k->kind == ART_C_CREATE)
+		fill_list(q, out);
 	if (k->kind == ART_C_BCAST || (is_reduction(k->kind) && root))
 		q->recv = q->bytes ? new_buffer(q->bytes) : NULL;
 	if (is_reduction(k->kind) && !in_place && q->bytes)
@@ -230,10 +244,11 @@ static void end_call(struct crank *r, struct call *q)
 		     q->index, (unsigned long long)q->seq, q->what.comm, q->out.code,
 		     (unsigned)q->out.epoch, (unsigned)q->out.replays,
 		     q->out.pending ? ", pending" : "");
-	if (q->what.kind == ART_C_DUP && !q->out.code) {
+	if (q->what.child && !q->out.code && art__op_child(q->op)) {
 		r->comm[q->what.child] = art__op_child(q->op);
 		c->comms[q->what.child].strict |= c->comms[q->what.comm].strict;
 	}
+	cluster__check_child(r, q);
 	cluster__check_done(r, q);
 }
 
@@ -320,22 +335,34 @@ static void took_number(struct crank *r, struct call *q, uint64_t seq)
 	r->since = 0;
 }
 
-/* The call was not started, or counts as refused by this rank: which, it does not say. */
-static void lost_number(struct crank *r, struct call *q)
+/* The call was not started, or counts as refused by this rank and keeps its number. */
+static void not_started(struct crank *r, struct call *q)
 {
-	q->started = false;
-	cluster__op_rec(r->cluster, q->what.comm, q->seq)->by_rank[r->slot] = NULL;
+	q->started = art__comm_next_seq(q->comm) != q->seq;
+	if (!q->started)
+		cluster__op_rec(r->cluster, q->what.comm, q->seq)->by_rank[r->slot] = NULL;
 }
 
-/* Only a call that found no memory makes the count uncertain. */
-static void other_number(struct crank *r, struct call *q, uint64_t seq)
+static void learn_members(struct crank *r, const struct art_comm *comm, struct comm_rec *cr)
 {
-	if (!r->cluster->cfg.fail_alloc)
-		cluster_fail(r->cluster, "rank %d call %d: has number %llu, expected %llu", r->slot,
-			     q->index, (unsigned long long)seq, (unsigned long long)q->seq);
-	cluster__op_rec(r->cluster, q->what.comm, q->seq)->by_rank[r->slot] = NULL;
-	cluster__op_rec(r->cluster, q->what.comm, seq)->by_rank[r->slot] = q;
-	q->seq = seq;
+	cr->nslot = art__comm_size(comm);
+	cr->slot = calloc((size_t)cr->nslot, sizeof(*cr->slot));
+	if (!cr->slot)
+		abort();
+	for (int i = 0; i < cr->nslot; i++)
+		cr->slot[i] = art__comm_slot(comm, i);
+	if (art__comm_slot(comm, art__comm_rank(comm)) != r->slot)
+		cluster_fail(r->cluster, "rank %d has another one's rank in a communicator", r->slot);
+}
+
+bool cluster__member(const struct cluster *c, int comm, int slot)
+{
+	const struct comm_rec *cr = &c->comms[comm];
+
+	for (int i = 0; i < cr->nslot; i++)
+		if (cr->slot[i] == slot)
+			return true;
+	return !cr->known;
 }
 
 static void check_comm(struct crank *r, struct call *q)
@@ -346,6 +373,8 @@ static void check_comm(struct crank *r, struct call *q)
 	if (cr->known && cr->id != id)
 		cluster_fail(r->cluster, "rank %d: communicator %d is %llx, elsewhere %llx", r->slot,
 			     q->what.comm, (unsigned long long)id, (unsigned long long)cr->id);
+	if (!cr->known)
+		learn_members(r, q->comm, cr);
 	cr->known = true;
 	cr->id = id;
 }
@@ -382,14 +411,16 @@ static void start(struct crank *r, struct call *q)
 	if (r->dead)
 		return;
 	if (rc < 0) {
-		lost_number(r, q);
+		not_started(r, q);
 		no_start(r, q, rc);
 		cluster__log(c, r->slot, "call %d: not started, code %d", q->index, rc);
 	} else {
 		q->op = op;
 		q->signalled = art__op_done(op);
 		if (art__op_seq(op) != seq)
-			other_number(r, q, art__op_seq(op));
+			cluster_fail(c, "rank %d call %d: has number %llu, expected %llu", r->slot,
+				     q->index, (unsigned long long)art__op_seq(op),
+				     (unsigned long long)seq);
 		if (k->kind == ART_C_FREE)
 			r->comm[k->comm] = NULL;
 	}
@@ -401,11 +432,13 @@ static void do_call(struct crank *r, const struct cluster_item *it)
 	struct call *q = new_call(r, &it->call);
 
 	q->comm = r->comm[it->call.comm];
-	if (!q->comm) { /* its dup failed, alike everywhere */
+	if (!q->comm) { /* its making failed, alike everywhere; or this rank is not in it */
 		no_start(r, q, ART_ERR_COMM);
 		return;
 	}
 	check_comm(r, q);
+	if (art__comm_rank_of(q->comm, q->what.root) < 0)
+		q->what.root = art__comm_slot(q->comm, q->what.root % art__comm_size(q->comm));
 	r->app = APP_BLOCKED; /* inside the library: user functions may run */
 	r->wait_call = q->index;
 	if (it->call.refuse)
@@ -614,6 +647,11 @@ void cluster__app_end(struct crank *r)
 }
 
 /* ---- looking ---- */
+
+struct art_comm *cluster_comm(struct cluster *c, int rank, int comm)
+{
+	return c->rank[rank].comm[comm];
+}
 
 void cluster_result(struct cluster *c, int rank, int call, struct cluster_result *out)
 {

@@ -167,6 +167,7 @@ static bool same_call(const struct cluster_call *a, const struct cluster_call *b
 
 	return a->kind == b->kind && a->count == b->count && a->type == b->type && a->op == b->op &&
 	       a->root == b->root && a->loss == b->loss && a->refuse == b->refuse &&
+	       a->list == b->list &&
 	       (a->flags & user) == (b->flags & user);
 }
 
@@ -261,9 +262,12 @@ static void check_contributors(struct cluster *c, const struct op_rec *op, const
 	for (int s = 0; s < c->n; s++) {
 		bool in = word_has(q->contributors, s);
 
+		if (in && !cluster__member(c, q->what.comm, s))
+			cluster_fail(c, "%s: rank %d contributed and is no member", where(q), s);
 		if (in && entered && !op->by_rank[s])
 			cluster_fail(c, "%s: rank %d contributed and has not called", where(q), s);
-		if (v && v->known && in != word_has(v->set, s) && !word_has(c->was_killed, s))
+		if (v && v->known && in != word_has(v->set, s) && !word_has(c->was_killed, s) &&
+		    cluster__member(c, q->what.comm, s))
 			cluster_fail(c, "%s: rank %d %s, and epoch %u has%s got it", where(q), s,
 				     in ? "contributed" : "is missing", (unsigned)q->out.epoch,
 				     in ? " not" : "");
@@ -391,6 +395,71 @@ void cluster__check_done(struct crank *r, struct call *q)
 			check_agreement(c, op, q, op->by_rank[s]);
 }
 
+/* ---- communicators ---- */
+
+/* Does @a stand before @b in a split? */
+static bool before(const struct call *a, const struct call *b)
+{
+	if (a->what.key != b->what.key)
+		return a->what.key < b->what.key;
+	return art__comm_rank_of(a->comm, a->rank) < art__comm_rank_of(b->comm, b->rank);
+}
+
+/* The rank that @s should have in what @q makes for its rank, -1: none. */
+static int rank_in_child(struct cluster *c, const struct op_rec *op, const struct call *q, int s)
+{
+	const struct call *mine = op->by_rank[s];
+	int rank = 0;
+
+	switch (q->what.kind) {
+	case ART_C_DUP:
+		return art__comm_rank_of(q->comm, s);
+	case ART_C_CREATE:
+		for (int i = s + 1; i < 32; i++)
+			rank += q->what.list >> i & 1 && art__comm_rank_of(q->comm, i) >= 0;
+		return q->what.list >> s & 1 && art__comm_rank_of(q->comm, s) >= 0 ? rank : -1;
+	default:
+		break;
+	}
+	if (!mine || !word_has(q->contributors, s) || mine->what.colour != q->what.colour)
+		return -1;
+	for (int i = 0; i < c->n; i++) {
+		const struct call *o = op->by_rank[i];
+
+		rank += i != s && o && word_has(q->contributors, i) &&
+			o->what.colour == q->what.colour && before(o, mine);
+	}
+	return rank;
+}
+
+/* Rank by rank what dup, split and create promise, computed from what everyone has called. */
+void cluster__check_child(struct crank *r, struct call *q)
+{
+	struct cluster *c = r->cluster;
+	struct op_rec *op = cluster__op_rec(c, q->what.comm, q->seq);
+	const struct art_comm *child = art__op_child(q->op);
+	bool makes = q->what.kind == ART_C_DUP || q->what.kind == ART_C_SPLIT ||
+		     q->what.kind == ART_C_CREATE;
+
+	if (!makes || q->out.code || !q->contributors) {
+		if (child)
+			cluster_fail(c, "%s: makes a communicator and must not", where(q));
+		return;
+	}
+	if (!child) {
+		if (q->what.kind == ART_C_SPLIT ? q->what.colour >= 0 :
+						  rank_in_child(c, op, q, r->slot) >= 0)
+			cluster_fail(c, "%s: made no communicator", where(q));
+		return;
+	}
+	if (q->what.kind == ART_C_SPLIT && q->what.colour < 0)
+		cluster_fail(c, "%s: a communicator without a colour", where(q));
+	for (int s = 0; s < c->n; s++)
+		if (art__comm_rank_of(child, s) != rank_in_child(c, op, q, s))
+			cluster_fail(c, "%s: slot %d has rank %d in what it made, not %d", where(q), s,
+				     art__comm_rank_of(child, s), rank_in_child(c, op, q, s));
+}
+
 /* ---- the end ---- */
 
 static bool disturbed(const struct cluster *c, int slot)
@@ -401,10 +470,10 @@ static bool disturbed(const struct cluster *c, int slot)
 	return c->rank[slot].paused;
 }
 
-static bool all_called(struct cluster *c, const struct op_rec *op)
+static bool all_called(struct cluster *c, int comm, const struct op_rec *op)
 {
 	for (int s = 0; s < c->n; s++)
-		if (binds(c, s) && !op->by_rank[s])
+		if (binds(c, s) && cluster__member(c, comm, s) && !op->by_rank[s])
 			return false;
 	return true;
 }
@@ -427,7 +496,7 @@ static void check_open(struct cluster *c, struct crank *r)
 		const struct call *q = r->calls[k];
 
 		if (q->op && !q->done &&
-		    all_called(c, cluster__op_rec(c, q->what.comm, q->seq)))
+		    all_called(c, q->what.comm, cluster__op_rec(c, q->what.comm, q->seq)))
 			cluster_fail(c, "%s is open, and every member has called it", where(q));
 	}
 }

@@ -47,6 +47,7 @@ struct call {
 	void *send, *recv;    /* with GUARD bytes behind; NULL after the end */
 	size_t bytes;         /* of count elements */
 	uint64_t send_digest;
+	int list[32];         /* ART_C_CREATE: ranks */
 	struct cluster *cluster;
 	int rank;
 };
@@ -106,6 +107,7 @@ struct op_rec {
 struct comm_rec {
 	bool known;
 	uint64_t id;
+	int *slot, nslot;  /* by rank, as the first rank that has it says */
 	struct op_rec *op;
 	uint64_t nop;
 	bool strict; /* it had the policy ERROR at some time */
@@ -191,6 +193,7 @@ void cluster__app_done(struct crank *r, struct art_op *op);
 void cluster__app_compute(struct crank *r, struct art_job *job);
 void cluster__app_end(struct crank *r);
 void cluster__app_refresh(struct crank *r, struct call *k); /* brings its outcome up to date */
+bool cluster__member(const struct cluster *c, int comm, int slot); /* as far as is known */
 struct op_rec *cluster__op_rec(struct cluster *c, int comm, uint64_t seq);
 
 /* ---- cluster_fault.c ---- */
@@ -213,5 +216,6 @@ void cluster__user_fn(const void *in, void *inout, size_t count, struct art_type
 /* ---- cluster_check.c ---- */
 void cluster__check_view(struct crank *r);
 void cluster__check_done(struct crank *r, struct call *k);
+void cluster__check_child(struct crank *r, struct call *k); /* it has made a communicator, or not */
 
 #endif

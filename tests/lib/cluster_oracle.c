@@ -234,12 +234,15 @@ static uint64_t key_of(struct cluster *c, const struct call *q, int slot)
 bool cluster__expected(struct cluster *c, const struct call *q, const uint64_t *set, void *out)
 {
 	const struct cluster_call *k = &q->what;
+	const struct comm_rec *cr = &c->comms[k->comm];
 	void *x = malloc(q->bytes + 1);
 	bool first = true;
 
 	if (!x)
 		return false;
-	for (int s = 0; s < c->n; s++) {
+	for (int r = 0; r < cr->nslot; r++) { /* in order of rank */
+		int s = cr->slot[r];
+
 		if (k->kind == ART_C_BCAST ? s != k->root : !word_has(set, s))
 			continue;
 		cluster__input(c, k, key_of(c, q, s), s, first ? out : x);

@@ -69,6 +69,7 @@ const char *scenario_coll_name(enum art_coll kind)
 		[ART_C_BARRIER] = "barrier", [ART_C_BCAST] = "bcast", [ART_C_REDUCE] = "reduce",
 		[ART_C_ALLREDUCE] = "allreduce", [ART_C_DUP] = "dup", [ART_C_SETLOSS] = "set_loss",
 		[ART_C_FREE] = "free", [ART_C_FINALIZE] = "finalize",
+		[ART_C_SPLIT] = "split", [ART_C_CREATE] = "create",
 	};
 	return names[kind];
 }
@@ -318,8 +319,12 @@ static void print_item(const struct cluster_item *it, FILE *out)
 	}
 	fprintf(out, "%s%s on %d", call->flags & CLUSTER_NONBLOCK ? "i" : "",
 		scenario_coll_name(call->kind), call->comm);
-	if (call->kind == ART_C_DUP)
+	if (call->child)
 		fprintf(out, " -> %d", call->child);
+	if (call->kind == ART_C_SPLIT)
+		fprintf(out, ", colour %d, key %d", call->colour, call->key);
+	if (call->kind == ART_C_CREATE)
+		fprintf(out, ", slots %#x", call->list);
 	if (call->kind > ART_C_BARRIER && call->kind <= ART_C_ALLREDUCE)
 		fprintf(out, ", %zu x %s%s%s, flags %#x, root %d", call->count,
 			art__type_name(call->type), call->op ? " " : "",

@@ -64,6 +64,8 @@ bool scenario_profile_parse(const char *name, enum scenario_profile *out);
 	X(BREAK, "broken connections") \
 	X(FIVE, "scenarios with five ranks or more") \
 	X(COMMS, "scenarios with operations in flight on several communicators") \
+	X(SPLIT, "scenarios with splits, nested or beside each other") \
+	X(CREATE, "scenarios with communicators from lists of ranks") \
 	X(ERROR, "scenarios with the loss policy ERROR") \
 	X(DEADLINE, "calls with a deadline that can expire") \
 	X(MISMATCH, "mismatched calls") \

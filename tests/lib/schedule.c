@@ -21,9 +21,12 @@
 /* While a program is drawn: what its communicators are worth. */
 struct draft {
 	struct scenario *s;
+	/* a family: the world, or what one call made of another; ranks may be in different ones of it */
 	bool open[CLUSTER_COMMS];
 	bool strict[CLUSTER_COMMS]; /* policy ERROR */
+	int number[CLUSTER_COMMS][SCENARIO_RANKS]; /* of the communicator a rank has */
 	int ncomms;
+	int numbers;                /* given out */
 	int wait[SCENARIO_ITEMS];   /* items not waited for yet */
 	int nwait;
 	uint32_t used;              /* communicators with nonblocking calls since the last wait */
@@ -54,13 +57,25 @@ static void same_for_all(struct draft *d)
 		s->ncalls++;
 }
 
-static void add_call(struct draft *d, enum art_coll kind, int comm, int child, int loss)
+/* A rank that is in none of a family calls on this one, which nobody has. */
+#define NOWHERE (CLUSTER_COMMS - 1)
+
+/* The call just appended, each rank on its own communicator of the family. */
+static void call_for_all(struct draft *d, int family)
+{
+	struct scenario *s = d->s;
+
+	same_for_all(d);
+	for (int r = 0; r < s->n; r++)
+		s->item[r][s->nitems - 1].call.comm = d->number[family][r];
+}
+
+static void add_call(struct draft *d, enum art_coll kind, int family, int loss)
 {
 	struct cluster_item *it = append(d, CLUSTER_CALL);
 
-	it->call = (struct cluster_call){ .kind = kind, .comm = comm, .child = child,
-					  .loss = loss };
-	same_for_all(d);
+	it->call = (struct cluster_call){ .kind = kind, .loss = loss };
+	call_for_all(d, family);
 }
 
 static size_t draw_count(struct scenario *s)
@@ -156,14 +171,13 @@ static void draw_call(struct draft *d)
 	int comm = draw_comm(d);
 	struct cluster_item *it = append(d, CLUSTER_CALL);
 
-	it->call.comm = comm;
 	draw_collective(s, &it->call);
 	if (scenario_chance(&s->rng, 60)) {
 		it->call.flags |= CLUSTER_NONBLOCK;
 		d->wait[d->nwait++] = s->nitems - 1;
 		d->used |= 1u << comm;
 	}
-	same_for_all(d);
+	call_for_all(d, comm);
 }
 
 /* Every rank pauses for a time of its own, most not at all. */
@@ -181,23 +195,81 @@ static void draw_sleep(struct draft *d)
 
 static void set_loss(struct draft *d, int comm)
 {
-	add_call(d, ART_C_SETLOSS, comm, 0, ART_LOSS_ERROR);
+	add_call(d, ART_C_SETLOSS, comm, ART_LOSS_ERROR);
 	d->strict[comm] = true;
 	d->s->classes[SCENARIO_C_ERROR] = 1;
+}
+
+/* A number for what a call makes of @parent for those of this colour. */
+static int number_of(struct draft *d, int *of, int parent, int colour)
+{
+	int *n = &of[parent * 4 + colour];
+
+	if (!*n && d->numbers < NOWHERE - 1)
+		*n = ++d->numbers;
+	return *n;
+}
+
+/* Up to three colours and none, keys that change the order now and then. */
+static void draw_colours(struct draft *d, int parent, int child)
+{
+	struct scenario *s = d->s;
+	int colours = 1 + (int)scenario_below(&s->rng, 3), of[CLUSTER_COMMS * 4] = { 0 };
+	bool mixed_keys = scenario_chance(&s->rng, 50);
+
+	add_call(d, ART_C_SPLIT, parent, 0);
+	for (int r = 0; r < s->n; r++) {
+		struct cluster_call *c = &s->item[r][s->nitems - 1].call;
+
+		c->colour = (int)scenario_below(&s->rng, (uint64_t)colours);
+		c->key = mixed_keys ? 3 - (int)scenario_below(&s->rng, 7) : 0;
+		if (c->comm != NOWHERE)
+			c->child = number_of(d, of, c->comm, c->colour);
+		if (!c->child || scenario_chance(&s->rng, 10)) {
+			c->child = 0;
+			c->colour = -1;
+		}
+		d->number[child][r] = c->child ? c->child : NOWHERE;
+	}
+	s->classes[SCENARIO_C_SPLIT] = 1;
+}
+
+static void draw_dup(struct draft *d, int parent, int child)
+{
+	struct scenario *s = d->s;
+	bool create = scenario_chance(&s->rng, 40);
+	uint32_t list = (uint32_t)scenario_next(&s->rng) | 1u << scenario_below(&s->rng, (uint64_t)s->n);
+	int of[CLUSTER_COMMS * 4] = { 0 };
+
+	add_call(d, create ? ART_C_CREATE : ART_C_DUP, parent, 0);
+	for (int r = 0; r < s->n; r++) {
+		struct cluster_call *c = &s->item[r][s->nitems - 1].call;
+
+		if (create)
+			c->list = list & ((1u << s->n) - 1);
+		if (c->comm != NOWHERE && (!create || list >> r & 1))
+			c->child = number_of(d, of, c->comm, 0);
+		d->number[child][r] = c->child ? c->child : NOWHERE;
+	}
+	s->classes[SCENARIO_C_CREATE] |= create;
 }
 
 static void draw_comms(struct draft *d)
 {
 	struct scenario *s = d->s;
-	int dups = (int)scenario_below(&s->rng, 3);
+	int made = (int)scenario_below(&s->rng, 4);
 
 	d->open[0] = true;
 	d->ncomms = 1;
 	if (scenario_chance(&s->rng, 35))
 		set_loss(d, 0);
-	for (int i = 0; i < dups; i++) {
+	for (int i = 0; i < made && d->numbers + 4 < NOWHERE; i++) {
 		int parent = draw_comm(d), child = d->ncomms++;
-		add_call(d, ART_C_DUP, parent, child, 0);
+
+		if (scenario_chance(&s->rng, 50))
+			draw_colours(d, parent, child);
+		else
+			draw_dup(d, parent, child);
 		d->open[child] = true;
 		d->strict[child] = d->strict[parent];
 		if (!d->strict[child] && scenario_chance(&s->rng, 35))
@@ -205,14 +277,14 @@ static void draw_comms(struct draft *d)
 	}
 }
 
-/* Frees one dup in the middle, now and then with operations of it still in flight. */
+/* Frees one family in the middle, now and then with operations of it still in flight. */
 static void draw_free(struct draft *d)
 {
 	int comm = draw_comm(d);
 
 	if (comm == 0)
 		return;
-	add_call(d, ART_C_FREE, comm, 0, 0);
+	add_call(d, ART_C_FREE, comm, 0);
 	d->open[comm] = false;
 }
 
@@ -308,7 +380,7 @@ static void draw_program(struct scenario *s)
 	draw_body(&d);
 	if (s->profile == SCENARIO_MIXED)
 		draw_oddities(s, d.odd);
-	add_call(&d, ART_C_FINALIZE, 0, 0, 0);
+	add_call(&d, ART_C_FINALIZE, 0, 0);
 }
 
 /* ---- faults ---- */

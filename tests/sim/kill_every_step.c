@@ -9,7 +9,8 @@
  *	kill_every_step --case COLL:N:ROOT:POLICY:SIZE [--verbose]
  *	                --kill R:OP:STEP:ATTEMPT [--with WHOM] [--second R:OP:STEP:ATTEMPT]
  *
- * COLL barrier, bcast, reduce, allreduce; POLICY exclude, error; SIZE none, small, medium, large,
+ * COLL barrier, bcast, reduce, allreduce, split (odd and even, backwards; then an allreduce on what it
+ * made), create (all but slot 1, likewise); POLICY exclude, error; SIZE none, small, medium, large,
  * user (an operator that does not commute); WHOM alone, parent, root, leader, all.
  */
 #include <getopt.h>
@@ -81,7 +82,9 @@ static struct cluster_call the_call(const struct what *w)
 {
 	struct cluster_call c = { .kind = w->coll, .root = w->root };
 
-	if (w->coll == ART_C_BARRIER)
+	if (w->coll == ART_C_CREATE)
+		c.list = ~2u & ((1u << w->n) - 1);
+	if (w->coll == ART_C_BARRIER || w->coll > ART_C_ALLREDUCE)
 		return c;
 	c.count = size_counts[w->size];
 	c.type = ART_T_UINT64;
@@ -106,9 +109,20 @@ static void set_program(struct cluster *c, const struct what *w)
 
 	if (w->loss == ART_LOSS_ERROR)
 		cluster_call(c, CLUSTER_ALL, &loss);
-	cluster_call(c, CLUSTER_ALL, &under_test);
-	cluster_call(c, CLUSTER_ALL, &next);
-	cluster_call(c, CLUSTER_ALL, &end);
+	for (int r = 0; r < w->n; r++) {
+		int child = w->coll == ART_C_SPLIT ? 1 + r % 2 : w->coll == ART_C_CREATE ? 1 : 0;
+
+		under_test.colour = r % 2;
+		under_test.key = -r;
+		under_test.child = child;
+		cluster_call(c, r, &under_test);
+		next.comm = child;
+		cluster_call(c, r, &next);
+		next.comm = 0;
+		if (child)
+			cluster_call(c, r, &next);
+		cluster_call(c, r, &end);
+	}
 }
 
 static int parent_of(const struct what *w, int rank)
@@ -284,7 +298,7 @@ static void sweep_second(const struct what *w, int op, uint64_t first, uint64_t 
 
 static bool sensible(const struct what *w)
 {
-	if (w->coll == ART_C_BARRIER)
+	if (w->coll == ART_C_BARRIER || w->coll > ART_C_ALLREDUCE)
 		return w->size == SIZE_NONE && w->root == 0;
 	if (w->size == SIZE_NONE)
 		return false;
@@ -316,6 +330,16 @@ static void sweep_case(const struct what *w, struct tally *t)
 	sweep_second(w, op_call(w), 7 * stride, 3 * stride, t);
 }
 
+static enum art_coll after(enum art_coll coll)
+{
+	switch (coll) {
+	case ART_C_ALLREDUCE: return ART_C_SPLIT;
+	case ART_C_SPLIT: return ART_C_CREATE;
+	case ART_C_CREATE: return ART_C_BARRIER;
+	default: return (enum art_coll)(coll + 1);
+	}
+}
+
 /* Counts through all cases: roots (three of them on five ranks or more), then policies, sizes,
  * collectives, ranks. False after the last. */
 static bool next_case(struct what *w)
@@ -330,7 +354,7 @@ static bool next_case(struct what *w)
 	w->size = (enum size)((w->size + 1) % SIZES);
 	if (w->size)
 		return true;
-	w->coll = w->coll == ART_C_ALLREDUCE ? ART_C_BARRIER : (enum art_coll)(w->coll + 1);
+	w->coll = after(w->coll);
 	if (w->coll == ART_C_BARRIER)
 		w->n++;
 	return w->n <= MAX_RANKS;
@@ -404,14 +428,16 @@ static bool parse_what(const char *text, struct what *w)
 	if (sscanf(text, "%15[a-z]:%d:%d:%15[a-z]:%15[a-z]", coll, &w->n, &w->root, loss,
 		   size) != 5)
 		return false;
-	for (w->coll = ART_C_BARRIER; w->coll <= ART_C_ALLREDUCE; w->coll++) {
-		if (strcmp(coll, scenario_coll_name(w->coll)) == 0)
-			break;
+	w->coll = ART_C_BARRIER;
+	while (strcmp(coll, scenario_coll_name(w->coll)) != 0) {
+		w->coll = after(w->coll);
+		if (w->coll == ART_C_BARRIER)
+			return false;
 	}
 	s = find_name(size, size_names, SIZES);
 	w->size = s < 0 ? SIZE_NONE : (enum size)s;
 	w->loss = strcmp(loss, "error") == 0 ? ART_LOSS_ERROR : ART_LOSS_EXCLUDE;
-	return s >= 0 && w->coll <= ART_C_ALLREDUCE && w->n >= 2 && w->n <= MAX_RANKS &&
+	return s >= 0 && w->n >= 2 && w->n <= MAX_RANKS &&
 	       w->root >= 0 && w->root < w->n;
 }
 

@@ -61,6 +61,8 @@ static void functions(struct cluster *c)
 static void communicators(struct cluster *c)
 {
 	struct cluster_call dup = { .kind = ART_C_DUP, .child = 1 };
+	struct cluster_call split = { .kind = ART_C_SPLIT, .child = 2, .key = -1 };
+	struct cluster_call list = { .kind = ART_C_CREATE, .child = 3, .list = (1u << RANKS) - 1 };
 	struct cluster_call end = { .kind = ART_C_FREE, .comm = 1 };
 	struct cluster_call loss = { .kind = ART_C_SETLOSS, .comm = 1, .loss = 1 };
 	struct cluster_call on = sum_of(700, 0);
@@ -68,6 +70,12 @@ static void communicators(struct cluster *c)
 	on.comm = 1;
 	cluster_call(c, CLUSTER_ALL, &dup);
 	cluster_call(c, CLUSTER_ALL, &loss);
+	cluster_call(c, CLUSTER_ALL, &on);
+	cluster_call(c, CLUSTER_ALL, &split);
+	cluster_call(c, CLUSTER_ALL, &list);
+	on.comm = 2;
+	cluster_call(c, CLUSTER_ALL, &on);
+	on.comm = 3;
 	cluster_call(c, CLUSTER_ALL, &on);
 	cluster_call(c, CLUSTER_ALL, &end);
 	sums(c, 1, 0);
