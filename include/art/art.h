@@ -136,14 +136,34 @@ ART_API const char *art_strerror(int code);
 ART_API int art_comm_rank(art_comm_t comm, int *rank);
 /* Never changes: lost ranks keep their numbers. art_alive_count() counts the living. */
 ART_API int art_comm_size(art_comm_t comm, int *size);
-/* Collective. The same ranks (lost slots included) with an operation order of its own. */
+/* Collective. The same ranks (lost slots included) with an operation order of its own.
+ *
+ * What holds for dup, split and create alike: if a member dies in the middle, every survivor makes
+ * the same communicator or gets the same error, and *out is written on success only. The new
+ * communicator starts with its parent's loss policy and with the calling rank's deadline there;
+ * both can then be set for it alone. It needs nothing of its parent, which may be freed. */
 ART_API int art_comm_dup(art_comm_t comm, art_comm_t *out);
+/* A colour for whoever is to be in none of the new communicators. */
+#define ART_UNDEFINED (-1)
+/* Collective. One new communicator for each colour, of the ranks that gave it, ordered by @key and
+ * then by rank in @comm. A negative colour gives *out = ART_COMM_NULL. The members are those who
+ * contributed to the call (art_last_status() of @comm): who was lost before is in none. */
+ART_API int art_comm_split(art_comm_t comm, int color, int key, art_comm_t *out);
+/* Collective over @comm. A communicator of these @n ranks of @comm, in this order: rank i of the new
+ * one is ranks[i], also if that rank is lost (as in dup). All give the same list, or the call ends
+ * with ART_ERR_MISMATCH; who is not in it gets *out = ART_COMM_NULL. ART_ERR_ARG: n < 0, the list is
+ * null and n > 0, or a rank in it is none of @comm or stands there twice. The list is the caller's
+ * again when the call returns. */
+ART_API int art_comm_create(art_comm_t comm, int n, const int ranks[], art_comm_t *out);
+/* *out = the rank in @to of what is @rank in @from, ART_UNDEFINED if it is not in @to. Local. */
+ART_API int art_comm_translate(art_comm_t from, int rank, art_comm_t to, int *out);
 /* The communicator's last operation; returns once entered, open operations go on. */
 ART_API int art_comm_free(art_comm_t *comm);
-/* Collective. Holds for the operations after it. */
+/* Collective. Holds for the operations after it on @comm, and for communicators made of it after it. */
 ART_API int art_comm_set_loss(art_comm_t comm, art_loss_t policy);
-/* Local: operations started by this rank from now on end with ART_ERR_TIMEOUT when not every
- * rank has entered them @seconds after they started here. 0 or less: no deadline (default). */
+/* Local: operations started by this rank on @comm from now on end with ART_ERR_TIMEOUT when not
+ * every rank has entered them @seconds after they started here. 0 or less: no deadline (default).
+ * Communicators made of @comm later start with it, those made before keep theirs. */
 ART_API int art_comm_set_deadline(art_comm_t comm, double seconds);
 /* Local view, may differ between ranks for a moment: branch on contributors instead. */
 ART_API int art_alive(art_comm_t comm, int rank, int *yes);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Communicators: rank and size, dup and free, loss policy and deadline, who is alive. dup, free and
- * set_loss are ops of the communicator like any collective (rules R8, R10).
+ * Communicators: rank and size, those made of others, free, loss policy and deadline, who is alive.
+ * What makes, frees or changes one is an op of it like any collective (rules R8, R10).
  */
 #include "api/api.h"
 
 #include <math.h>
+
+_Static_assert(ART_UNDEFINED == -1, "as art__comm_rank_of() says it");
 
 static int null_out(const struct art_here *h)
 {
@@ -38,35 +40,115 @@ int art_comm_size(art_comm_t comm, int *size)
 	return 0;
 }
 
-/* The handle is made first: nothing may fail at one rank once all have agreed. */
-int art_comm_dup(art_comm_t comm, art_comm_t *out)
+/* Runs an op that makes a communicator; owns the engine on entry, as art__api_run(). The handle is
+ * made first: nothing may fail at one rank once all have agreed. */
+static int make(struct art_here *h, const struct art_call *c, art_comm_t *out)
 {
-	struct art_call c = {.kind = ART_C_DUP, .root = -1};
 	struct art_comm *child = NULL;
 	struct art_comm_obj *obj;
-	struct art_here h;
 	uint64_t value;
-	int rc = art__api_enter(&h, "art_comm_dup", comm);
+	int rc;
 
-	if (rc)
-		return rc;
 	if (!out)
-		return art__api_refuse(&h, ART_ERR_ARG, "the pointer for the result is null");
+		return art__api_refuse(h, ART_ERR_ARG, "the pointer for the result is null");
 	obj = art__handle_new(ART_H_COMM, &value);
 	if (!obj)
-		return art__api_refuse(&h, ART_ERR_NOMEM, "no memory for a communicator");
-	obj->rank = h.obj->rank;
-	obj->size = h.obj->size;
-	obj->deadline_s = h.obj->deadline_s;
-	rc = art__api_run_dup(&h, &c, &child);
-	if (rc) {
+		return art__api_refuse(h, ART_ERR_NOMEM, "no memory for a communicator");
+	obj->deadline_s = h->obj->deadline_s;
+	rc = art__api_run_dup(h, c, &child);
+	if (rc || !child) {
 		art__handle_free(value);
+		if (!rc)
+			*out = ART_COMM_NULL;
 		return rc;
 	}
 	obj->core = child;
+	obj->rank = art__comm_rank(child); /* these two never change */
+	obj->size = art__comm_size(child);
 	art__handle_publish(value);
 	*out = (art_comm_t)(uintptr_t)value;
 	return 0;
+}
+
+int art_comm_dup(art_comm_t comm, art_comm_t *out)
+{
+	struct art_call c = {.kind = ART_C_DUP, .root = -1};
+	struct art_here h;
+	int rc = art__api_enter(&h, "art_comm_dup", comm);
+
+	return rc ? rc : make(&h, &c, out);
+}
+
+int art_comm_split(art_comm_t comm, int color, int key, art_comm_t *out)
+{
+	struct art_call c = {.kind = ART_C_SPLIT, .root = -1, .colour = color, .key = key};
+	struct art_here h;
+	int rc = art__api_enter(&h, "art_comm_split", comm);
+
+	return rc ? rc : make(&h, &c, out);
+}
+
+/* 0, or what is wrong with the list has been said and the call refused. */
+static int check_list(struct art_here *h, int n, const int ranks[])
+{
+	struct art_set seen;
+
+	if (n < 0)
+		return art__api_refuse(h, ART_ERR_ARG, "%d is no number of ranks", n);
+	if (n > 0 && !ranks)
+		return art__api_refuse(h, ART_ERR_ARG, "the list of ranks is null");
+	art__set_init(&seen, (uint32_t)h->obj->size);
+	for (int i = 0; i < n; i++) {
+		if (ranks[i] < 0 || ranks[i] >= h->obj->size)
+			return art__api_refuse(h, ART_ERR_ARG,
+					       "%d in the list is not a rank of this communicator (size %d)",
+					       ranks[i], h->obj->size);
+		if (art__set_has(&seen, (uint32_t)ranks[i]))
+			return art__api_refuse(h, ART_ERR_ARG, "rank %d is in the list twice",
+					       ranks[i]);
+		art__set_add(&seen, (uint32_t)ranks[i]);
+	}
+	return 0;
+}
+
+int art_comm_create(art_comm_t comm, int n, const int ranks[], art_comm_t *out)
+{
+	struct art_call c = {.kind = ART_C_CREATE, .root = -1, .ranks = ranks};
+	struct art_here h;
+	int rc = art__api_enter(&h, "art_comm_create", comm);
+
+	if (!rc)
+		rc = check_list(&h, n, ranks);
+	if (rc)
+		return rc;
+	c.count = (size_t)n;
+	return make(&h, &c, out);
+}
+
+int art_comm_translate(art_comm_t from, int rank, art_comm_t to, int *out)
+{
+	struct art_here h, t;
+	int rc = art__api_find(&h, "art_comm_translate", from), slot;
+
+	if (!rc)
+		rc = art__api_find(&t, "art_comm_translate", to);
+	if (rc)
+		return rc;
+	if (!out)
+		return null_out(&h);
+	if (rank < 0 || rank >= h.obj->size)
+		return art__api_error(h.ctx, ART_ERR_ARG, h.name,
+				      "%d is not a rank of this communicator (size %d)", rank,
+				      h.obj->size);
+	rc = art__api_enter(&h, "art_comm_translate", from);
+	if (rc)
+		return rc;
+	slot = art__comm_slot(h.obj->core, rank);
+	rc = t.obj->core ? 0 : ART_ERR_COMM;
+	if (!rc)
+		*out = art__comm_rank_of(t.obj->core, slot); /* ART_UNDEFINED is -1 */
+	art__api_leave(&h);
+	return rc ? art__api_error(h.ctx, rc, h.name, "the communicator was freed") : 0;
 }
 
 int art_comm_free(art_comm_t *comm)
