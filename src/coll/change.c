@@ -34,7 +34,7 @@ static void fill_line(const struct art_op *op, bool lost, struct art_line *l)
 	l->seq = op->seq;
 	l->sig = op->sig;
 	l->root = op->root;
-	l->epoch = op->epoch;
+	l->epoch = op->held ? op->out_epoch : op->epoch;
 	l->replays = op->replays;
 	l->kind = (uint8_t)op->call.kind;
 	l->policy = op->policy;
@@ -164,26 +164,25 @@ static enum art_mark mark_of(const struct art_resolution *r)
 	return table[r->res - 1][r->kind - 1][r->policy];
 }
 
-/* The holder's call is not this rank's: it stands, and the odd one gets the error (rule R12). */
-static void be_odd(struct art_op *op, uint32_t epoch, int holder)
+/* The holder's call is not this rank's: it stands, and the odd one gets the error (rule R12). It names
+ * this rank and the root of the call that stands - only what has no root cannot be held while
+ * somebody has called otherwise - so that it does not matter when the mistake comes out. */
+static void be_odd(struct art_op *op)
 {
 	struct art_ops *c = op->comm->coll;
 	struct art_set s;
 
-	if (op->odd_blamed) {
-		art__op_fail(op, ART_ERR_MISMATCH, epoch, op->odd_blamed);
-		return;
-	}
 	art__set_init(&s, (uint32_t)c->cfg.size);
 	art__set_add(&s, (uint32_t)c->cfg.slot);
-	art__set_add(&s, (uint32_t)holder);
-	art__op_fail(op, ART_ERR_MISMATCH, epoch, art__comm_keep_set(op->comm, epoch, true, &s));
+	art__set_add(&s, (uint32_t)(op->stands_root < 0 ? op->holder : op->stands_root));
+	art__op_fail(op, ART_ERR_MISMATCH, op->stands_epoch,
+		     art__comm_keep_set(op->comm, op->stands_epoch, true, &s));
 }
 
 void art__change_deliver(struct art_op *op)
 {
 	if (op->refused || op->sig != op->foreseen_sig) {
-		be_odd(op, op->epoch, op->holder);
+		be_odd(op);
 		return;
 	}
 	art__op_reset(op);
@@ -195,12 +194,13 @@ void art__change_deliver(struct art_op *op)
 
 static void do_deliver(struct art_op *op, const struct art_resolution *r, uint32_t epoch)
 {
+	op->stands_epoch = r->epoch;
+	op->stands_root = r->root;
 	if (op->held && op->sig != r->sig && !op->code) {
 		/* it took itself for the root, and another holder's call stands (rule R12) */
-		if (r->blamed)
-			op->odd_blamed = art__comm_keep_set(op->comm, epoch, true, r->blamed);
+		op->holder = (int)r->holder;
 		op->held = false;
-		be_odd(op, epoch, (int)r->holder);
+		be_odd(op);
 		return;
 	}
 	if (op->held) {
@@ -219,10 +219,6 @@ static void do_deliver(struct art_op *op, const struct art_resolution *r, uint32
 	op->foreseen = ART_RES_DELIVER;
 	op->holder = (int)r->holder;
 	op->foreseen_sig = r->sig;
-	if (r->blamed)
-		op->odd_blamed = art__comm_keep_set(op->comm, epoch, true, r->blamed);
-	if (r->blamed && !op->odd_blamed)
-		return; /* the rank has given up */
 	if (op->entered)
 		art__change_deliver(op);
 }

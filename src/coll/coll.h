@@ -146,7 +146,8 @@ struct art_op {
 	uint32_t out_epoch, out_replays;
 	uint32_t told_epoch, told_replays; /* of the attempt from which it returned early */
 	const struct art_set *contributors, *blamed;
-	const struct art_set *odd_blamed; /* DELIVER: the holder and those who called otherwise */
+	uint32_t stands_epoch;   /* DELIVER: of the outcome, and the root of the call that stands: */
+	int stands_root;         /* what a rank that called otherwise is told */
 	struct art_set *returned_set; /* for a rerun: must be leaves */
 	int holder;              /* DELIVER: who has it */
 	uint32_t foreseen_sig;

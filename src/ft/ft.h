@@ -76,8 +76,10 @@ struct art_resolution {
 	int32_t code;      /* FAIL: ART_ERR_* */
 	uint32_t holder;   /* DELIVER: slot */
 	uint32_t sig;      /* of the holder's call (DELIVER) or of the first that entered */
+	uint32_t epoch;    /* DELIVER: in which the outcome was computed */
+	int32_t root;      /* DELIVER: slot, of the holder's call; -1: it has none */
 	uint32_t replays;
-	struct art_set *blamed;   /* FAIL: slots, or NULL */
+	struct art_set *blamed;   /* FAIL: slots, or NULL: nobody */
 	struct art_set *returned; /* RERUN: members that have returned and must be leaves, or NULL */
 };
 

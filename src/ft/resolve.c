@@ -68,23 +68,14 @@ static const struct art_line *holder_of(const struct art_line *l, uint32_t n)
 	return NULL;
 }
 
-/* It stands as the holder called it; whoever called otherwise is told so, and by the same names. */
-static bool deliver(const struct art_env *env, const struct art_set *old, const struct art_line *l,
-		    uint32_t n, const struct art_line *h, struct art_resolution *s)
+/* It stands as the holder called it; whoever called otherwise, now or later, finds the same here. */
+static void deliver(const struct art_line *h, struct art_resolution *s)
 {
 	s->res = ART_RES_DELIVER;
 	s->holder = h->from;
 	s->sig = h->sig;
-	for (uint32_t i = 0; i < n; i++) {
-		if (!(l[i].flags & ART_L_ENTERED) ||
-		    (l[i].sig == h->sig && !(l[i].flags & ART_L_REFUSED)))
-			continue;
-		if (!s->blamed && !(s->blamed = new_set(env, old)))
-			return false;
-		art__set_or(s->blamed, l[i].who);
-		art__set_add(s->blamed, h->from);
-	}
-	return true;
+	s->epoch = h->epoch;
+	s->root = h->root;
 }
 
 static const struct art_line *entered_of(const struct art_line *l, uint32_t n)
@@ -171,8 +162,10 @@ static bool resolve_full(const struct art_env *env, const struct art_set *old,
 	for (uint32_t i = 0; i < n; i++)
 		if (l[i].replays > s->replays)
 			s->replays = l[i].replays;
-	if (h)
-		return deliver(env, old, l, n, h, s);
+	if (h) {
+		deliver(h, s);
+		return true;
+	}
 	odd = other_call(l, n, e);
 	if (odd)
 		return mismatch(env, old, e, odd, s);
@@ -201,8 +194,10 @@ static bool resolve_named(const struct art_env *env, const struct art_set *old,
 
 	if (n)
 		s->sig = entered_of(l, n)->sig;
-	if (h)
-		return deliver(env, &v->members, l, n, h, s);
+	if (h) {
+		deliver(h, s);
+		return true;
+	}
 	if (n && why->code != ART_ERR_MISMATCH && entered_of(l, n)->root >= 0 &&
 	    !art__set_has(&v->members, (uint32_t)entered_of(l, n)->root))
 		return lost_root(env, old, entered_of(l, n), s); /* as whoever enters it finds out */

@@ -9,7 +9,7 @@
 
 #define LINE_BYTES 40
 #define CLINE_BYTES 27
-#define RES_MIN_BYTES 36
+#define RES_MIN_BYTES 44
 
 void art__blob_free(const struct art_env *env, struct art_blob *b)
 {
@@ -167,6 +167,8 @@ static bool encode_res(const struct art_env *env, const struct art_resolution *s
 	art__w_u32(w, s->holder);
 	art__w_u32(w, s->sig);
 	art__w_u32(w, s->replays);
+	art__w_u32(w, s->epoch);
+	art__w_u32(w, (uint32_t)s->root);
 	if (s->blamed)
 		art__w_set(w, s->blamed);
 	if (s->returned)
@@ -218,11 +220,14 @@ static void decode_res(const struct art_env *env, struct art_rbuf *r, uint32_t s
 	s->holder = art__r_u32(r);
 	s->sig = art__r_u32(r);
 	s->replays = art__r_u32(r);
+	s->epoch = art__r_u32(r);
+	s->root = (int32_t)art__r_u32(r);
 	if (has & 1)
 		s->blamed = read_set(env, r, size);
 	if (has & 2)
 		s->returned = read_set(env, r, size);
-	if (s->res < ART_RES_DELIVER || s->res > ART_RES_FAIL || s->holder >= size)
+	if (s->res < ART_RES_DELIVER || s->res > ART_RES_FAIL || s->holder >= size ||
+	    s->root < -1 || s->root >= (int32_t)size)
 		r->bad = true;
 	if (s->res == ART_RES_DELIVER && !art__set_has(members, s->holder))
 		r->bad = true;

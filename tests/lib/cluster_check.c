@@ -349,6 +349,36 @@ static bool comparable(const struct call *q)
 	       !local_code(q->out.code);
 }
 
+/* Somebody has called otherwise than @q, and that call stands (rule R12). */
+static bool stands(const struct cluster *c, const struct op_rec *op, const struct call *q)
+{
+	for (int i = 0; i < c->n; i++) {
+		const struct call *o = op->by_rank[i]; /* even of a rank that is lost since */
+
+		if (o && !o->refused && !o->out.code && !same_call(&o->what, &q->what) &&
+		    (o->done || (o->what.kind == ART_C_BCAST && i == o->what.root)))
+			return true;
+	}
+	return false;
+}
+
+/* What the odd rank is told: itself, and the root of the call that stands. */
+static bool names_itself(const struct cluster *c, const struct call *q)
+{
+	int n = 0;
+
+	for (int k = 0; q->blamed && k < c->words; k++)
+		n += __builtin_popcountll(q->blamed[k]);
+	return n == 2 && word_has(q->blamed, q->rank);
+}
+
+static bool both_odd(const struct cluster *c, const struct op_rec *op, const struct call *a,
+		     const struct call *b)
+{
+	return a->out.code == ART_ERR_MISMATCH && stands(c, op, a) && names_itself(c, a) &&
+	       names_itself(c, b);
+}
+
 static void check_agreement(struct cluster *c, const struct op_rec *op, const struct call *a,
 			    const struct call *b)
 {
@@ -364,7 +394,7 @@ static void check_agreement(struct cluster *c, const struct op_rec *op, const st
 		what = "replays";
 	else if (!same_set(c, a->contributors, b->contributors))
 		what = "contributors";
-	else if (!same_set(c, a->blamed, b->blamed))
+	else if (!same_set(c, a->blamed, b->blamed) && !both_odd(c, op, a, b))
 		what = "blame";
 	else if (a->has_digest && b->has_digest && a->digest != b->digest)
 		what = "bytes";

@@ -35,6 +35,7 @@ bool scenario_chance(struct scenario_rng *r, unsigned percent)
 static const char *const profile_names[SCENARIO_PROFILES] = {
 	[SCENARIO_MIXED] = "mixed", [SCENARIO_SPLIT] = "split", [SCENARIO_LATE] = "late",
 	[SCENARIO_BALLOT] = "ballot", [SCENARIO_OLD] = "old", [SCENARIO_RERUN] = "rerun",
+	[SCENARIO_ODD] = "odd",
 };
 
 const char *scenario_profile_name(enum scenario_profile p)

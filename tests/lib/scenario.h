@@ -41,6 +41,7 @@ enum scenario_profile {
 	SCENARIO_BALLOT,  /* ballots cut short: proposers killed or muted between their steps */
 	SCENARIO_OLD,     /* N >= 4: frames of an old epoch delivered after an install */
 	SCENARIO_RERUN,   /* deaths in the middle of reductions, again and again */
+	SCENARIO_ODD,     /* several ranks call something else, beside a death or a suspicion */
 	SCENARIO_PROFILES
 };
 const char *scenario_profile_name(enum scenario_profile p);

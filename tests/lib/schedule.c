@@ -372,6 +372,26 @@ static void draw_oddities(struct scenario *s, int item)
 	}
 }
 
+/* Some ranks have another count than the rest, alike among themselves, and come when they like. */
+static void draw_odd_ranks(struct scenario *s, int item)
+{
+	uint32_t odd = (uint32_t)scenario_next(&s->rng);
+
+	for (int r = 0; r < s->n; r++) {
+		struct cluster_call *c = &s->item[r][item].call;
+
+		s->item[r][item - 1].ns = scenario_below(&s->rng, 400 * US);
+		if (!(odd >> r & 1) || r == c->root)
+			continue;
+		c->kind = c->kind == ART_C_BARRIER ? ART_C_ALLREDUCE : c->kind;
+		c->type = c->type ? c->type : ART_T_UINT64;
+		c->op = c->op || c->kind == ART_C_BCAST || c->flags & CLUSTER_USER_AFFINE ||
+			c->flags & CLUSTER_USER ? c->op : ART_O_SUM;
+		c->count++;
+	}
+	s->classes[SCENARIO_C_MISMATCH]++;
+}
+
 static void draw_program(struct scenario *s)
 {
 	struct draft d = { .s = s };
@@ -380,6 +400,8 @@ static void draw_program(struct scenario *s)
 	draw_body(&d);
 	if (s->profile == SCENARIO_MIXED)
 		draw_oddities(s, d.odd);
+	if (s->profile == SCENARIO_ODD)
+		draw_odd_ranks(s, d.odd);
 	add_call(&d, ART_C_FINALIZE, 0, 0);
 }
 

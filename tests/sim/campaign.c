@@ -6,7 +6,8 @@
  *	campaign                        the default run (CAMPAIGN_SEEDS overrides its size)
  *	campaign --seed A[:B]           these seeds only
  *	campaign --count N --jobs J     N seeds from 0, J processes
- *	campaign --profile NAME         mixed (default), split, late, ballot, old, rerun, all
+ *	campaign --profile NAME         mixed (default), split, late, ballot, old, rerun, odd,
+ *	                                all
  *	campaign --seed A --verbose     one seed with its schedule and its log
  *
  * A default run fails, too, if any (resolution x operation x policy) was never taken.
