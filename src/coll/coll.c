@@ -150,7 +150,7 @@ int art__coll_start(struct art_ops *c, struct art_comm *m, const struct art_call
 	if (!op)
 		return ART_ERR_NOMEM;
 	op->deadline_ns = deadline_ns;
-	if (!take_input(op, call) || !art__comm_op_expect(op, call)) {
+	if (!take_input(op, call) || (art__comm_op(op) && !art__comm_op_expect(op, call))) {
 		/* entered and refused at once: the number is taken, the others are told */
 		op->refused = op->done = op->idle = true;
 		m->nlog++;

@@ -312,6 +312,10 @@ const struct art_set *art__comm_keep_set(struct art_comm *comm, uint32_t epoch, 
 void art__comm_live(const struct art_comm *comm, struct art_set *out);
 
 /* ---- comm_ops.c: ops that make or change communicators ---- */
+static inline bool art__comm_op(const struct art_op *op) /* none of the others is asked here */
+{
+	return op->call.kind >= ART_C_DUP;
+}
 bool art__comm_op_expect(struct art_op *op, const struct art_call *call); /* false: no memory */
 void art__comm_op_effect(struct art_op *op);  /* the op is held */
 void art__comm_op_drop(struct art_op *op);    /* it failed: nothing is made */

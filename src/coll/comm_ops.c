@@ -73,7 +73,7 @@ bool art__comm_op_expect(struct art_op *op, const struct art_call *call)
 	uint64_t colour;
 	int nrank;
 
-	if (call->kind < ART_C_DUP || op->held)
+	if (op->held)
 		return true;
 	if (call->kind == ART_C_SPLIT && !expect_table(op))
 		return false;

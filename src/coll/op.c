@@ -109,7 +109,8 @@ static void recycle(struct art_op *op)
 	if (op->saved != op->inlined)
 		art__pool_put(&c->pool, op->saved);
 	art__pool_put(&c->pool, op->scratch);
-	art__comm_op_free(op);
+	if (op->table)
+		art__comm_op_free(op);
 	art__env_free(c->env, op->returned_set);
 	art__env_free(c->env, op->entered_by);
 	op->next = c->free_ops;

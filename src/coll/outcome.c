@@ -96,7 +96,8 @@ void art__op_hold(struct art_op *op)
 	op->out_epoch = op->epoch;
 	op->out_replays = op->replays;
 	op->contributors = art__comm_contributors(op->comm, op->epoch);
-	art__comm_op_effect(op);
+	if (art__comm_op(op))
+		art__comm_op_effect(op);
 	if (op->idle)
 		art__op_settle(op);
 	if (op->comm->npart > 1)
@@ -111,7 +112,8 @@ void art__op_delivered(struct art_op *op)
 	op->idle = true;
 	op->pulled_late = false;
 	op->state = ART_OP_OVER;
-	art__comm_op_effect(op);
+	if (art__comm_op(op))
+		art__comm_op_effect(op);
 	if (op->returned)
 		art__op_note_odd(op);
 	art__op_settle(op);
