@@ -18,6 +18,23 @@
 	X(r##_ALLREDUCE_EXCLUDE) \
 	X(r##_ALLREDUCE_ERROR)
 
+/* Rare branches of the detector: tests/sim/silence asserts these, tests/sim/campaign the others. */
+#define ART_MARK_LIST_DETECTOR(X) \
+	X(HOST_CONDEMNED)     /* a host was silent beyond the bound, and enough agreed */ \
+	X(VERDICTS_BATCHED)   /* several hosts were condemned at one moment */ \
+	X(OUTVOTED)           /* one observer found a host silent, another heard it */ \
+	X(ISOLATED)           /* nobody at all was heard any more */ \
+	X(PROBE_ANSWERED)     /* a host that had been silent answered a probe */ \
+	X(WATCHED_ON_DEMAND)  /* a host none of ours to observe was watched: somebody waits for it */ \
+	X(AGENT_TAKEOVER)     /* a rank speaks for its host because those below it are silent */ \
+	X(LAG_FORGIVEN)       /* this rank ran late, and blamed nobody for it */ \
+	X(DOUBT)              /* it had been silent itself too long, and asked */ \
+	X(DOUBT_CLEARED)      /* and was still a member */ \
+	X(STOPPED_EVICTED)    /* a process of this host was stopped beyond the bound */ \
+	X(CERTIFICATE_ASKED)  /* a connection ended, and the peer's host was asked for its death */ \
+	X(CERTIFICATE_GIVEN)  /* and knew of it */ \
+	X(TRUST_AGAIN)        /* a suspect spoke while there was no quorum without it */
+
 #define ART_MARK_LIST(X) \
 	ART_MARK_LIST_RESOLUTION(X, DELIVER) \
 	ART_MARK_LIST_RESOLUTION(X, RERUN) \
@@ -32,7 +49,8 @@
 	X(EARLY_FRAME)        /* a frame came for an op not entered here yet */ \
 	X(LOG_FULL)           /* a return waited for room in the log */ \
 	X(ORPHAN_RESOLUTION)  /* a decision resolved an op that this rank has not entered */ \
-	X(SELF_EVICTED)       /* this rank learned that it is not a member any more */
+	X(SELF_EVICTED)       /* this rank learned that it is not a member any more */ \
+	ART_MARK_LIST_DETECTOR(X)
 
 enum art_mark {
 #define ART_MARK_ENUM(name) ART_M_##name,
@@ -40,6 +58,8 @@ enum art_mark {
 #undef ART_MARK_ENUM
 	ART_M_COUNT
 };
+
+#define ART_M_DETECTOR ART_M_HOST_CONDEMNED /* the first of the detector's */
 
 /* @resolution: 0 DELIVER, 1 RERUN, 2 FAIL; @op: 0 barrier, 1 bcast, 2 reduce, 3 allreduce;
  * @loss: the communicator's policy, 0 EXCLUDE, 1 ERROR. */

@@ -12,6 +12,7 @@
 #include "core/core.h"
 #include "core/ctl.h"
 #include "engine/report.h"
+#include "ft/detector.h"
 #include "ft/ft.h"
 
 struct art_core {
@@ -25,6 +26,7 @@ struct art_core {
 	struct art_ctl ctl;
 	uint64_t sign_ns;   /* of the change under way: its first sign, 0: none */
 	uint64_t frozen_ns; /* and since when nothing moves */
+	struct art_det det;
 	uint64_t relink_ns; /* when to act on a broken link, unless a death explains it */
 };
 
@@ -32,6 +34,8 @@ void art__core_defaults(struct art_core_cfg *cfg)
 {
 	memset(cfg, 0, sizeof(*cfg));
 	cfg->size = 1;
+	cfg->heartbeat_ns = 100 * ART_NS_PER_MS;
+	cfg->bound_ns = 500 * ART_NS_PER_MS;
 	cfg->quorum_wait_ns = 60 * ART_NS_PER_S;
 	cfg->stall_ns = 10 * ART_NS_PER_S;
 	cfg->retry_ns = 20 * ART_NS_PER_MS;
@@ -54,6 +58,7 @@ static void ft_install(void *self, const struct art_value *v)
 		c->relink_ns = ART_NEVER;
 		c->sign_ns = 0;
 	}
+	art__det_stir(&c->det);
 	art__coll_install(&c->ops, v);
 }
 
@@ -119,6 +124,104 @@ static void ft_step(void *self, const char *name)
 		c->port->step(c->port->self, name);
 }
 
+/* ---- what the detector asks of the rest ---- */
+
+/* The change that may follow is timed from here. */
+static void sign(struct art_core *c, int slot, const char *what)
+{
+	if (!art__set_has(&c->ft.view.members, (uint32_t)slot))
+		return;
+	if (!c->sign_ns)
+		c->sign_ns = art__env_now(c->env);
+	art__env_log(c->env, ART_LOG_INFO, "rank %d %s", slot, what);
+}
+
+static void det_send(void *self, int to, const void *p, size_t len)
+{
+	struct art_core *c = self;
+
+	c->port->beat(c->port->self, to, p, len);
+}
+
+static void det_look(void *self, int slot)
+{
+	struct art_core *c = self;
+
+	c->port->look(c->port->self, slot);
+}
+
+static void det_verdict(void *self, const struct art_set *slots)
+{
+	struct art_core *c = self;
+
+	ART_SET_EACH(i, slots)
+		sign(c, (int)i, "is told to leave: the detector's verdict");
+	art__ft_suspect_all(&c->ft, slots);
+}
+
+static void det_tell_evicted(void *self, int to)
+{
+	struct art_core *c = self;
+
+	ART_MARK(c->env, ART_M_EVICTED_TOLD);
+	art__ctl_send(&c->ctl, to, ART_K_EVICTED, c->ft.view.epoch, NULL, 0);
+}
+
+static void det_ask_view(void *self, int to)
+{
+	art__ft_ask_view(&((struct art_core *)self)->ft, to);
+}
+
+/* Does anything of this rank wait for others? */
+static bool waits(const struct art_core *c)
+{
+	return c->ops.active || c->ops.serves || art__ft_needed(&c->ft);
+}
+
+/* ---- certificates ---- */
+
+static bool same_host(const struct art_core *c, int a, int b)
+{
+	return !c->hosts || c->hosts[a] == c->hosts[b];
+}
+
+/* The end of a connection proves nothing (rule R7): who shares the peer's host knows. */
+static void ask_for_certificate(struct art_core *c, int peer)
+{
+	struct art_hdr h = { .kind = ART_K_ASK_CERT, .epoch = c->ft.view.epoch, .seq = (uint64_t)peer };
+
+	if (same_host(c, peer, c->cfg.slot) || art__set_has(&c->ft.suspect, (uint32_t)peer))
+		return;
+	art__det_hint(&c->det, peer);
+	ART_SET_EACH(i, &c->ft.view.members) {
+		if ((int)i == peer || !same_host(c, (int)i, peer) || art__set_has(&c->ft.suspect, i))
+			continue;
+		ART_MARK(c->env, ART_M_CERTIFICATE_ASKED);
+		c->port->send(c->port->self, ART_CHAN_CTL, (int)i, &h, NULL, 0);
+		return;
+	}
+}
+
+static void on_ask_cert(struct art_core *c, int from, const struct art_hdr *h)
+{
+	struct art_hdr r = { .kind = ART_K_CERT, .epoch = c->ft.view.epoch, .seq = h->seq };
+
+	if (h->seq >= (uint64_t)c->cfg.size || !same_host(c, (int)h->seq, c->cfg.slot) ||
+	    !art__set_has(&c->ft.dead, (uint32_t)h->seq))
+		return; /* lives, or its death will be told as soon as it is known */
+	ART_MARK(c->env, ART_M_CERTIFICATE_GIVEN);
+	c->port->send(c->port->self, ART_CHAN_CTL, from, &r, NULL, 0);
+}
+
+static void on_cert(struct art_core *c, int from, const struct art_hdr *h)
+{
+	if (h->seq >= (uint64_t)c->cfg.size || (int)h->seq == c->cfg.slot ||
+	    !same_host(c, (int)h->seq, from))
+		return;
+	art__ft_dead(&c->ft, (int)h->seq);
+	art__det_stir(&c->det);
+}
+
 /* ---- events ---- */
 
 static struct art_core *core_of(struct art_machine *m)
@@ -148,6 +251,7 @@ static void on_frame(struct art_machine *m, enum art_chan chan, int from, const 
 
 	if (!well_formed(chan, h))
 		return;
+	art__det_heard(&c->det, from);
 	if (c->ft.fate) {
 		/* whoever still counts on this rank may stop */
 		if (chan == ART_CHAN_CTL && h->kind != ART_K_EVICTED && h->kind != ART_K_GONE)
@@ -162,6 +266,10 @@ static void on_frame(struct art_machine *m, enum art_chan chan, int from, const 
 	} else if (!art__set_has(&c->ft.view.members, (uint32_t)from)) {
 		ART_MARK(c->env, ART_M_EVICTED_TOLD);
 		art__ctl_send(&c->ctl, from, ART_K_EVICTED, c->ft.view.epoch, NULL, 0);
+	} else if (h->kind == ART_K_ASK_CERT) {
+		on_ask_cert(c, from, h);
+	} else if (h->kind == ART_K_CERT) {
+		on_cert(c, from, h);
 	} else if (chan == ART_CHAN_CTL) {
 		art__coll_ctl(&c->ops, from, h);
 	} else {
@@ -193,6 +301,8 @@ static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
 
 	if (c->ft.fate || !art__set_has(&c->ft.view.members, (uint32_t)peer))
 		return;
+	if (!c->ft.finalizing)
+		ask_for_certificate(c, peer);
 	if (chan == ART_CHAN_CTL) {
 		art__ctl_reset(&c->ctl, peer);
 		/* a report may be gone: say it again, unless the peer is */
@@ -209,22 +319,13 @@ static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
 		c->relink_ns = art__env_now(c->env) + c->cfg.retry_ns / 4;
 }
 
-/* The change that may follow is timed from here. */
-static void sign(struct art_core *c, int slot, const char *what)
-{
-	if (!art__set_has(&c->ft.view.members, (uint32_t)slot))
-		return;
-	if (!c->sign_ns)
-		c->sign_ns = art__env_now(c->env);
-	art__env_log(c->env, ART_LOG_INFO, "rank %d %s", slot, what);
-}
-
 static void on_dead(struct art_machine *m, int slot)
 {
 	struct art_core *c = core_of(m);
 
 	sign(c, slot, "is dead: its host's kernel says so");
 	art__ft_dead(&c->ft, slot);
+	art__det_stir(&c->det);
 	art__coll_tidy(&c->ops);
 }
 
@@ -235,6 +336,22 @@ static void on_suspect(struct art_machine *m, int slot)
 	sign(c, slot, "is told to leave: the detector's verdict");
 	art__ft_suspect(&c->ft, slot);
 	art__coll_tidy(&c->ops);
+}
+
+static void on_beat(struct art_machine *m, int from, const uint8_t *p, size_t len)
+{
+	struct art_core *c = core_of(m);
+
+	if (!c->ft.fate)
+		art__det_beat(&c->det, from, p, len);
+}
+
+static void on_looked(struct art_machine *m, int slot, enum art_look look)
+{
+	struct art_core *c = core_of(m);
+
+	if (!c->ft.fate)
+		art__det_looked(&c->det, slot, look);
 }
 
 static void on_computed(struct art_machine *m, struct art_job *job)
@@ -249,12 +366,17 @@ static void on_tick(struct art_machine *m)
 {
 	struct art_core *c = core_of(m);
 	uint64_t now = art__env_now(c->env);
+	struct art_set awaited;
 
 	if (c->relink_ns != ART_NEVER && now >= c->relink_ns) {
 		c->relink_ns = ART_NEVER;
 		art__ft_relink(&c->ft);
 	}
+	if (!c->ft.fate)
+		art__det_tick(&c->det, waits(c));
 	art__ft_tick(&c->ft);
+	if (art__ft_awaited(&c->ft, &awaited))
+		art__det_want(&c->det, &awaited);
 	if (!c->ft.fate)
 		art__coll_tick(&c->ops, now);
 	art__coll_tidy(&c->ops);
@@ -270,6 +392,8 @@ static uint64_t on_wake(struct art_machine *m)
 	if (c->relink_ns < t)
 		t = c->relink_ns;
 	u = art__coll_wake(&c->ops);
+	t = u < t ? u : t;
+	u = art__det_wake(&c->det, waits(c));
 	return u < t ? u : t;
 }
 
@@ -306,6 +430,8 @@ static const struct art_machine_ops core_machine = {
 	.link_down = on_link_down,
 	.dead = on_dead,
 	.suspect = on_suspect,
+	.beat = on_beat,
+	.looked = on_looked,
 	.computed = on_computed,
 	.tick = on_tick,
 	.wake_ns = on_wake,
@@ -314,6 +440,25 @@ static const struct art_machine_ops core_machine = {
 };
 
 /* ---- life ---- */
+
+static int init_detector(struct art_core *c)
+{
+	struct art_det_client client = {
+		.self = c,
+		.send = c->port->beat ? det_send : NULL,
+		.look = c->port->look ? det_look : NULL,
+		.verdict = det_verdict,
+		.tell_evicted = det_tell_evicted,
+		.ask_view = det_ask_view,
+	};
+	bool used = client.send || client.look;
+	int rc = art__det_init(&c->det, c->env, &client, c->cfg.slot, c->cfg.size, c->cfg.hosts,
+			       used ? c->cfg.heartbeat_ns : 0, c->cfg.bound_ns);
+
+	if (!rc)
+		art__det_watch(&c->det, &c->ft.view.members, &c->ft.suspect, &c->ft.view.epoch);
+	return rc;
+}
 
 /* Host numbers matter only if there is more than one host. */
 static int copy_hosts(struct art_core *c)
@@ -368,6 +513,8 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 		rc = art__ft_init(&c->ft, env, &client, cfg->slot, (uint32_t)cfg->size,
 				  cfg->retry_ns, cfg->quorum_wait_ns, cfg->mutant);
 	if (!rc)
+		rc = init_detector(c);
+	if (!rc)
 		rc = art__coll_init(&c->ops, env, port, &c->cfg, &c->ft);
 	if (rc) {
 		art__core_destroy(c);
@@ -385,6 +532,8 @@ void art__core_destroy(struct art_core *c)
 		art__ft_fini(&c->ft);
 	if (c->ctl.env)
 		art__ctl_fini(&c->ctl);
+	if (c->det.env)
+		art__det_fini(&c->det);
 	art__env_free(c->env, c->hosts);
 	art__env_free(c->env, c);
 }
@@ -431,7 +580,7 @@ static size_t comm_bytes(const struct art_core *c, const struct art_comm *m)
 size_t art__core_bytes(const struct art_core *c)
 {
 	size_t n = sizeof(*c) + (size_t)c->cfg.size * (sizeof(bool) + sizeof(size_t)) +
-		   art__ft_bytes(&c->ft) + art__pool_bytes(&c->ops.pool) + c->ops.op_bytes;
+		   art__ft_bytes(&c->ft) + art__det_bytes(&c->det) + art__pool_bytes(&c->ops.pool) + c->ops.op_bytes;
 
 	if (c->hosts)
 		n += (size_t)c->cfg.size * sizeof(int);

@@ -46,6 +46,8 @@ struct art_core_cfg {
 	int slot, size;
 	const int *hosts;         /* [size] host number of each slot; NULL: all on one */
 	uint64_t job;
+	uint64_t heartbeat_ns;    /* between two heartbeats of a host; 0: nobody is judged by silence */
+	uint64_t bound_ns;        /* of silence, and of standing still (500 ms) */
 	uint64_t quorum_wait_ns;  /* how long to wait for a quorum (60 s) */
 	uint64_t stall_ns;        /* after which an open op names who is missing (10 s) */
 	uint64_t retry_ns;        /* resend of unanswered control messages (20 ms) */

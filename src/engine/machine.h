@@ -32,6 +32,9 @@ struct art_job {
 	struct art_job *next;    /* for whoever queues it */
 };
 
+/* What a look at a process of this host found. */
+enum art_look { ART_LOOK_RUNS, ART_LOOK_STOPPED };
+
 /* Effects. */
 struct art_port {
 	void *self;
@@ -49,6 +52,11 @@ struct art_port {
 	/* Run @job on a thread that is inside an ART call of this rank, not holding the engine, then
 	 * call computed(). @job stays valid until then. */
 	void (*compute)(void *self, struct art_job *job);
+	/* Sends one datagram to a rank of another host or of this one: it may get lost or come late, and
+	 * never waits for anything. NULL: there are none, and nobody is judged by silence. */
+	void (*beat)(void *self, int to, const void *p, size_t len);
+	/* Look at the process of a rank of this host, then call looked(), later. NULL: not possible. */
+	void (*look)(void *self, int slot);
 	/* A named protocol step is being taken: a crash point for tests. May be NULL. */
 	void (*step)(void *self, const char *name);
 };
@@ -68,6 +76,9 @@ struct art_machine_ops {
 	void (*dead)(struct art_machine *m, int slot);
 	/* The detector's verdict that @slot must leave (unproven). */
 	void (*suspect)(struct art_machine *m, int slot);
+	/* A datagram from @from (authentic; any bytes). */
+	void (*beat)(struct art_machine *m, int from, const uint8_t *p, size_t len);
+	void (*looked)(struct art_machine *m, int slot, enum art_look look);
 	/* The user function of @job has returned. */
 	void (*computed)(struct art_machine *m, struct art_job *job);
 	/* Time passed. Called at or after wake_ns(). */

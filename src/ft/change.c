@@ -106,13 +106,16 @@ void art__ft_shortage(struct art_ft *ft)
 
 /* ---- asking for a change ---- */
 
+/* To a suspect without our suspicions: where there is no quorum nobody else is to adopt them. */
 static void send_request(struct art_ft *ft, int to)
 {
 	struct art_wbuf w = { 0 };
+	struct art_set none;
 
+	art__set_init(&none, ft->size);
 	if (art__ft_room(ft->env, &w, 8 + ft->view.members.words * 16)) {
 		art__w_u8(&w, ft->relink);
-		art__w_set(&w, &ft->suspect);
+		art__w_set(&w, art__set_has(&ft->suspect, (uint32_t)to) ? &none : &ft->suspect);
 		art__w_set(&w, &ft->dead);
 		art__w_u32(&w, ft->nwanted);
 		for (uint32_t i = 0; i < ft->nwanted; i++)
@@ -124,27 +127,35 @@ static void send_request(struct art_ft *ft, int to)
 	art__env_free(ft->env, w.p);
 }
 
-/* Without a quorum there is nothing to propose; keep asking those we suspect, so that after a
- * healed partition we learn what was decided without us. */
+void art__ft_ask_view(struct art_ft *ft, int to)
+{
+	if (!ft->fate)
+		send_request(ft, to);
+}
+
+/* Without a quorum there is nothing to propose. Our side is told why; those we suspect are asked
+ * again and again, so that after a healed partition we learn what was decided without us. */
 static bool stuck(struct art_ft *ft, uint64_t now)
 {
 	struct art_set m;
+	bool quorum;
 
 	art__set_copy(&m, &ft->view.members);
 	art__set_minus(&m, &ft->suspect);
-	if (art__ft_quorum(&m, &ft->view.members, &ft->dead, ft->mutant)) {
+	quorum = art__ft_quorum(&m, &ft->view.members, &ft->dead, ft->mutant);
+	if (quorum && !ft->trusted)
 		ft->stuck_ns = 0;
-		return false;
-	}
-	if (!ft->stuck_ns)
+	else if (!quorum && !ft->stuck_ns)
 		ft->stuck_ns = now ? now : 1;
-	if (now - ft->stuck_ns >= ft->quorum_wait_ns) {
+	if (ft->stuck_ns && now - ft->stuck_ns >= ft->quorum_wait_ns) {
 		art__ft_give_up(ft, ART_ERR_NO_QUORUM);
 		return true;
 	}
+	if (quorum)
+		return false;
 	if (ft->request_ns == ART_NEVER || now >= ft->request_ns) {
 		ART_SET_EACH(i, &ft->view.members)
-			if (art__set_has(&ft->suspect, i) && !art__set_has(&ft->dead, i))
+			if ((int)i != ft->slot && !art__set_has(&ft->dead, i))
 				send_request(ft, (int)i);
 		ft->request_ns = now + 8 * ft->retry_ns;
 	}
@@ -233,6 +244,54 @@ void art__ft_suspect(struct art_ft *ft, int slot)
 		return;
 	ft->request_ns = ART_NEVER;
 	art__ft_consider(ft);
+}
+
+void art__ft_suspect_all(struct art_ft *ft, const struct art_set *slots)
+{
+	struct art_set news;
+
+	art__set_copy(&news, slots);
+	art__set_minus(&news, &ft->suspect);
+	art__set_del(&news, (uint32_t)ft->slot);
+	art__set_or(&ft->suspect, &news);
+	if (!art__set_meets(&news, &ft->view.members))
+		return;
+	ft->request_ns = ART_NEVER;
+	art__ft_consider(ft);
+}
+
+/* No quorum without it, and it speaks: the network has healed before anything was decided. Others
+ * will be heard, too; a change waits for them a little. */
+static bool trust(struct art_ft *ft, int slot)
+{
+	if (!ft->stuck_ns || ft->frozen || !art__set_has(&ft->suspect, (uint32_t)slot) ||
+	    art__set_has(&ft->dead, (uint32_t)slot))
+		return false;
+	ART_MARK(ft->env, ART_M_TRUST_AGAIN);
+	art__env_log(ft->env, ART_LOG_INFO, "rank %d is heard again before anything was decided", slot);
+	art__set_del(&ft->suspect, (uint32_t)slot);
+	if (!ft->trusted || ft->takeover_ns == ART_NEVER)
+		ft->takeover_ns = art__env_now(ft->env) + 10 * ft->retry_ns;
+	ft->trusted = true;
+	return true;
+}
+
+bool art__ft_awaited(const struct art_ft *ft, struct art_set *out)
+{
+	const struct art_proposal *p = &ft->prop;
+
+	if (ft->fate || !art__ft_needed(ft))
+		return false;
+	art__set_init(out, ft->size);
+	if (p->active) {
+		art__set_copy(out, &p->members);
+		art__set_minus(out, p->accepting ? &p->accepted : &p->promised);
+	} else {
+		art__set_add(out, (uint32_t)art__ft_leader(ft));
+	}
+	art__set_minus(out, &ft->suspect);
+	art__set_del(out, (uint32_t)ft->slot);
+	return !art__set_empty(out);
 }
 
 void art__ft_dead(struct art_ft *ft, int slot)
@@ -340,6 +399,8 @@ static void on_request(struct art_ft *ft, int from, uint32_t epoch, struct art_r
 		return;
 	if (epoch < ft->view.epoch)
 		send_decided(ft, from);
+	else if (trust(ft, from))
+		return;
 	art__set_del(&suspect, (uint32_t)ft->slot);
 	art__set_del(&dead, (uint32_t)ft->slot);
 	art__set_or(&ft->dead, &dead);
@@ -465,6 +526,19 @@ static bool ballot_of(const struct art_ft *ft, uint32_t ballot, int from)
 	return ballot && ballot < ART_BALLOT_MAX && (int)((ballot - 1) % ft->size) == from;
 }
 
+/* A ballot is under way that counts on somebody who, we know, must leave. */
+static void object(struct art_ft *ft, int to, const struct art_set *m)
+{
+	struct art_set left;
+
+	if (!art__set_meets(m, &ft->suspect))
+		return;
+	art__set_copy(&left, &ft->view.members);
+	art__set_minus(&left, &ft->suspect);
+	if (art__ft_quorum(&left, &ft->view.members, &ft->dead, ft->mutant))
+		send_request(ft, to);
+}
+
 static void on_prepare(struct art_ft *ft, int from, uint32_t epoch, struct art_rbuf *r)
 {
 	uint32_t ballot = art__r_u32(r), n = 0;
@@ -489,6 +563,7 @@ static void on_prepare(struct art_ft *ft, int from, uint32_t epoch, struct art_r
 			art__ft_prop_stop(ft);
 		promise(ft, ballot, full, &m, named, n);
 		send_promise(ft, from, ballot, epoch, &m);
+		object(ft, from, &m);
 		ft->takeover_ns = art__env_now(ft->env) + patience(ft);
 		ft->request_ns = ft->takeover_ns;
 	}
@@ -570,6 +645,8 @@ static void on_decided(struct art_ft *ft, uint32_t epoch, struct art_rbuf *r)
 static void thaw(struct art_ft *ft, bool full)
 {
 	ft->promised = ft->accepted = ft->ballot_seen = 0;
+	ft->trusted = false;
+	ft->stuck_ns = 0;
 	art__blob_free(ft->env, &ft->value);
 	ft->frozen = false;
 	if (!full)

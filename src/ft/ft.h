@@ -235,6 +235,7 @@ struct art_ft {
 	uint64_t takeover_ns;   /* when to propose if nobody else got it done; ART_NEVER: no need */
 	uint64_t request_ns;    /* when to repeat a request to the leader */
 	uint64_t stuck_ns;      /* since when a change that needs a quorum is open; 0: none */
+	bool trusted;           /* a suspicion was taken back since: the time goes on */
 };
 
 int art__ft_init(struct art_ft *ft, const struct art_env *env, const struct art_ft_client *client,
@@ -246,6 +247,12 @@ void art__ft_message(struct art_ft *ft, int from, uint8_t kind, uint32_t epoch, 
 		     size_t len);
 void art__ft_dead(struct art_ft *ft, int slot);
 void art__ft_suspect(struct art_ft *ft, int slot);
+/* Several at once: one change. */
+void art__ft_suspect_all(struct art_ft *ft, const struct art_set *slots);
+/* Whose answers a change under way here waits for. False: there is none. */
+bool art__ft_awaited(const struct art_ft *ft, struct art_set *out);
+/* Ask @to for the view that it has. */
+void art__ft_ask_view(struct art_ft *ft, int to);
 /* The data connection to a member broke while ops were open: resolve them all anew. */
 void art__ft_relink(struct art_ft *ft);
 /* Ask for a named decision. False: out of memory. */

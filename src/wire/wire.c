@@ -258,6 +258,8 @@ const char *art__wire_kind_name(uint8_t kind)
 	case ART_K_BYE: return "bye";
 	case ART_K_WHO: return "who";
 	case ART_K_WHO_REPLY: return "who-reply";
+	case ART_K_ASK_CERT: return "ask-certificate";
+	case ART_K_CERT: return "certificate";
 	}
 	return "unknown";
 }

@@ -38,6 +38,8 @@ enum art_kind {
 	ART_K_STABLE, /* coll: everything up to seq is stable */
 	ART_K_WHO,    /* coll: have you entered this op, and with which signature? */
 	ART_K_WHO_REPLY,
+	ART_K_ASK_CERT, /* core: my connection to slot seq, of your host, ended: is it dead? */
+	ART_K_CERT,     /* core: slot seq of my host is dead, its kernel says so */
 	ART_K_LAST
 };
 

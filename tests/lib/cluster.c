@@ -453,6 +453,8 @@ static bool rank_open(struct cluster *c, int slot)
 	r->port = (struct art_port){ .self = r, .send = port_send, .fence = port_fence,
 				     .relink = port_relink, .done = port_done,
 				     .compute = port_compute, .step = port_step };
+	if (c->cfg.detector)
+		cluster__beat_port(r);
 	r->rng = c->cfg.seed * 1000003 + (uint64_t)slot;
 	r->wrap.ops = &wrap_ops;
 	r->timer_at = r->tp_at = ART_NEVER;
@@ -612,6 +614,7 @@ static void free_records(struct cluster *c)
 	for (uint32_t e = 0; e < c->nview; e++)
 		free(c->view[e].set);
 	free(c->view);
+	cluster__beat_end(c);
 	while (c->timed) {
 		struct timed *t = c->timed;
 
@@ -811,6 +814,11 @@ uint64_t cluster_faults(const struct cluster *c)
 uint64_t cluster_messages(const struct cluster *c, int channel)
 {
 	return c->messages[channel];
+}
+
+uint64_t cluster_beats(const struct cluster *c, int rank)
+{
+	return c->rank[rank].beats;
 }
 
 /* ---- findings ---- */

@@ -44,6 +44,7 @@ enum cluster_evidence {
 	CLUSTER_BY_HOST, /* dead() while another rank of that host lives, otherwise suspect() */
 	CLUSTER_SUSPECT, /* everyone gets suspect() */
 	CLUSTER_SILENT,  /* nobody is told: the test does it, cluster_dead(), cluster_suspect() */
+	CLUSTER_LOCAL,   /* dead() at the live ranks of its host; the rest is the detector's work */
 };
 
 struct cluster_cfg {
@@ -55,6 +56,9 @@ struct cluster_cfg {
 	enum cluster_evidence evidence;
 	uint64_t dead_min_ns, dead_max_ns;       /* kill -> dead(), drawn per survivor */
 	uint64_t suspect_min_ns, suspect_max_ns; /* kill or partition -> suspect(), drawn likewise */
+	/* The detector runs: heartbeats travel by the cost models, and are lost where links are cut. */
+	bool detector;
+	unsigned beat_loss;        /* percent of them that are lost otherwise */
 	uint64_t compute_max_ns;   /* a user function takes 0..this */
 	uint64_t start_max_ns;     /* ranks begin their programs 0..this apart */
 	uint64_t think_max_ns;     /* an application pauses 0..this between two items */
@@ -125,6 +129,11 @@ struct cluster_item {
 /* Gives @rank (or CLUSTER_ALL) its program; copied. May be called again when the rank's program
  * has ended or before it began: the items are appended. */
 void cluster_program(struct cluster *c, int rank, const struct cluster_item *items, int nitems);
+/* With the detector: these may be evicted; anybody else must not. Paused and cut ranks are put in by
+ * the calls that do it. */
+void cluster_may_leave(struct cluster *c, int rank);
+/* A pause that is no reason to evict anybody. */
+void cluster_nap(struct cluster *c, int rank, uint64_t ns);
 /* Appends one call. */
 void cluster_call(struct cluster *c, int rank, const struct cluster_call *call);
 
@@ -199,6 +208,7 @@ uint64_t cluster_events(const struct cluster *c);           /* world events so f
 uint64_t cluster_allocs(const struct cluster *c, int rank); /* allocations so far */
 uint64_t cluster_faults(const struct cluster *c);           /* faults that happened */
 uint64_t cluster_messages(const struct cluster *c, int channel); /* sent, all ranks */
+uint64_t cluster_beats(const struct cluster *c, int rank); /* datagrams sent by a rank */
 
 /* What a rank's call came to. @call counts the rank's CLUSTER_CALL items from 0. */
 struct cluster_result {

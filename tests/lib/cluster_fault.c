@@ -236,6 +236,11 @@ static void announce(struct cluster *c, int rank)
 	for (int k = 0; k < c->n; k++) {
 		if (k == rank || c->rank[k].dead)
 			continue;
+		if (f->evidence == CLUSTER_LOCAL) {
+			if (!f->hosts || f->hosts[k] == f->hosts[rank])
+				cluster_dead(c, k, rank, between(c, f->dead_min_ns, f->dead_max_ns));
+			continue;
+		}
 		if (proven)
 			cluster_dead(c, k, rank, between(c, f->dead_min_ns, f->dead_max_ns));
 		else
@@ -271,6 +276,10 @@ void cluster_cut(struct cluster *c, int from, int to, enum art_sim_cut how)
 	count_fault(c);
 	cluster__note(c, " cut=%d>%d:%d@%llu", from, to, (int)how, (unsigned long long)cluster_now(c));
 	set_cut(c, from, to, how != ART_SIM_OPEN);
+	if (c->cfg.detector && how != ART_SIM_OPEN) {
+		word_add(c->accused, from);
+		word_add(c->accused, to);
+	}
 	art__sim_cut(c->world, from, to, how);
 }
 
@@ -294,6 +303,8 @@ void cluster_partition(struct cluster *c, const int *group, bool verdicts)
 	for (int a = 0; a < c->n; a++) {
 		for (int b = 0; b < c->n; b++) {
 			set_cut(c, a, b, group[a] != group[b]);
+			if (c->cfg.detector && group[a] != group[b])
+				word_add(c->accused, a);
 			if (verdicts && group[a] != group[b])
 				tell(c, a, (uint64_t)b | VERDICT_IF_CUT,
 				     between(c, f->suspect_min_ns, f->suspect_max_ns));
@@ -320,17 +331,29 @@ static void go_on(struct crank *r, uint64_t word)
 	cluster__app_run(r);
 }
 
+static void set_paused(struct cluster *c, int rank, bool on)
+{
+	c->last_fault_ns = cluster_now(c);
+	c->rank[rank].paused = on;
+	art__sim_pause(c->world, rank, on);
+	if (!on && !c->rank[rank].dead)
+		cluster__at(&c->rank[rank], 0, go_on, 0);
+}
+
 void cluster_pause(struct cluster *c, int rank, bool on)
 {
 	cluster__note(c, " %s=%d@%llu", on ? "pause" : "resume", rank,
 		      (unsigned long long)cluster_now(c));
 	if (on)
 		count_fault(c);
-	c->last_fault_ns = cluster_now(c);
-	c->rank[rank].paused = on;
-	art__sim_pause(c->world, rank, on);
-	if (!on && !c->rank[rank].dead)
-		cluster__at(&c->rank[rank], 0, go_on, 0);
+	if (on && c->cfg.detector)
+		word_add(c->accused, rank);
+	set_paused(c, rank, on);
+}
+
+void cluster_may_leave(struct cluster *c, int rank)
+{
+	word_add(c->accused, rank);
 }
 
 /* ---- later ---- */
@@ -369,6 +392,22 @@ void cluster_after(struct cluster *c, uint64_t ns, void (*fn)(struct cluster *c,
 
 	t->fn = fn;
 	t->arg = arg;
+	start_timed(t, ns);
+}
+
+static void nap_ends(struct cluster *c, void *arg)
+{
+	set_paused(c, ((struct timed *)arg)->to, false);
+}
+
+void cluster_nap(struct cluster *c, int rank, uint64_t ns)
+{
+	struct timed *t = new_timed(c);
+
+	t->fn = nap_ends;
+	t->arg = t;
+	t->to = rank;
+	set_paused(c, rank, true);
 	start_timed(t, ns);
 }
 

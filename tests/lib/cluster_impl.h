@@ -77,6 +77,7 @@ struct crank {
 	uint32_t epoch_at_op;
 	uint64_t *fault_base; /* [MAX_FAULTS] steps when the fault happened */
 	/* time */
+	uint64_t beats;           /* datagrams sent */
 	uint64_t timer_at, tp_at; /* of the events in the queue, ART_NEVER: none */
 	/* application */
 	struct cluster_item *items;
@@ -137,6 +138,14 @@ struct timed {
 	uint64_t until, step;
 };
 
+/* A datagram on its way. */
+struct beat {
+	struct beat *next, **prev;
+	int from;
+	size_t len;
+	uint8_t bytes[64];
+};
+
 struct cluster {
 	struct cluster_cfg cfg;
 	int n, words;
@@ -157,6 +166,7 @@ struct cluster {
 	int nplans, kills_hit;
 	uint64_t faults, last_fault_ns;
 	struct timed *timed;
+	struct beat *beats;
 	uint64_t messages[2], events;
 	char coord[COORD_WIDTH];
 	size_t coord_len;
@@ -195,6 +205,11 @@ void cluster__app_end(struct crank *r);
 void cluster__app_refresh(struct crank *r, struct call *k); /* brings its outcome up to date */
 bool cluster__member(const struct cluster *c, int comm, int slot); /* as far as is known */
 struct op_rec *cluster__op_rec(struct cluster *c, int comm, uint64_t seq);
+
+/* ---- cluster_beat.c ---- */
+/* Datagrams and looks at processes, in the rank's port. */
+void cluster__beat_port(struct crank *r);
+void cluster__beat_end(struct cluster *c);
 
 /* ---- cluster_fault.c ---- */
 /* A step of @r is about to happen. False: the rank is dead, it does not. */

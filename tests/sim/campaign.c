@@ -116,7 +116,7 @@ static unsigned missing(const struct scenario_totals *t)
 {
 	unsigned n = 0;
 
-	for (int i = 0; i < ART_M_COUNT; i++) {
+	for (int i = 0; i < (int)ART_M_DETECTOR; i++) {
 		if (!t->marks[i]) {
 			printf("FAIL mark %s was never hit\n", art__mark_name((enum art_mark)i));
 			n++;
