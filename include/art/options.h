@@ -28,6 +28,9 @@ typedef struct art_options {
 	const char *quorum_wait;
 	const char *stall;
 	const char *status;
+	const char *profile;
+	const char *bound;
+	const char *heartbeat;
 } art_options_t;
 
 /* Options of which none is given. */

@@ -97,6 +97,40 @@ static bool read_errors(const char *text, struct art_config *c)
 	return i >= 0;
 }
 
+/* How soon a silence is judged; the two settings below it in the table can say so singly. */
+static bool read_profile(const char *text, struct art_config *c)
+{
+	static const char *const words[] = {"fast", "default", "cautious", NULL};
+	static const uint64_t ms[][2] = {{20, 100}, {100, 500}, {1000, 5000}};
+	int i = word(text, words);
+
+	if (i < 0)
+		return false;
+	c->heartbeat_ns = ms[i][0] * ART_NS_PER_MS;
+	c->bound_ns = ms[i][1] * ART_NS_PER_MS;
+	return true;
+}
+
+/* Not below what a busy machine's scheduling takes anyway. */
+static bool read_bound(const char *text, struct art_config *c)
+{
+	if (!*text)
+		return true;
+	if (!seconds(text, &c->bound_ns) || c->bound_ns < 30 * ART_NS_PER_MS)
+		return false;
+	c->heartbeat_ns = c->bound_ns / 5;
+	return true;
+}
+
+/* Two have to fit into the bound, or one lost datagram looks like a death. */
+static bool read_heartbeat(const char *text, struct art_config *c)
+{
+	if (!*text)
+		return true;
+	return seconds(text, &c->heartbeat_ns) && c->heartbeat_ns >= ART_NS_PER_MS &&
+	       c->heartbeat_ns <= c->bound_ns / 2;
+}
+
 static bool read_quorum_wait(const char *text, struct art_config *c)
 {
 	return seconds(text, &c->quorum_wait_ns);
@@ -129,6 +163,14 @@ const struct art_setting art__settings[] = {
 	SETTING("ART_ERRORS", errors, "warn",
 		"an error of a call: one line and return, return only, end the job", read_errors,
 		"one of: warn, return, abort"),
+	SETTING("ART_PROFILE", profile, "default",
+		"how soon a silent host or a stopped rank is given up: fast 0.1 s, default 0.5 s, "
+		"cautious 5 s", read_profile, "one of: fast, default, cautious"),
+	SETTING("ART_BOUND", bound, "", "seconds of silence until then; empty: as the profile",
+		read_bound, "seconds, 0.03 or more"),
+	SETTING("ART_HEARTBEAT", heartbeat, "",
+		"seconds between two heartbeats of a host; empty: a fifth of the bound", read_heartbeat,
+		"seconds, at least 0.001 and at most half of ART_BOUND"),
 	SETTING("ART_QUORUM_WAIT", quorum_wait, "60",
 		"seconds without a quorum until calls end with ART_ERR_NO_QUORUM", read_quorum_wait,
 		"seconds, above 0"),

@@ -41,6 +41,8 @@ struct art_config {
 	bool status;
 	enum art_log_level log;
 	enum art_errors_mode errors;
+	uint64_t heartbeat_ns;
+	uint64_t bound_ns;
 	uint64_t quorum_wait_ns;
 	uint64_t stall_ns;
 

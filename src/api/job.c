@@ -137,6 +137,8 @@ static int introduce(struct art_ctx *ctx, struct art_boot_card *cards, char *why
 	fill_engine_cfg(ctx, mine.incarnation, &cfg);
 	rc = art__engine_open(&cfg, mine.addr, &ctx->engine);
 	explicit_bzero(cfg.key, sizeof(cfg.key));
+	if (!rc && ctx->config.ft && ctx->size > 1)
+		rc = art__engine_beats_open(ctx->engine, mine.addr[2]);
 	if (rc) {
 		snprintf(why, WHY_MAX, "transport %s cannot be opened on %s: %s",
 			 ctx->config.transport, ctx->config.iface ? ctx->config.iface : "loopback",
@@ -160,6 +162,9 @@ static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards,
 			continue;
 		rc = art__engine_peer(ctx->engine, i, cards[i].addr[0], cards[i].addr[1]);
 		if (!rc)
+			rc = art__engine_beats_peer(ctx->engine, i, cards[i].addr[2],
+						    cards[i].incarnation);
+		if (!rc)
 			continue;
 		snprintf(why, WHY_MAX, "rank %d cannot be reached at %s: %s", i, cards[i].addr[0],
 			 art_strerror(rc));
@@ -178,6 +183,8 @@ static int make_core(struct art_ctx *ctx, const int *hosts)
 	cfg.size = ctx->size;
 	cfg.hosts = hosts;
 	cfg.job = ctx->boot.job;
+	cfg.heartbeat_ns = ctx->config.ft ? ctx->config.heartbeat_ns : 0;
+	cfg.bound_ns = ctx->config.bound_ns;
 	cfg.quorum_wait_ns = ctx->config.quorum_wait_ns;
 	cfg.stall_ns = ctx->config.stall_ns;
 	art__engine_port(ctx->engine, &ctx->port);
@@ -205,6 +212,8 @@ static int assemble(struct art_ctx *ctx, const struct art_boot_card *cards, int 
 		pids[i] = local && i != ctx->rank ? cards[i].pid : 0;
 	}
 	art__engine_locals(ctx->engine, locals);
+	if (locals == ctx->size) /* watched by their kernel */
+		art__engine_beats_close(ctx->engine);
 	rc = connect_peers(ctx, cards, why);
 	if (rc)
 		return rc;

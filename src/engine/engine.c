@@ -80,6 +80,23 @@ static void port_compute(void *self, struct art_job *job)
 	e->jobs_end = &job->next;
 }
 
+static void port_beat(void *self, int to, const void *p, size_t len)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	art__beats_send(&e->beats, to, p, len);
+}
+
+/* Reading /proc is the service thread's work: it is there whenever the detector's time comes. */
+static void port_look(void *self, int slot)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	art__set_add(&e->to_look, (uint32_t)slot);
+}
+
 void art__engine_port(struct art_engine *e, struct art_port *port)
 {
 	*port = (struct art_port){
@@ -89,22 +106,32 @@ void art__engine_port(struct art_engine *e, struct art_port *port)
 		.relink = port_relink,
 		.done = port_done,
 		.compute = port_compute,
+		.beat = e->beats.fd >= 0 ? port_beat : NULL,
+		.look = port_look,
 	};
 }
 
 /* ---- making ---- */
-static int open_channel(struct art_engine *e, const struct art_tp_ops *ops, enum art_chan chan,
-			char addr[ART_TP_ADDR_MAX])
+static void fill_self(const struct art_engine *e, uint32_t channel, struct art_tp_self *self)
 {
 	const struct art_engine_cfg *cfg = &e->cfg;
-	struct art_tp_self self = {
+
+	*self = (struct art_tp_self){
 		.slot = cfg->slot,
 		.size = cfg->size,
-		.channel = chan,
+		.channel = channel,
 		.version = ART_WIRE_VERSION,
 		.job = cfg->job,
 		.incarnation = cfg->incarnation,
 	};
+	memcpy(self->key, cfg->key, sizeof(self->key));
+}
+
+static int open_channel(struct art_engine *e, const struct art_tp_ops *ops, enum art_chan chan,
+			char addr[ART_TP_ADDR_MAX])
+{
+	const struct art_engine_cfg *cfg = &e->cfg;
+	struct art_tp_self self;
 	struct art_tp_opts opts = {
 		.iface = cfg->iface,
 		.security = chan == ART_CHAN_CTL ? ART_TP_ENCRYPT : cfg->security,
@@ -115,7 +142,7 @@ static int open_channel(struct art_engine *e, const struct art_tp_ops *ops, enum
 	struct art_tp_up up;
 	int err;
 
-	memcpy(self.key, cfg->key, sizeof(self.key));
+	fill_self(e, chan, &self);
 	art__link_up(&e->link, chan, &up);
 	err = ops->open(e->env, &self, &opts, &up, &e->tp[chan]);
 	explicit_bzero(self.key, sizeof(self.key));
@@ -158,7 +185,8 @@ int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_
 	e->env = cfg->env;
 	e->cfg = *cfg;
 	e->jobs_end = &e->jobs;
-	e->epfd = e->wake_fd = e->status_fd = -1;
+	e->epfd = e->wake_fd = e->status_fd = e->beats.fd = -1;
+	art__set_init(&e->to_look, (uint32_t)cfg->size);
 	e->pidfd = malloc((size_t)cfg->size * sizeof(*e->pidfd));
 	err = e->pidfd ? 0 : ART_ERR_NOMEM;
 	for (int i = 0; !err && i < cfg->size; i++)
@@ -170,6 +198,7 @@ int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_
 		art__engine_close(e);
 		return err;
 	}
+	memcpy(e->beside, addr[ART_CHAN_CTL], sizeof(e->beside));
 	*out = e;
 	return 0;
 }
@@ -196,6 +225,30 @@ bool art__engine_count(const struct art_engine *e, enum art_chan chan, unsigned 
 		       const char **what, uint64_t *n)
 {
 	return e->tp[chan] && art__transport_count(e->tp[chan], i, what, n);
+}
+
+int art__engine_beats_open(struct art_engine *e, char addr[ART_TP_ADDR_MAX])
+{
+	struct art_tp_self self;
+	int err;
+
+	assert(!e->started && e->beats.fd < 0);
+	fill_self(e, ART_CHAN_CTL, &self);
+	err = art__beats_open(&e->beats, e->env, &self, e->beside, addr);
+	explicit_bzero(self.key, sizeof(self.key));
+	return err;
+}
+
+int art__engine_beats_peer(struct art_engine *e, int slot, const char *addr, uint64_t incarnation)
+{
+	assert(!e->started && slot != e->cfg.slot);
+	return e->beats.fd < 0 ? 0 : art__beats_peer(&e->beats, slot, addr, incarnation);
+}
+
+void art__engine_beats_close(struct art_engine *e)
+{
+	assert(!e->started);
+	art__beats_close(&e->beats);
 }
 
 int art__engine_start(struct art_engine *e, struct art_machine *m, const pid_t *pids)
@@ -287,7 +340,9 @@ void art__engine_close(struct art_engine *e)
 		art__link_fini(&e->link);
 	while (e->bells > 0)
 		close(e->bell[--e->bells]);
+	art__beats_close(&e->beats);
 	free(e->pidfd);
+	free(e->pids);
 	explicit_bzero(e->cfg.key, sizeof(e->cfg.key));
 	free(e);
 }

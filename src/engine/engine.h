@@ -51,6 +51,11 @@ void art__engine_locals(struct art_engine *e, int ranks);
 void art__engine_port(struct art_engine *e, struct art_port *port);
 /* How to reach @slot; before art__engine_start(). */
 int art__engine_peer(struct art_engine *e, int slot, const char *data, const char *ctl);
+/* Datagrams for the detector, beside the control channel; before art__engine_port(), which offers them
+ * to the machine if they are there. A rank that has no far peer needs none. @addr: for others. */
+int art__engine_beats_open(struct art_engine *e, char addr[ART_TP_ADDR_MAX]);
+int art__engine_beats_peer(struct art_engine *e, int slot, const char *addr, uint64_t incarnation);
+void art__engine_beats_close(struct art_engine *e);
 /* Starts the service thread. @pids[slot] is the process of a slot of this host, 0 for slots of
  * other hosts (and this one); a process that is gone already counts as dead. Negative when a
  * thread or descriptor cannot be had: then only art__engine_close() is left to call. */

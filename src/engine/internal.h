@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "base/set.h"
+#include "engine/beat.h"
 #include "engine/engine.h"
 #include "engine/link.h"
 #include "engine/status.h"
@@ -105,6 +106,10 @@ struct art_engine {
 	unsigned probes;           /* how many */
 	uint64_t probe_at;
 	struct art_set exited;     /* processes that are gone; service thread only, then drain() */
+	struct art_beats beats;    /* fd -1: not open */
+	char beside[ART_TP_ADDR_MAX]; /* address of the control channel */
+	pid_t *pids;               /* [size] processes of this host, 0: others; set once */
+	struct art_set to_look;    /* processes to be looked at, in the service thread */
 	struct art_set dying;      /* seen dead, machine not told yet; service thread only */
 	uint64_t service_wake;     /* when it wakes by itself */
 	uint64_t seen, look;       /* entries when it last looked; when it looks again */

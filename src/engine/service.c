@@ -5,6 +5,7 @@
  *
  *   wake_fd     somebody changed what it waits for, or it is to end
  *   control     always
+ *   datagrams   heartbeats of other hosts, if there are any
  *   pidfds      of the other ranks of this host; read after everything they sent (rule R7)
  *   witness     certificates of deaths on other hosts
  *   status      somebody asks what this rank is doing (status.h)
@@ -35,15 +36,16 @@
 #define AWAY_NS (20 * ART_NS_PER_MS)
 #define CTL_BUDGET 32
 #define DATA_BUDGET 16
+#define BEAT_BUDGET 256
 /* Looks at a channel before a death is told: what a dead rank's sockets hold is far less. */
 #define DRAIN_LOOKS 1024
 #define EVENTS 16
 #define PROBE_NS (5 * ART_NS_PER_MS)
 
-enum { TAG_WAKE, TAG_CTL, TAG_DATA, TAG_PID, TAG_WITNESS, TAG_STATUS };
+enum { TAG_WAKE, TAG_CTL, TAG_DATA, TAG_BEAT, TAG_PID, TAG_WITNESS, TAG_STATUS };
 
 struct ready {
-	bool ctl, data, status, other;
+	bool ctl, data, beat, status, other;
 };
 
 static uint64_t tag(unsigned kind, int slot)
@@ -170,17 +172,13 @@ static uint64_t plan(struct art_engine *e)
 	return look < wake ? look : wake;
 }
 
-/* Reaped, or a zombie of which no thread is left. */
-static bool is_gone(pid_t pid)
+/* What /proc says of a process. False: nothing. */
+static bool read_stat(pid_t pid, char *state, long *threads)
 {
 	char path[40], text[512], *rest;
-	long threads = 0;
-	char state = 0;
 	ssize_t n;
 	int fd;
 
-	if (kill(pid, 0))
-		return errno == ESRCH;
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -192,8 +190,18 @@ static bool is_gone(pid_t pid)
 	rest = strrchr(text, ')');
 	return rest &&
 	       sscanf(rest + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld",
-		      &state, &threads) == 2 &&
-	       (state == 'Z' || state == 'X') && threads <= 1;
+		      state, threads) == 2;
+}
+
+/* Reaped, or a zombie of which no thread is left. */
+static bool is_gone(pid_t pid)
+{
+	long threads = 0;
+	char state = 0;
+
+	if (kill(pid, 0))
+		return errno == ESRCH;
+	return read_stat(pid, &state, &threads) && (state == 'Z' || state == 'X') && threads <= 1;
 }
 
 /* Where the system gives no pidfds (old kernels, valgrind) processes are asked for now and then. */
@@ -237,6 +245,27 @@ static void on_deaths(struct art_engine *e)
 	}
 }
 
+static void on_beat(void *self, int from, const uint8_t *p, size_t len)
+{
+	struct art_engine *e = self;
+
+	e->machine->ops->beat(e->machine, from, p, len);
+}
+
+/* Stopped by a signal is T; held by a debugger is t, and runs as far as we are concerned. */
+static void look(struct art_engine *e)
+{
+	ART_SET_EACH(slot, &e->to_look) {
+		char state = 0;
+		long threads;
+		bool known = e->pids[slot] > 0 && read_stat(e->pids[slot], &state, &threads);
+
+		art__set_del(&e->to_look, slot);
+		e->machine->ops->looked(e->machine, (int)slot,
+					known && state == 'T' ? ART_LOOK_STOPPED : ART_LOOK_RUNS);
+	}
+}
+
 /* Transports and machine whose time has come. */
 static void on_time(struct art_engine *e)
 {
@@ -256,9 +285,12 @@ static void on_ready(struct art_engine *e, const struct ready *r)
 		on_deaths(e);
 	else if (r->ctl)
 		art__engine_poll(e, ART_CHAN_CTL, CTL_BUDGET);
+	if (r->beat)
+		art__beats_poll(&e->beats, BEAT_BUDGET, on_beat, e);
 	if (r->data && !e->driver)
 		art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET);
 	on_time(e);
+	look(e);
 }
 
 /* ---- the thread ---- */
@@ -299,6 +331,9 @@ static void gather(struct art_engine *e, const struct epoll_event *ev, int n, st
 		case TAG_CTL:
 			r->ctl = true;
 			break;
+		case TAG_BEAT:
+			r->beat = true;
+			break;
 		case TAG_DATA:
 			atomic_store(&e->armed, false);
 			r->data = true;
@@ -337,7 +372,7 @@ static int timeout_ms(struct art_engine *e, uint64_t wake)
 /* One turn of the thread, owning the engine. Until when to sleep; @wake: as decided last time. */
 static uint64_t turn(struct art_engine *e, const struct ready *r, uint64_t wake)
 {
-	bool only_data = r->data && !r->ctl && !r->other && !r->status;
+	bool only_data = r->data && !r->ctl && !r->beat && !r->other && !r->status;
 	struct art_snapshot *told = NULL;
 
 	if (!only_data) {
@@ -433,6 +468,8 @@ static int open_descriptors(struct art_engine *e, const pid_t *pids)
 	if (e->status_fd >= 0 &&
 	    watch(e, EPOLL_CTL_ADD, e->status_fd, EPOLLIN | EPOLLET, tag(TAG_STATUS, 0)))
 		goto fail;
+	if (e->beats.fd >= 0 && watch(e, EPOLL_CTL_ADD, e->beats.fd, EPOLLIN, tag(TAG_BEAT, 0)))
+		goto fail;
 	for (int i = 0; i < e->cfg.size && !err; i++)
 		if (pids[i] > 0 && i != e->cfg.slot)
 			err = open_pidfd(e, i, pids[i]);
@@ -481,6 +518,10 @@ int art__service_start(struct art_engine *e, const pid_t *pids)
 	int err;
 
 	e->service_wake = ART_NEVER;
+	e->pids = malloc((size_t)e->cfg.size * sizeof(*e->pids));
+	if (!e->pids)
+		return ART_ERR_NOMEM;
+	memcpy(e->pids, pids, (size_t)e->cfg.size * sizeof(*e->pids));
 	art__set_init(&e->dying, (uint32_t)e->cfg.size);
 	art__set_init(&e->exited, (uint32_t)e->cfg.size);
 	err = open_descriptors(e, pids);

@@ -20,7 +20,7 @@ struct art_boot {
 };
 
 struct art_boot_card { /* what a rank tells the others about itself */
-	char addr[2][ART_TP_ADDR_MAX]; /* per channel: data, control */
+	char addr[3][ART_TP_ADDR_MAX]; /* data, control, datagrams (may be empty) */
 	uint64_t incarnation;
 	int32_t pid;
 	int32_t host; /* number of the host, filled by the launcher */

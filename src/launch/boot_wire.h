@@ -76,7 +76,7 @@ struct art_boot_table {
 _Static_assert(sizeof(struct art_boot_head) == 16, "head has no holes");
 _Static_assert(sizeof(struct art_boot_welcome) == 16 + 16 + ART_TP_KEY_BYTES, "no holes");
 _Static_assert(sizeof(struct art_boot_dead) == 24, "no holes");
-_Static_assert(sizeof(struct art_boot_card) == 2 * ART_TP_ADDR_MAX + 16, "a card has no holes");
+_Static_assert(sizeof(struct art_boot_card) == 3 * ART_TP_ADDR_MAX + 16, "a card has no holes");
 _Static_assert(sizeof(struct art_boot_card_msg) == 16 + sizeof(struct art_boot_card), "no holes");
 _Static_assert(sizeof(struct art_boot_table) ==
 	       24 + ART_BOOT_TABLE_CARDS * sizeof(struct art_boot_card), "no holes");
@@ -94,11 +94,12 @@ static inline bool art__boot_head_good(const struct art_boot_head *h, size_t got
 	       h->version == ART_BOOT_VERSION && h->len == got;
 }
 
-/* Both addresses end within their field. */
+/* Its addresses end within their field. */
 static inline bool art__boot_card_good(const struct art_boot_card *c)
 {
 	return memchr(c->addr[0], 0, sizeof(c->addr[0])) &&
-	       memchr(c->addr[1], 0, sizeof(c->addr[1]));
+	       memchr(c->addr[1], 0, sizeof(c->addr[1])) &&
+	       memchr(c->addr[2], 0, sizeof(c->addr[2]));
 }
 
 #endif
