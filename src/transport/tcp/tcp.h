@@ -69,6 +69,7 @@ enum art_tcp_count {
 	ART_TCP_N_LEFT,        /* the peer closed before the handshake was complete */
 	ART_TCP_N_PARKED,      /* had to wait for another connection to end */
 	ART_TCP_N_ACCEPT_FAIL, /* accept() or what follows it failed for want of resources */
+	ART_TCP_N_DIAL_FAIL,   /* no socket to dial with for want of resources */
 	ART_TCP_N_SENDMSG,     /* system calls to send */
 	ART_TCP_N_RECV,        /* system calls to receive */
 	ART_TCP_N_LAST

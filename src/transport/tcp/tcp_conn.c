@@ -295,8 +295,11 @@ static void attempt(struct art_tcp *t, struct art_tcp_conn *c)
 	assert(c->state == ART_TCP_WAIT && c->fd < 0);
 	c->fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0) {
-		art__env_log(t->env, ART_LOG_WARN, "no socket to reach rank %d: %s", c->peer,
-			     strerror(errno));
+		if (!(t->logged & BIT(ART_TCP_N_DIAL_FAIL)))
+			art__env_log(t->env, ART_LOG_WARN, "no socket to reach rank %d: %s; "
+				     "trying again (logged once)", c->peer, strerror(errno));
+		t->logged |= BIT(ART_TCP_N_DIAL_FAIL);
+		t->n[ART_TCP_N_DIAL_FAIL]++;
 		art__tcp_retry(t, c);
 		return;
 	}
