@@ -33,6 +33,7 @@ needs() {
 		;;
 	extra) cat <<-END
 		command clang clang
+		command spin spin
 		command valgrind valgrind
 		command groff groff-base
 		END
