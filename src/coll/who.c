@@ -63,7 +63,8 @@ const char *art__who_kind(enum art_coll kind)
 					    "comm_set_loss", "comm_free", "finalize",
 					    "comm_split", "comm_create" };
 
-	return name[kind];
+	/* A decision names the kinds that its proposer read off the wire. */
+	return name[(size_t)kind < sizeof(name) / sizeof(name[0]) ? kind : 0];
 }
 
 bool art__who_missing(const struct art_op *op, struct art_set *entered, struct art_set *missing)
