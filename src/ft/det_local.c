@@ -9,49 +9,70 @@
  *    ^--------seen running, or a message came----+
  *
  * A rank looks while something of its own waits and nothing moves: at the next rank of its host each
- * time, and at a few of the others in turn.
+ * time, and at one of the others in turn.
  */
 #include "base/marks.h"
 #include "ft/detector.h"
 
-#define LOOKS 6         /* at others than the next, each time */
+#define BATCH_NS (20 * ART_NS_PER_MS)
 #define LOOKS_BUSY 8    /* while messages come in, only every so many turns look */
 
-static void look(struct art_det *d, int i)
-{
-	const struct art_det_host *h = &d->host[d->me];
-	int slot = d->order[h->first + i];
-
-	if (slot != d->slot && art__det_alive(d, slot))
-		d->client.look(d->client.self, slot);
-}
-
-static int own_index(const struct art_det *d)
-{
-	const struct art_det_host *h = &d->host[d->me];
-	int i = 0;
-
-	while (d->order[h->first + i] != d->slot)
-		i++;
-	return i;
-}
-
-/* The next rank each time, others in turn; those that are stopped, for their waking. */
+/* All that are stopped, the next that is not, and one of the others in turn: two reads, as a rule,
+ * however many ranks there are. */
 static void look_around(struct art_det *d)
 {
-	int n = d->host[d->me].count, own = own_index(d);
-	int others = n - 1 < LOOKS ? n - 1 : LOOKS;
-	int start = (int)(d->looks++ * LOOKS % (unsigned)n);
+	const struct art_det_host *h = &d->host[d->me];
+	int own = 0;
+	bool found = false;
 
-	for (int i = 0; i < n; i++) {
-		bool next = i == (own + 1) % n, turn = (i - start + n) % n < others;
+	while (d->order[h->first + own] != d->slot)
+		own++;
+	for (int k = 1; k < h->count; k++) {
+		int i = (own + k) % h->count;
 
-		if (next || turn || n - 1 <= LOOKS || d->stopped_ns[i])
-			look(d, i);
+		if (!art__det_alive(d, d->order[h->first + i]))
+			continue;
+		if (d->stopped_ns[i] || !found || i == d->turn)
+			d->client.look(d->client.self, d->order[h->first + i]);
+		found |= !d->stopped_ns[i];
 	}
+	d->turn = (d->turn + 1) % h->count;
 }
 
-/* All that are due at once, for one change of the view. */
+static bool anybody_stopped(const struct art_det *d)
+{
+	for (int i = 0; i < d->host[d->me].count; i++)
+		if (d->stopped_ns[i])
+			return true;
+	return false;
+}
+
+/* A regular look, or sooner the one that makes somebody's bound full. */
+static uint64_t next_look(const struct art_det *d, uint64_t now)
+{
+	uint64_t t = now + d->bound_ns / 16;
+
+	for (int i = 0; i < d->host[d->me].count; i++) {
+		uint64_t full = d->stopped_ns[i] + d->bound_ns;
+
+		if (d->stopped_ns[i] && full > now && full < t)
+			t = full;
+	}
+	return t;
+}
+
+/* Is another one's bound full in a moment? Then one change of the view does for both. */
+static bool more_to_come(const struct art_det *d, uint64_t now)
+{
+	for (int i = 0; i < d->host[d->me].count; i++) {
+		uint64_t full = d->stopped_ns[i] + d->bound_ns;
+
+		if (d->stopped_ns[i] && full > now && full <= d->ripe_ns + BATCH_NS)
+			return true;
+	}
+	return false;
+}
+
 static void pronounce(struct art_det *d, uint64_t now)
 {
 	const struct art_det_host *h = &d->host[d->me];
@@ -70,7 +91,7 @@ static void pronounce(struct art_det *d, uint64_t now)
 		art__set_add(&out, (uint32_t)slot);
 		d->stopped_ns[i] = 0;
 	}
-	d->ripe = false;
+	d->ripe_ns = 0;
 	if (!art__set_empty(&out))
 		d->client.verdict(d->client.self, &out);
 }
@@ -79,14 +100,12 @@ void art__det_local_tick(struct art_det *d, bool open, uint64_t now)
 {
 	if (!open || !d->look_ns || now < d->look_ns)
 		return;
-	if (d->ripe)
+	if (d->ripe_ns && !more_to_come(d, now))
 		pronounce(d, now);
-	if (d->progress == d->look_progress || d->looks % LOOKS_BUSY == 0)
+	if (d->progress == d->look_progress || anybody_stopped(d) || d->looks++ % LOOKS_BUSY == 0)
 		look_around(d);
-	else
-		d->looks++;
 	d->look_progress = d->progress;
-	d->look_ns = now + d->bound_ns / 16;
+	d->look_ns = next_look(d, now);
 }
 
 void art__det_looked(struct art_det *d, int slot, enum art_look look)
@@ -105,10 +124,11 @@ void art__det_looked(struct art_det *d, int slot, enum art_look look)
 		return;
 	}
 	if (!d->stopped_ns[i])
-		d->stopped_ns[i] = now;
-	if (now < d->stopped_ns[i] || now - d->stopped_ns[i] < d->bound_ns || d->ripe)
+		d->stopped_ns[i] = now; /* the one behind it may be, too: look on at once */
+	else if (now >= d->stopped_ns[i] + d->bound_ns && !d->ripe_ns)
+		d->ripe_ns = now; /* the other answers of this look come first */
+	else
 		return;
-	d->ripe = true; /* the answers of this look come together */
 	if (d->look_ns > now + ART_NS_PER_MS)
 		d->look_ns = now + ART_NS_PER_MS;
 }

@@ -587,6 +587,8 @@ static uint64_t local_wake(struct art_det *d, bool open)
 	if (!d->look_ns) {
 		d->look_ns = art__env_now(d->env) + d->bound_ns / 16;
 		d->look_progress = d->progress;
+		d->ripe_ns = 0; /* nobody has looked meanwhile: whoever was stopped may have run */
+		memset(d->stopped_ns, 0, (size_t)d->host[d->me].count * sizeof(*d->stopped_ns));
 	}
 	return d->look_ns;
 }

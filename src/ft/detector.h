@@ -91,7 +91,8 @@ struct art_det {
 	uint64_t look_ns;          /* next look, 0: not planned */
 	uint64_t look_progress;
 	unsigned looks;
-	bool ripe;                 /* somebody has been stopped for the bound */
+	int turn;                  /* whose it was last to be looked at besides the next */
+	uint64_t ripe_ns;          /* since when somebody has been stopped for the bound; 0: nobody */
 	uint64_t *stopped_ns;      /* [ranks of this host] since when seen stopped, 0: not */
 };
 

@@ -490,6 +490,28 @@ static void test_stopped_process(void)
 	unmake(w);
 }
 
+/* One change of the view, whoever looks first. */
+static void test_stopped_together(void)
+{
+	struct world *w = make(8, 8, 24);
+	uint64_t at;
+	int by = 0;
+
+	w->open = true;
+	run(w, BOUND);
+	at = w->now;
+	for (int i = 3; i < 6; i++)
+		w->stopped[i] = w->rank[i].silent = true;
+	run(w, 2 * BOUND);
+	CU_ASSERT(all_condemned(w) == 3);
+	for (int i = 0; i < 8; i++)
+		if (w->rank[i].verdict_at[3] == first_verdict(w, 3))
+			by = i;
+	CU_ASSERT(w->rank[by].verdict_at[3] == w->rank[by].verdict_at[5]);
+	CU_ASSERT(first_verdict(w, 5) - at <= BOUND + 50 * MS);
+	unmake(w);
+}
+
 static void test_stopped_for_less(void)
 {
 	struct world *w = make(4, 4, 25);
@@ -570,6 +592,7 @@ int main(void)
 	CU_add_test(s, "a sleeper asks first", test_sleeper_asks_first);
 	CU_add_test(s, "an evicted rank is told", test_evicted_is_told);
 	CU_add_test(s, "a stopped process", test_stopped_process);
+	CU_add_test(s, "stopped together", test_stopped_together);
 	CU_add_test(s, "stopped for less than the bound", test_stopped_for_less);
 	CU_add_test(s, "nothing open, no looks", test_nothing_open_no_looks);
 	CU_add_test(s, "cost does not grow with the job", test_cost_does_not_grow);
