@@ -20,10 +20,11 @@ static void splits(struct cluster *c, int comm, int first, const int *colour, co
 			.child = colour[r] < 0 ? 0 : first + colour[r] });
 }
 
+/* @rank may be ALL for the empty list, of which nobody gets a communicator. */
 static void creates(struct cluster *c, int rank, uint32_t list, int child)
 {
 	calls(c, rank, (struct cluster_call){ .kind = ART_C_CREATE, .list = list,
-		.child = list >> rank & 1 ? child : 0 });
+		.child = list && list >> rank & 1 ? child : 0 });
 }
 
 static void sums_on(struct cluster *c, int rank, int comm)
