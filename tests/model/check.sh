@@ -34,7 +34,7 @@ check() {
 		gcc -O2 -w -DSAFETY -DMEMLIM="$mib" -o pan pan.c >>out 2>&1 &&
 		./pan -m100000 >>out 2>&1
 	errors=
-	grep -qE 'max search depth too small|out of memory|memory limit' out ||
+	grep -qE 'max search depth too small|reached -DMEMLIM bound|out of memory' out ||
 		errors=$(sed -n 's/.*errors: \([0-9]*\)$/\1/p' out)
 	states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' out)
 	seconds=$(sed -n 's/^pan: elapsed time \([0-9.e+]*\) .*/\1/p' out)
