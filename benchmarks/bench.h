@@ -70,6 +70,7 @@ struct bench_row { /* of one size; seconds */
 	long iters;
 	double median, p90, p99, max;
 	double raw_median, raw_p99; /* one way; 0: no yardstick */
+	double swap_median;         /* bare exchange, the slower side */
 };
 
 /* Special programs with the signature of a whole run; 0 or an exit code. */
@@ -84,6 +85,9 @@ void rawping_close(struct rawping *p);
 /* Writes @n one-way times (half a round trip) of messages of @bytes to @s at rank 0; the others
  * return at once. False if there is no connection. */
 bool rawping_run(struct rawping *p, size_t bytes, long n, double *s);
+/* The same for an exchange, what an allreduce of two ranks does: both send, then both receive. Each
+ * of ranks 0 and 1 writes its @n times, all others zeros. */
+void rawping_swap(struct rawping *p, size_t bytes, long n, double *s);
 
 /* driver.c */
 void bench_must(int code, const char *what); /* ends the job on an error */

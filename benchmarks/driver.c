@@ -104,10 +104,21 @@ static double one_op(const struct bench_op *op, struct bench *b, bool separated)
 	return t;
 }
 
+/* Both yardsticks, over @n messages: @ping at rank 0, @swap (the slower side) at all. */
+static bool yardsticks(struct rawping *raw, size_t bytes, long n, double *ping, double *swap)
+{
+	bool pinged = rawping_run(raw, bytes, n, ping);
+
+	rawping_swap(raw, bytes, n, swap);
+	bench_must(art_allreduce(ART_IN_PLACE, swap, (size_t)n, ART_DOUBLE, ART_MAX, ART_COMM_WORLD),
+		   "collecting times");
+	return pinged;
+}
+
 static void measure(const struct bench_op *op, struct bench *b, struct rawping *raw, bool separated,
 		    struct bench_row *row)
 {
-	double ping[RAW_PINGS];
+	double ping[RAW_PINGS], swap[RAW_PINGS];
 	size_t n = (size_t)row->iters;
 	double *t = calloc(n, sizeof(*t));
 	long warm = row->iters / 10 + 1;
@@ -116,14 +127,14 @@ static void measure(const struct bench_op *op, struct bench *b, struct rawping *
 
 	if (!t)
 		bench_fail("out of memory");
-	pinged = rawping_run(raw, row->bytes, pings, ping); /* half before, half after */
+	pinged = yardsticks(raw, row->bytes, pings, ping, swap); /* half before, half after */
 	for (long i = -warm; i < row->iters; i++) {
 		double s = one_op(op, b, separated);
 
 		if (i >= 0)
 			t[i] = s;
 	}
-	rawping_run(raw, row->bytes, pings, ping + pings);
+	yardsticks(raw, row->bytes, pings, ping + pings, swap + pings);
 	bench_must(art_allreduce(ART_IN_PLACE, t, n, ART_DOUBLE, ART_MAX, ART_COMM_WORLD),
 		   "collecting times");
 	row->median = bench_quantile(t, n, 0.5);
@@ -133,6 +144,7 @@ static void measure(const struct bench_op *op, struct bench *b, struct rawping *
 	if (pinged) {
 		row->raw_median = bench_quantile(ping, (size_t)(2 * pings), 0.5);
 		row->raw_p99 = bench_quantile(ping, (size_t)(2 * pings), 0.99);
+		row->swap_median = bench_quantile(swap, (size_t)(2 * pings), 0.5);
 	}
 	free(t);
 }

@@ -40,9 +40,10 @@ void bench_print_head(const struct bench_options *o, const struct bench_op *op, 
 		printf(", %s", o->operator->name);
 	if (op->sized)
 		printf(" of %s", o->type->name);
-	printf(", %d ranks, %s; times in us, of the slowest rank; raw: TCP ping-pong, one way\n"
-	       "#%9s %8s %10s %10s %10s %10s %10s %10s %10s %7s\n", size, mode, "bytes", "iters",
-	       "median", "p90", "p99", "max", "MB/s", "raw", "raw p99", "ratio");
+	printf(", %d ranks, %s; times in us, of the slowest rank; raw: TCP ping-pong, one way;\n"
+	       "# swap: both send, then both receive; ratio: median / raw\n"
+	       "#%9s %8s %10s %10s %10s %10s %10s %10s %10s %10s %7s\n", size, mode, "bytes", "iters",
+	       "median", "p90", "p99", "max", "MB/s", "raw", "raw p99", "swap", "ratio");
 	fflush(stdout);
 }
 
@@ -56,17 +57,20 @@ void bench_print_row(const struct bench_options *o, const struct bench_row *r, b
 		       "\"p99\": %.3f, \"max\": %.3f, \"bytes_per_s\": %.0f, ", first ? "" : ",",
 		       r->bytes, r->iters, r->median * us, r->p90 * us, r->p99 * us, r->max * us, rate);
 		if (ratio > 0)
-			printf("\"raw_median\": %.3f, \"raw_p99\": %.3f, \"ratio\": %.3f}",
-			       r->raw_median * us, r->raw_p99 * us, ratio);
+			printf("\"raw_median\": %.3f, \"raw_p99\": %.3f, \"swap_median\": %.3f, "
+			       "\"ratio\": %.3f}", r->raw_median * us, r->raw_p99 * us,
+			       r->swap_median * us, ratio);
 		else
-			printf("\"raw_median\": null, \"raw_p99\": null, \"ratio\": null}");
+			printf("\"raw_median\": null, \"raw_p99\": null, \"swap_median\": null, "
+			       "\"ratio\": null}");
 	} else {
 		printf("%10zu %8ld %10.2f %10.2f %10.2f %10.2f %10.1f ", r->bytes, r->iters,
 		       r->median * us, r->p90 * us, r->p99 * us, r->max * us, rate * 1e-6);
 		if (ratio > 0)
-			printf("%10.2f %10.2f %7.2f\n", r->raw_median * us, r->raw_p99 * us, ratio);
+			printf("%10.2f %10.2f %10.2f %7.2f\n", r->raw_median * us, r->raw_p99 * us,
+			       r->swap_median * us, ratio);
 		else
-			printf("%10s %10s %7s\n", "-", "-", "-");
+			printf("%10s %10s %10s %7s\n", "-", "-", "-", "-");
 	}
 	fflush(stdout);
 }

@@ -191,3 +191,44 @@ bool rawping_run(struct rawping *p, size_t bytes, long n, double *s)
 	}
 	return true;
 }
+
+/* Sends and receives @bytes, as far as either goes. */
+static void spin_swap(struct rawping *p, char *in, size_t bytes)
+{
+	size_t out = bytes, left = bytes;
+	int turns = 0;
+
+	for (; out > 0 || left > 0; spin(&turns)) {
+		ssize_t n = out > 0 ? send(p->fd, p->buf + (bytes - out), out,
+					   MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			bench_fail("raw exchange: send: %s", strerror(errno));
+		out -= n > 0 ? (size_t)n : 0;
+		n = left > 0 ? recv(p->fd, in + (bytes - left), left, MSG_DONTWAIT) : -1;
+		if (n == 0)
+			bench_fail("raw exchange: the other side is gone");
+		if (left > 0 && n < 0 && errno != EAGAIN && errno != EINTR)
+			bench_fail("raw exchange: recv: %s", strerror(errno));
+		left -= n > 0 ? (size_t)n : 0;
+	}
+}
+
+void rawping_swap(struct rawping *p, size_t bytes, long n, double *s)
+{
+	long warm = n / 10 + 1;
+
+	memset(s, 0, (size_t)n * sizeof(*s));
+	if (!p || p->rank > 1)
+		return;
+	if (bytes == 0)
+		bytes = 1;
+	grow(p, 2 * bytes);
+	for (long i = -warm; i < n; i++) {
+		double t = bench_now();
+
+		spin_swap(p, p->buf + bytes, bytes);
+		if (i >= 0)
+			s[i] = bench_now() - t;
+	}
+}
