@@ -5,21 +5,15 @@
  * without bound. Three to five cores run against each other; the input is a script that starts
  * calls, passes on their messages whole, damaged, twice or never, and forges others. Nothing is
  * said here about results: those who lie may spoil them.
- *
- * With clang and --enable-fuzz libFuzzer drives it. Otherwise the main below does:
- *     fuzz_core SEED RUNS [CORPUS_FILE...]
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <art/status.h>
 
 #include "coll/combine.h"
 #include "core/core.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 #define MAX_RANKS 5
 #define MAX_OPS 48     /* of one rank and run */
@@ -30,14 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define ONE_ALLOC (4u << 20)   /* more at once is never needed here */
 #define BASE_BYTES (8u << 20)  /* of a rank, besides what it was sent */
 #define BODY_LONG 40000
-
-#define REQUIRE(cond) \
-	do { \
-		if (!(cond)) { \
-			fprintf(stderr, "fuzz_core: %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			abort(); \
-		} \
-	} while (0)
 
 struct msg {
 	int from, to;
@@ -723,76 +709,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef ART_FUZZ_LIBFUZZER
-#define INPUT_MAX 512
-
-static uint64_t rng;
-
-static uint64_t next(void)
-{
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng;
-}
-
-static size_t load(const char *path, uint8_t buf[INPUT_MAX])
-{
-	FILE *f = fopen(path, "rb");
-	size_t n;
-
-	if (!f) {
-		fprintf(stderr, "fuzz_core: cannot read %s\n", path);
-		exit(1);
-	}
-	n = fread(buf, 1, INPUT_MAX, f);
-	fclose(f);
-	return n;
-}
-
-/* The script of a run depends on its own number, so that one run can be repeated alone. */
-static size_t script(uint64_t seed, uint64_t run, uint8_t buf[INPUT_MAX])
-{
-	size_t len;
-
-	rng = (seed * UINT64_C(0x9e3779b97f4a7c15) + run) * UINT64_C(0xd6e8feb86659fd93) | 1;
-	for (int i = 0; i < 4; i++)
-		next();
-	len = 16 + next() % (INPUT_MAX - 16);
-	for (size_t i = 0; i < len; i++)
-		buf[i] = (uint8_t)(next() >> 24);
-	return len;
-}
-
-int main(int argc, char **argv)
-{
-	uint8_t input[INPUT_MAX];
-	uint64_t seed, first = 0, runs;
-
-	if (argc < 3) {
-		fprintf(stderr, "usage: fuzz_core SEED RUNS|=RUN [CORPUS_FILE...]\n");
-		return 1;
-	}
-	for (int i = 3; i < argc; i++)
-		LLVMFuzzerTestOneInput(input, load(argv[i], input));
-	seed = strtoull(argv[1], NULL, 0);
-	runs = strtoull(argv[2] + (*argv[2] == '='), NULL, 0);
-	if (*argv[2] == '=')
-		first = runs++;
-	for (uint64_t run = first; run < runs; run++) {
-		size_t len = script(seed, run, input);
-		uint8_t *exact = malloc(len);
-
-		REQUIRE(exact);
-		memcpy(exact, input, len);
-		if (getenv("ART_FUZZ_VERBOSE"))
-			fprintf(stderr, "run %llu\n", (unsigned long long)run);
-		alarm(20); /* for what loops */
-		LLVMFuzzerTestOneInput(exact, len);
-		free(exact);
-	}
-	printf("fuzz_core: seed %s, %s runs, %d corpus files: nothing found\n", argv[1], argv[2],
-	       argc - 3);
-	return 0;
-}
-#endif
+const struct fuzz_target fuzz_target = { .name = "fuzz_core" };

@@ -7,29 +7,16 @@
  * An input is a byte of flags, then what is said. To get past the first check of each kind, flags
  * have the harness put right what the input would get wrong:
  *     1 dialled  2 right prefix  4 right words  8 right MAC  16 right proof or welcome  32 in pieces
- *
- * With clang and --enable-fuzz libFuzzer drives it. Otherwise the main below does:
- *     fuzz_hello SEED RUNS [CORPUS_FILE...]
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/conformance/attacker.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define REQUIRE(cond) \
-	do { \
-		if (!(cond)) { \
-			fprintf(stderr, "fuzz_hello: %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			abort(); \
-		} \
-	} while (0)
+#include "tests/fuzz/fuzz.h"
 
 enum { DIALLED = 1, PREFIX = 2, WORDS_RIGHT = 4, MAC_RIGHT = 8, PROOF_RIGHT = 16, PIECES = 32 };
 
@@ -295,78 +282,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef ART_FUZZ_LIBFUZZER
-#define INPUT_MAX 256
-#define SEEDS 16
-
-static uint64_t rng;
-
-static uint64_t next(void)
+static void end(int corpus_files)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng;
-}
-
-static size_t mutate(uint8_t *p, size_t len)
-{
-	for (uint64_t n = next() % 6; n > 0; n--) {
-		switch (next() % 4) {
-		case 0:
-			if (len)
-				p[next() % len] ^= (uint8_t)(1u << next() % 8);
-			break;
-		case 1:
-			p[0] = (uint8_t)next(); /* other flags */
-			break;
-		case 2:
-			len = next() % (len + 1);
-			break;
-		case 3:
-			for (uint64_t more = next() % 80; more > 0 && len < INPUT_MAX; more--)
-				p[len++] = (uint8_t)next();
-			break;
-		}
-	}
-	return len;
-}
-
-int main(int argc, char **argv)
-{
-	static uint8_t seed_input[SEEDS][INPUT_MAX];
-	static size_t seed_len[SEEDS];
-	int files = argc > 3 ? argc - 3 : 0;
-
-	if (argc < 3 || files > SEEDS) {
-		fprintf(stderr, "usage: fuzz_hello SEED RUNS [CORPUS_FILE...]\n");
-		return 1;
-	}
-	rng = strtoull(argv[1], NULL, 0) | UINT64_C(1) << 63;
-	for (int i = 0; i < files; i++) {
-		FILE *f = fopen(argv[i + 3], "rb");
-		if (!f) {
-			fprintf(stderr, "fuzz_hello: cannot read %s\n", argv[i + 3]);
-			return 1;
-		}
-		seed_len[i] = fread(seed_input[i], 1, INPUT_MAX, f);
-		fclose(f);
-		LLVMFuzzerTestOneInput(seed_input[i], seed_len[i]);
-	}
-	for (unsigned long run = strtoul(argv[2], NULL, 0); run > 0; run--) {
-		uint8_t input[INPUT_MAX] = { 0 };
-		size_t pick = next() % SEEDS, len = seed_len[pick];
-
-		memcpy(input, seed_input[pick], len);
-		len = mutate(input, len);
-		LLVMFuzzerTestOneInput(input, len);
-	}
 	struct bench *b = the_bench();
-	uint64_t ups = art__tcp_counters(b->tp)[ART_TCP_N_UP];
-	REQUIRE(files == 0 || ups > 0); /* or the inputs would not get far */
+
+	/* Or the inputs would not get far. */
+	REQUIRE(corpus_files == 0 || art__tcp_counters(b->tp)[ART_TCP_N_UP] > 0);
 	b->tp->ops->close(b->tp);
-	printf("fuzz_hello: seed %s, %s runs, %d corpus files, %lu got through with all right: "
-	       "nothing found\n", argv[1], argv[2], files, (unsigned long)ups);
-	return 0;
 }
-#endif
+
+const struct fuzz_target fuzz_target = { .name = "fuzz_hello", .end = end };

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: drives a fuzz target where libFuzzer does not:
+ *     TARGET SEED RUNS [CORPUS_FILE...]     every file, then runs 0..RUNS-1
+ *     TARGET SEED =RUN [CORPUS_FILE...]     every file, then that run alone
+ * A run's input depends on the seed, its number and the corpus only. A run that fails or takes
+ * longer than RUN_S seconds is named with the arguments that repeat it.
+ */
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/fuzz/fuzz.h"
+
+#define INPUT_MAX 512
+#define FILES_MAX 64
+#define RUN_S 20
+
+struct seed_input {
+	uint8_t data[INPUT_MAX];
+	size_t len;
+};
+
+static struct seed_input corpus[FILES_MAX];
+static int files;
+static uint64_t rng;
+static char repeat[160]; /* how to repeat what is being run */
+
+/* A sanitizer that found something ends the process by SIGABRT too. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "abort_on_error=1";
+}
+
+static void failed(int sig)
+{
+	ssize_t n = write(STDERR_FILENO, repeat, strlen(repeat));
+
+	(void)n;
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+static uint64_t next(void)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return rng >> 11;
+}
+
+static void begin(uint64_t seed, uint64_t run)
+{
+	rng = (seed * UINT64_C(0x9e3779b97f4a7c15) + run) * UINT64_C(0xd6e8feb86659fd93) | 1;
+	for (int i = 0; i < 4; i++)
+		next();
+}
+
+/* A few bit flips, byte changes, cuts and growths of an input. */
+static size_t mutate(uint8_t *p, size_t len)
+{
+	for (uint64_t n = next() % 6; n > 0; n--) {
+		switch (next() % 5) {
+		case 0:
+			if (len)
+				p[next() % len] ^= (uint8_t)(1u << next() % 8);
+			break;
+		case 1:
+			if (len)
+				p[next() % len] = (uint8_t)next();
+			break;
+		case 2:
+			if (len)
+				p[0] = (uint8_t)next(); /* often what says how to read the rest */
+			break;
+		case 3:
+			len = next() % (len + 1);
+			break;
+		case 4:
+			for (uint64_t more = next() % 80; more > 0 && len < INPUT_MAX; more--)
+				p[len++] = (uint8_t)next();
+			break;
+		}
+	}
+	return len;
+}
+
+/* One of the corpus, changed; one in eight, and all where there is no corpus, nothing but noise. */
+static size_t compose(uint8_t *p)
+{
+	size_t len;
+
+	if (files > 0 && next() % 8 != 0) {
+		const struct seed_input *from = &corpus[next() % (uint64_t)files];
+
+		memcpy(p, from->data, from->len);
+		return mutate(p, from->len);
+	}
+	len = 16 + next() % (INPUT_MAX - 16);
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)next();
+	return len;
+}
+
+/* In memory exactly as long: ASan sees one byte more being read. */
+static void feed(const uint8_t *data, size_t len)
+{
+	uint8_t *exact = malloc(len ? len : 1);
+
+	REQUIRE(exact);
+	memcpy(exact, data, len);
+	alarm(RUN_S);
+	LLVMFuzzerTestOneInput(exact, len);
+	alarm(0);
+	free(exact);
+}
+
+static void load(const char *path)
+{
+	struct seed_input *in = &corpus[files++];
+	FILE *f = fopen(path, "rb");
+
+	if (!f) {
+		fprintf(stderr, "%s: cannot read %s\n", fuzz_target.name, path);
+		exit(1);
+	}
+	in->len = fread(in->data, 1, INPUT_MAX, f);
+	fclose(f);
+	snprintf(repeat, sizeof(repeat), "%s: failed at corpus file %s\n", fuzz_target.name, path);
+	feed(in->data, in->len);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t seed, first = 0, runs;
+
+	if (argc < 3 || argc - 3 > FILES_MAX) {
+		fprintf(stderr, "usage: %s SEED RUNS|=RUN [CORPUS_FILE... (at most %d)]\n",
+			fuzz_target.name, FILES_MAX);
+		return 1;
+	}
+	signal(SIGABRT, failed);
+	signal(SIGALRM, failed);
+	for (int i = 3; i < argc; i++)
+		load(argv[i]);
+	seed = strtoull(argv[1], NULL, 0);
+	runs = strtoull(argv[2] + (*argv[2] == '='), NULL, 0);
+	if (*argv[2] == '=')
+		first = runs++;
+	for (uint64_t run = first; run < runs; run++) {
+		uint8_t input[INPUT_MAX];
+
+		snprintf(repeat, sizeof(repeat), "%s: failed; arguments to repeat it: %llu =%llu%s\n",
+			 fuzz_target.name, (unsigned long long)seed, (unsigned long long)run,
+			 files ? " and the corpus" : "");
+		begin(seed, run);
+		feed(input, compose(input));
+	}
+	if (fuzz_target.end)
+		fuzz_target.end(files);
+	printf("%s: seed %s, %s runs, %d corpus files: nothing found\n", fuzz_target.name, argv[1],
+	       argv[2], files);
+	return 0;
+}
