@@ -146,6 +146,7 @@ static int tcp_open(const struct art_env *env, const struct art_tp_self *self,
 	}
 	set_up(t, env, self, opts, up);
 	t->own = own;
+	art__tcp_ephemeral(t);
 	r = ART_ERR_TRANSPORT;
 	t->ep = epoll_create1(EPOLL_CLOEXEC);
 	if (t->ep < 0)
@@ -168,7 +169,7 @@ err_log:
 err_peers:
 	art__env_free(env, t->peer);
 err_free:
-	sodium_memzero(&t->self, sizeof(t->self));
+	sodium_memzero(t, sizeof(*t));
 	art__env_free(env, t);
 	return r;
 }
@@ -471,8 +472,9 @@ static void tcp_close(struct art_tp *tp)
 	close(t->ep);
 	art__tcp_free_spares(t);
 	art__env_free(env, t->scratch);
+	sodium_memzero(t->peer, (size_t)t->self.size * sizeof(*t->peer)); /* shared secrets */
 	art__env_free(env, t->peer);
-	sodium_memzero(t, sizeof(*t)); /* the job key */
+	sodium_memzero(t, sizeof(*t)); /* the job key, the ephemeral */
 	art__env_free(env, t);
 }
 

@@ -129,7 +129,6 @@ struct art_tcp_conn {
 	uint64_t incarnation; /* of the peer */
 	union art_tcp_addr from; /* the other end */
 	struct art_tcp_keys keys;
-	uint8_t secret[ART_TCP_SECRET_BYTES];    /* ephemeral, until the keys are made */
 	uint8_t script[2 * ART_TCP_WORDS_BYTES]; /* dialler's words, acceptor's words */
 	uint8_t in[ART_TCP_HELLO_BYTES];
 	uint8_t out[ART_TCP_HELLO_BYTES];
@@ -155,6 +154,8 @@ struct art_tcp_peer {
 	struct art_tcp_queue queue;
 	size_t queued;
 	uint64_t incarnation; /* highest that proved itself */
+	bool agreed; /* what X25519 makes of our ephemeral and this one of its: */
+	uint8_t theirs[ART_TCP_SECRET_BYTES], shared[ART_TCP_SECRET_BYTES];
 };
 
 struct art_tcp {
@@ -167,6 +168,7 @@ struct art_tcp {
 	size_t queue_high, queue_max;
 	uint64_t connect_ns;
 	struct art_tcp_addrs own; /* where we listen */
+	uint8_t secret[ART_TCP_SECRET_BYTES], public[ART_TCP_SECRET_BYTES]; /* our ephemeral */
 	int ep, kick;
 	int lfd[ART_TCP_ADDRS];   /* one per address, -1: none */
 	bool kicked;  /* the eventfd is readable */
@@ -232,9 +234,10 @@ int art__tcp_hello_flush(struct art_tcp *t, struct art_tcp_conn *c);
 void art__tcp_refuse(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_count why);
 
 /* tcp_secure.c */
-void art__tcp_ephemeral(struct art_tcp_conn *c, uint8_t public[ART_TCP_SECRET_BYTES]);
+/* Makes the ephemeral key pair of this instance. */
+void art__tcp_ephemeral(struct art_tcp *t);
 /* Makes the keys of @c from the script and the other side's ephemeral key. False: a bad one. */
-bool art__tcp_agree(const struct art_tcp *t, struct art_tcp_conn *c, bool dialler,
+bool art__tcp_agree(struct art_tcp *t, struct art_tcp_conn *c, bool dialler,
 		    const uint8_t theirs[ART_TCP_SECRET_BYTES]);
 /* What proves that @role has the keys and has heard the same script. */
 void art__tcp_confirm(const struct art_tcp_conn *c, int role, uint8_t mac[ART_TCP_MAC_BYTES]);

@@ -114,7 +114,7 @@ static void put_words(struct art_tcp *t, struct art_tcp_conn *c, int type)
 	put(p + 28, t->self.incarnation, 8);
 	/* Not env->random: that one may be reproducible. */
 	randombytes_buf(p + NONCE_AT, NONCE_BYTES);
-	art__tcp_ephemeral(c, p + EPHEMERAL_AT);
+	memcpy(p + EPHEMERAL_AT, t->public, ART_TCP_SECRET_BYTES);
 }
 
 static struct words get_words(const uint8_t *p)

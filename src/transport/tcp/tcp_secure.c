@@ -14,8 +14,15 @@
  * cannot see the connection; who can see and alter it can still change a body.
  *
  * Keys: K = BLAKE2b, keyed with the job key, over (X25519 of the two ephemerals, words of both
- * sides); all others are derived from K. The ephemeral secret is wiped then, so a job key that
- * leaks later opens no recorded traffic.
+ * sides); all others are derived from K. The words hold a fresh nonce of each side, so every
+ * connection has keys of its own, and a hello or challenge that is sent again is of no use.
+ *
+ * The ephemeral pair is made once per instance, and what X25519 makes of it and a peer's is kept:
+ * after a death all survivors connect anew at once, and four such operations (35 us each) per
+ * connection are then most of what a handshake costs. Both live in memory alone and are wiped when
+ * the instance closes. So a job key that leaks opens no recorded traffic, during the job or after
+ * it; the memory of a running rank opens all that this rank has sent and received since its start,
+ * not only what its present connections carry.
  */
 #include "transport/tcp/tcp.h"
 
@@ -38,23 +45,34 @@ _Static_assert(LENGTH_BYTES + TAG_BYTES == ART_TCP_SEAL_BYTES, "what a seal adds
 
 enum { K_CONFIRM = 1, K_DIALLER, K_ACCEPTOR, K_DIALLER_HEAD, K_ACCEPTOR_HEAD };
 
-void art__tcp_ephemeral(struct art_tcp_conn *c, uint8_t public[ART_TCP_SECRET_BYTES])
+void art__tcp_ephemeral(struct art_tcp *t)
 {
 	/* Not env->random: that one may be reproducible. */
-	randombytes_buf(c->secret, sizeof(c->secret));
-	crypto_scalarmult_base(public, c->secret);
+	randombytes_buf(t->secret, sizeof(t->secret));
+	crypto_scalarmult_base(t->public, t->secret);
 }
 
-bool art__tcp_agree(const struct art_tcp *t, struct art_tcp_conn *c, bool dialler,
+/* NULL: a point that gives the same secret with everybody. */
+static const uint8_t *shared_with(struct art_tcp *t, struct art_tcp_peer *p,
+				  const uint8_t theirs[ART_TCP_SECRET_BYTES])
+{
+	if (p->agreed && memcmp(p->theirs, theirs, sizeof(p->theirs)) == 0)
+		return p->shared;
+	p->agreed = crypto_scalarmult(p->shared, t->secret, theirs) == 0;
+	memcpy(p->theirs, theirs, sizeof(p->theirs));
+	return p->agreed ? p->shared : NULL;
+}
+
+bool art__tcp_agree(struct art_tcp *t, struct art_tcp_conn *c, bool dialler,
 		    const uint8_t theirs[ART_TCP_SECRET_BYTES])
 {
+	const uint8_t *shared = shared_with(t, &t->peer[c->peer], theirs);
 	struct art_tcp_keys *k = &c->keys;
 	uint8_t in[ART_TCP_SECRET_BYTES + sizeof(c->script)], key[ART_TCP_SECRET_BYTES];
-	int r = crypto_scalarmult(in, c->secret, theirs);
 
-	sodium_memzero(c->secret, sizeof(c->secret));
-	if (r != 0)
-		return false; /* a point that gives the same secret with everybody */
+	if (!shared)
+		return false;
+	memcpy(in, shared, ART_TCP_SECRET_BYTES);
 	memcpy(in + ART_TCP_SECRET_BYTES, c->script, sizeof(c->script));
 	crypto_generichash(key, sizeof(key), in, sizeof(in), t->self.key, ART_TP_KEY_BYTES);
 	crypto_kdf_derive_from_key(k->confirm, sizeof(k->confirm), K_CONFIRM, CONTEXT, key);
@@ -82,7 +100,6 @@ void art__tcp_confirm(const struct art_tcp_conn *c, int role, uint8_t mac[ART_TC
 
 void art__tcp_forget_keys(struct art_tcp_conn *c)
 {
-	sodium_memzero(c->secret, sizeof(c->secret));
 	sodium_memzero(&c->keys, sizeof(c->keys));
 }
 
