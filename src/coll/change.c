@@ -164,27 +164,28 @@ static enum art_mark mark_of(const struct art_resolution *r)
 	return table[r->res - 1][r->kind - 1][r->policy];
 }
 
-/* The holder's call is not this rank's: it stands, and the odd one gets the error (rule R12). It names
- * this rank and the root of the call that stands - only what has no root cannot be held while
- * somebody has called otherwise - so that it does not matter when the mistake comes out. */
-static void be_odd(struct art_op *op)
+/* Somebody held the op once, so that call stands, whatever becomes of its holder; who called
+ * otherwise, or does so later, is odd and gets the error (rule R12). It names this rank and the root of
+ * the call that stands - only what has no root cannot be held while somebody has called otherwise - so
+ * that it does not matter when the mistake comes out. */
+bool art__change_be_odd(struct art_op *op)
 {
 	struct art_ops *c = op->comm->coll;
 	struct art_set s;
 
+	if (!op->stands || !(op->refused || op->sig != op->stands_sig))
+		return false;
+	op->held = false; /* it took itself for the root, or what failed was the other call */
 	art__set_init(&s, (uint32_t)c->cfg.size);
 	art__set_add(&s, (uint32_t)c->cfg.slot);
 	art__set_add(&s, (uint32_t)(op->stands_root < 0 ? op->holder : op->stands_root));
 	art__op_fail(op, ART_ERR_MISMATCH, op->stands_epoch,
 		     art__comm_keep_set(op->comm, op->stands_epoch, true, &s));
+	return true;
 }
 
 void art__change_deliver(struct art_op *op)
 {
-	if (op->refused || op->sig != op->foreseen_sig) {
-		be_odd(op);
-		return;
-	}
 	art__op_reset(op);
 	op->pulled_late = op->returned;
 	if (op->pulled_late && op->comm->done_mark >= op->seq)
@@ -192,17 +193,17 @@ void art__change_deliver(struct art_op *op)
 	art__deliver_pull(op);
 }
 
-static void do_deliver(struct art_op *op, const struct art_resolution *r, uint32_t epoch)
+static void stand(struct art_op *op, const struct art_resolution *r)
 {
+	op->stands = true;
+	op->stands_sig = r->sig;
 	op->stands_epoch = r->epoch;
 	op->stands_root = r->root;
-	if (op->held && op->sig != r->sig && !op->code) {
-		/* it took itself for the root, and another holder's call stands (rule R12) */
-		op->holder = (int)r->holder;
-		op->held = false;
-		be_odd(op);
-		return;
-	}
+	op->holder = (int)r->holder;
+}
+
+static void do_deliver(struct art_op *op, const struct art_resolution *r, uint32_t epoch)
+{
 	if (op->held) {
 		/* this rank is a holder: the others pull, nothing more is pushed */
 		if (!op->idle) {
@@ -217,8 +218,6 @@ static void do_deliver(struct art_op *op, const struct art_resolution *r, uint32
 		return;
 	}
 	op->foreseen = ART_RES_DELIVER;
-	op->holder = (int)r->holder;
-	op->foreseen_sig = r->sig;
 	if (op->entered)
 		art__change_deliver(op);
 }
@@ -299,6 +298,10 @@ static void apply(struct art_ops *c, const struct art_resolution *r, uint32_t ep
 		op->named = true;
 		m->nnamed++;
 	}
+	if (r->res == ART_RES_DELIVER)
+		stand(op, r);
+	if (op->entered && !op->code && art__change_be_odd(op))
+		return;
 	switch ((enum art_res)r->res) {
 	case ART_RES_DELIVER: do_deliver(op, r, epoch); break;
 	case ART_RES_RERUN: do_rerun(op, r, epoch); break;

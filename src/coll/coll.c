@@ -128,6 +128,8 @@ static void enter(struct art_op *op)
 		op->foreseen = 0;
 		op->epoch = c->ft->view.base;
 	}
+	if (art__change_be_odd(op))
+		return;
 	if (op->held) {
 		art__op_settle(op);
 		art__stable_done(op);
@@ -137,6 +139,23 @@ static void enter(struct art_op *op)
 	} else {
 		art__op_go(op);
 	}
+}
+
+/* Entered and refused at once: the number is taken, the others are told. */
+static void refuse(struct art_op *op, int code)
+{
+	struct art_comm *m = op->comm;
+
+	m->unreleased--;
+	op->released = op->refused = op->idle = op->done = true;
+	m->nlog++;
+	if (op->held) {
+		art__stable_done(op); /* had failed already */
+	} else if (!art__change_be_odd(op)) {
+		art__op_activate(op);
+		art__op_ask(op, code, m->coll->cfg.slot, -1);
+	}
+	art__coll_tidy(m->coll);
 }
 
 int art__coll_start(struct art_ops *c, struct art_comm *m, const struct art_call *call,
@@ -151,13 +170,7 @@ int art__coll_start(struct art_ops *c, struct art_comm *m, const struct art_call
 		return ART_ERR_NOMEM;
 	op->deadline_ns = deadline_ns;
 	if (!take_input(op, call) || (art__comm_op(op) && !art__comm_op_expect(op, call))) {
-		/* entered and refused at once: the number is taken, the others are told */
-		op->refused = op->done = op->idle = true;
-		m->nlog++;
-		m->unreleased--;
-		op->released = true;
-		art__op_activate(op);
-		art__op_ask(op, ART_ERR_NOMEM, c->cfg.slot, -1);
+		refuse(op, ART_ERR_NOMEM);
 		return ART_ERR_NOMEM;
 	}
 	if (call->kind == ART_C_FINALIZE)
@@ -182,20 +195,8 @@ int art__coll_refuse(struct art_ops *c, struct art_comm *m, int code)
 	op = next_op(m);
 	if (!op)
 		return ART_ERR_NOMEM;
-	m->unreleased--;
-	op->released = op->refused = op->idle = true;
-	op->done = true;
-	m->nlog++;
 	op->call.root = -1;
-	if (op->held) {
-		art__stable_done(op); /* had failed already */
-	} else if (op->foreseen == ART_RES_DELIVER) {
-		art__change_deliver(op);
-	} else {
-		art__op_activate(op);
-		art__op_ask(op, code, c->cfg.slot, -1);
-	}
-	art__coll_tidy(c);
+	refuse(op, code);
 	return 0;
 }
 

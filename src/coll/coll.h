@@ -146,12 +146,12 @@ struct art_op {
 	uint32_t out_epoch, out_replays;
 	uint32_t told_epoch, told_replays; /* of the attempt from which it returned early */
 	const struct art_set *contributors, *blamed;
-	uint32_t stands_epoch;   /* DELIVER: of the outcome, and the root of the call that stands: */
-	int stands_root;         /* what a rank that called otherwise is told */
+	bool stands;             /* DELIVER was decided once: that call stands for good (rule R12); */
+	uint32_t stands_sig;     /* its signature, its root, and the epoch of the outcome: what a */
+	uint32_t stands_epoch;   /* rank that called, or calls, otherwise is told */
+	int stands_root;
 	struct art_set *returned_set; /* for a rerun: must be leaves */
 	int holder;              /* DELIVER: who has it */
-	uint32_t foreseen_sig;
-	bool has_foreseen_sig;
 	uint8_t foreseen;        /* enum art_res, 0: none */
 	bool pull_told;          /* the holder's record has come */
 	/* memory */
@@ -432,7 +432,8 @@ bool art__coll_report(void *self, bool full, const struct art_set *proposed,
 bool art__coll_wanted(void *self, const struct art_named *n);
 void art__coll_install(void *self, const struct art_value *v);
 
-void art__change_deliver(struct art_op *op); /* an entered op whose outcome others hold */
+void art__change_deliver(struct art_op *op);
+bool art__change_be_odd(struct art_op *op); /* entered otherwise than what stands: fails */ /* an entered op whose outcome others hold */
 
 /* ---- describe.c ---- */
 struct art_report;

@@ -563,6 +563,35 @@ static unsigned a_bcast_stands_and_the_odd_rank_gets_the_error(const char *name)
 	return bad;
 }
 
+/* The root that stood dies before anybody has its payload: who called as it did has lost its root,
+ * who called otherwise is odd, whether it came before the death or comes after it. */
+static unsigned the_odd_ranks_agree_though_the_root_that_stood_has_died(const char *name)
+{
+	static const size_t count[5] = { 4, 5, 4, 4, 5 };
+	struct cluster *c = job_of(5, name);
+	int early = 1;
+
+	for (int r = 2; r < 5; r++)
+		sleeps(c, r, 50 * MS);
+	for (int r = 0; r < 5; r++)
+		bcasts(c, r, 0, count[r]);
+	sums(c, ALL);
+	finalizes(c, ALL);
+	cluster_until(c, first_returned, &early, 20 * MS);
+	cluster_kill(c, 0);
+	runs(c);
+	for (int r = 1; r < 5; r++) {
+		bool odd = count[r] != count[0];
+
+		gets(c, r, 0, odd ? ART_ERR_MISMATCH : ART_ERR_ROOT_LOST);
+		for (int s = 0; s < 5; s++)
+			if (cluster_blamed(c, r, 0, s) != (s == 0 || (odd && s == r)))
+				cluster_fail(c, "rank %d is told wrong things of rank %d", r, s);
+	}
+	all_get(c, 1, ART_SUCCESS);
+	return ends(c);
+}
+
 static unsigned a_bcast_that_nobody_calls_its_own_is_a_mismatch(const char *name)
 {
 	struct cluster *c = job_of(4, name);
@@ -712,6 +741,7 @@ static const struct {
 	SCENARIO(different_roots_are_a_mismatch),
 	SCENARIO(a_reduce_that_nobody_calls_its_own_hurts_nothing_else),
 	SCENARIO(a_bcast_stands_and_the_odd_rank_gets_the_error),
+	SCENARIO(the_odd_ranks_agree_though_the_root_that_stood_has_died),
 	SCENARIO(a_bcast_that_nobody_calls_its_own_is_a_mismatch),
 	SCENARIO(different_collectives_are_a_mismatch),
 	SCENARIO(a_refused_call_fails_alike_at_every_member),
