@@ -198,7 +198,8 @@ ART_API int art_op_free(art_op_t *op);
 /* ---- outcomes ---- */
 /* Of the calling thread's last finished blocking operation on @comm. */
 ART_API int art_last_status(art_comm_t comm, art_status_t *status);
-/* How many ranks' contributions are in the result. ART_ERR_PENDING: not known yet. */
+/* How many ranks' contributions are in the result. ART_ERR_PENDING: not known yet, ask again after a
+ * later operation. ART_ERR_ARG: asked so late that it is known no more (see the man page). */
 ART_API int art_status_contributors(const art_status_t *status, int *count);
 ART_API int art_status_contributed(const art_status_t *status, int rank, int *yes);
 /* How often the operation was run again because a member was lost. */

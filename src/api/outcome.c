@@ -239,6 +239,13 @@ static int ask(struct art_here *h, const struct record *r, const char *name, str
 	return 0;
 }
 
+static int lapsed(struct art_here *h)
+{
+	art__api_leave(h);
+	return art__api_error(h->ctx, ART_ERR_ARG, h->name,
+			      "the outcome of this operation is no longer kept: ask sooner");
+}
+
 /* Like ask(), and the answer is final. ART_ERR_PENDING is an answer, no error: nothing is said. */
 static int ask_final(struct art_here *h, const art_status_t *status, const void *out,
 		     const char *name, struct art_outcome *o)
@@ -250,6 +257,8 @@ static int ask_final(struct art_here *h, const art_status_t *status, const void 
 		rc = ask(h, &r, name, o);
 	if (rc || !o->pending)
 		return rc;
+	if (o->lapsed)
+		return lapsed(h);
 	art__api_leave(h);
 	return ART_ERR_PENDING;
 }
@@ -298,6 +307,8 @@ int art_status_blamed(const art_status_t *status, int rank, int *yes)
 
 	if (!rc)
 		rc = ask(&h, &r, "art_status_blamed", &o);
+	if (!rc && o.lapsed)
+		return lapsed(&h);
 	return rc ? rc : in_set(&h, o.blamed, rank, yes);
 }
 

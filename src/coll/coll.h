@@ -238,7 +238,7 @@ struct art_comm {
 	struct art_cset *csets;
 	struct art_odd *odds;  /* newest first */
 	uint32_t nodds;
-	uint64_t odds_from;    /* of earlier ops some record was dropped: who asks gets "pending" */
+	uint64_t odds_from;    /* of ops up to here some record was dropped: who asks is told so */
 	struct art_early *early; /* of ops not entered here, in order of arrival */
 	/* stability wave */
 	uint32_t nnamed;       /* unstable ops that a named decision was about */

@@ -8,7 +8,7 @@
 #include "base/marks.h"
 #include "coll/coll.h"
 
-/* Lets go the oldest half of the records; of what was called before them nothing is certain then. */
+/* Lets go the oldest half of the records; of what was called before them nothing can be said then. */
 static void drop_odds(struct art_comm *m)
 {
 	struct art_odd **p = &m->odds;
@@ -240,7 +240,10 @@ void art__comm_outcome(struct art_comm *m, uint64_t seq, struct art_outcome *out
 		art__op_outcome(op, out);
 		return;
 	}
-	if (out->code || (out->pending && (seq > m->stable || seq <= m->odds_from)))
+	if (out->code || (out->pending && seq > m->stable))
+		return;
+	out->lapsed = out->pending && seq <= m->odds_from;
+	if (out->lapsed)
 		return;
 	/* as it was told; or stable by now, and never touched by a view change */
 	out->contributors = contributors_of(m, out->epoch);

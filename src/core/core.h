@@ -89,6 +89,7 @@ int art__core_refuse(struct art_core *c, struct art_comm *comm, int code);
 struct art_outcome {
 	int code;                 /* 0 or ART_ERR_* */
 	bool pending;             /* returned, but contributors, epoch, replays not known yet */
+	bool lapsed;              /* nor ever: it was asked so late that the record is gone */
 	uint32_t epoch;
 	uint32_t replays;
 	const struct art_set *contributors; /* NULL on failure or while pending */

@@ -213,6 +213,7 @@ uint64_t cluster_beats(const struct cluster *c, int rank); /* datagrams sent by 
 /* What a rank's call came to. @call counts the rank's CLUSTER_CALL items from 0. */
 struct cluster_result {
 	bool started, returned;
+	bool lapsed;             /* it never will be: asked too late */
 	bool known;              /* final outcome known: the fields below */
 	int returned_code;       /* what the caller was told */
 	int code;                /* final outcome */

@@ -664,6 +664,7 @@ void cluster_result(struct cluster *c, int rank, int call, struct cluster_result
 	out->started = q->started;
 	out->returned = q->returned;
 	out->known = q->known && q->done && !q->refused;
+	out->lapsed = q->out.lapsed;
 	out->returned_code = q->returned_code;
 	out->returned_ns = q->returned_ns;
 	out->code = q->out.code;

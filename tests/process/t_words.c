@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Description: what an error looks like to a user: one line on standard error that names rank, call
- * and argument; nothing with ART_ERRORS=return; an outcome that comes late reads as pending.
+ * and argument; nothing with ART_ERRORS=return; an outcome that comes late reads as pending, and
+ * one that was let go is an error.
  */
 #include <fcntl.h>
 #include <stdarg.h>
@@ -113,6 +114,38 @@ static void pending(void)
 	expect("%s", ""); /* pending is an answer, no error */
 }
 
+/* Of reduces that fail after this rank has returned only the newest are remembered. The barrier on
+ * another communicator lets the others return first. */
+static void forgotten(void)
+{
+	int a = 1, b = 0, n = -1, rc;
+	art_comm_t other;
+	art_status_t first;
+
+	if (my_size == 1)
+		return;
+	OK(art_comm_dup(ART_COMM_WORLD, &other));
+	for (int i = 0; i < 300; i++) {
+		if (my_rank == 0)
+			OK(art_barrier(other));
+		rc = art_reduce(&a, &b, 1, my_rank ? ART_INT32 : ART_TYPE_NULL, ART_SUM, 0,
+				ART_COMM_WORLD);
+		CHECK(rc == (my_rank ? ART_SUCCESS : ART_ERR_TYPE));
+		if (my_rank && i == 0)
+			OK(art_last_status(ART_COMM_WORLD, &first));
+		if (my_rank)
+			OK(art_barrier(other));
+		OK(art_barrier(ART_COMM_WORLD)); /* the failure has come */
+		heard();
+	}
+	if (my_rank) {
+		CHECK(art_status_contributors(&first, &n) == ART_ERR_ARG);
+		expect("art: rank %d: art_status_contributors: the outcome of this operation is no "
+		       "longer kept: ask sooner\n", my_rank);
+	}
+	OK(art_comm_free(&other));
+}
+
 int main(void)
 {
 	char path[64];
@@ -124,6 +157,7 @@ int main(void)
 	refusals();
 	outcomes();
 	pending();
+	forgotten();
 	OK(art_finalize());
 	heard();
 	art_barrier(ART_COMM_WORLD);
