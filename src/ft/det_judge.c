@@ -140,6 +140,12 @@ static void probe(struct art_det *d, struct art_det_host *h, uint64_t now)
 	ask_others(d, h);
 }
 
+static bool counts(const struct art_det *d, const struct art_det_host *h,
+		   const struct art_det_vote *v, uint64_t now)
+{
+	return v->host >= 0 && since(v->at_ns, now) < art__det_effective(d, h);
+}
+
 void art__det_take_vote(struct art_det *d, int by, int about, bool silent, uint64_t now)
 {
 	struct art_det_host *h = &d->host[about];
@@ -147,13 +153,12 @@ void art__det_take_vote(struct art_det *d, int by, int about, bool silent, uint6
 
 	if (about == d->me || by == about || h->place < 0)
 		return;
-	for (int i = 0; i < ART_DET_OBSERVERS; i++) {
+	for (int i = 0; i < ART_DET_OBSERVERS && (!free || free->host != by); i++) {
 		struct art_det_vote *v = &h->vote[i];
 
-		if (v->host == by || ((v->host < 0 || !v->at_ns) && (!free || free->host != by)))
+		/* what counts no more leaves room: the observers change with the view */
+		if (v->host == by || (!free && !counts(d, h, v, now)))
 			free = v;
-		if (v->host == by)
-			break;
 	}
 	if (!free)
 		return;
@@ -170,7 +175,7 @@ static int vote_of(const struct art_det *d, const struct art_det_host *h, int by
 	for (int i = 0; i < ART_DET_OBSERVERS; i++) {
 		const struct art_det_vote *v = &h->vote[i];
 
-		if (v->host == by && since(v->at_ns, now) < art__det_effective(d, h))
+		if (v->host == by && counts(d, h, v, now))
 			return v->silent;
 	}
 	return -1;

@@ -364,6 +364,32 @@ static void test_two_observers_are(void)
 }
 
 /* An observer that is itself gone has no say. */
+static bool has_vote(const struct art_det *d, int about, int by)
+{
+	for (int i = 0; i < ART_DET_OBSERVERS; i++)
+		if (d->host[about].vote[i].host == by)
+			return true;
+	return false;
+}
+
+/* The observers change with the view: who observed before must not take up the room for ever. */
+static void test_old_votes_make_room(void)
+{
+	struct world *w = make(8, 1, 31);
+	struct art_det *d = &w->rank[0].det;
+
+	run(w, 2 * ETA);
+	for (int by = 2; by < 5; by++)
+		art__det_take_vote(d, by, 1, false, w->now);
+	CU_ASSERT(has_vote(d, 1, 2) && has_vote(d, 1, 3) && has_vote(d, 1, 4));
+	art__det_take_vote(d, 5, 1, true, w->now);
+	CU_ASSERT_FALSE(has_vote(d, 1, 5));
+	art__det_take_vote(d, 4, 1, false, w->now + 2 * BOUND);
+	art__det_take_vote(d, 5, 1, true, w->now + 2 * BOUND);
+	CU_ASSERT(has_vote(d, 1, 4) && has_vote(d, 1, 5));
+	unmake(w);
+}
+
 static void test_silent_observers_do_not_count(void)
 {
 	struct world *w = make(8, 1, 9);
@@ -584,6 +610,7 @@ int main(void)
 	CU_add_test(s, "deaths of one moment", test_deaths_of_one_moment);
 	CU_add_test(s, "one observer is not enough", test_one_observer_is_not_enough);
 	CU_add_test(s, "two observers are", test_two_observers_are);
+	CU_add_test(s, "old votes make room", test_old_votes_make_room);
 	CU_add_test(s, "silent observers do not count", test_silent_observers_do_not_count);
 	CU_add_test(s, "one-way cuts", test_one_way);
 	CU_add_test(s, "isolated", test_isolated);
