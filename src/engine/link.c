@@ -74,11 +74,8 @@ static void on_message(void *self, int peer, const uint8_t *head, const uint8_t 
 	struct art_hdr h;
 
 	assert(!p->fenced);
-	if (!art__wire_decode(head, &h) || h.len != len) {
-		l->garbage++;
-		restart(c, peer);
-		return;
-	}
+	art__wire_read(head, &h);
+	assert(h.len == len); /* the transport has asked body_len() */
 	if (h.src != (uint32_t)peer) {
 		l->garbage++;
 		return;

@@ -45,7 +45,8 @@ struct art_tp_up {
 	void *self;
 	/* Length of the body behind a head, -1 for garbage (the connection is then ended). */
 	int64_t (*body_len)(const uint8_t head[ART_TP_HEAD]);
-	/* One whole message. @head and @body are valid during the call only. */
+	/* One whole message, whose head body_len() has taken and whose body is as long as it said.
+	 * @head and @body are valid during the call only. */
 	void (*message)(void *self, int peer, const uint8_t *head, const uint8_t *body, size_t len);
 	/* send() to @peer had answered 0; there is room again. */
 	void (*room)(void *self, int peer);

@@ -99,7 +99,7 @@ void art__wire_encode(const struct art_hdr *h, uint8_t out[ART_HDR_BYTES])
 	put32(out + AT(check), checksum(out));
 }
 
-static void read_fields(const uint8_t in[ART_HDR_BYTES], struct art_hdr *h)
+void art__wire_read(const uint8_t in[ART_HDR_BYTES], struct art_hdr *h)
 {
 	h->version = in[AT(version)];
 	h->kind = in[AT(kind)];
@@ -130,7 +130,7 @@ static bool check_good(const uint8_t in[ART_HDR_BYTES], uint32_t check)
 
 bool art__wire_decode(const uint8_t in[ART_HDR_BYTES], struct art_hdr *h)
 {
-	read_fields(in, h);
+	art__wire_read(in, h);
 	return h->magic == MAGIC && h->version == ART_WIRE_VERSION && kind_known(h->kind) &&
 	       h->len <= ART_BODY_MAX && check_good(in, h->check);
 }

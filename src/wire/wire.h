@@ -70,6 +70,9 @@ void art__wire_encode(const struct art_hdr *h, uint8_t out[ART_HDR_BYTES]);
  * kind and length are all good. */
 bool art__wire_decode(const uint8_t in[ART_HDR_BYTES], struct art_hdr *h);
 
+/* The same of 64 bytes that art__wire_body_len() has taken for a header already: no second look. */
+void art__wire_read(const uint8_t in[ART_HDR_BYTES], struct art_hdr *h);
+
 /* For transports, which know messages only as a head and a body: the length of the body
  * behind @head, or -1 if these 64 bytes are not a header of ours. */
 int64_t art__wire_body_len(const uint8_t head[ART_HDR_BYTES]);
