@@ -41,7 +41,16 @@ static uint64_t checksum(const struct art_ctx *ctx, const struct record *r)
 	return sum;
 }
 
+static void hand_out(const struct art_ctx *ctx, const struct record *r, art_status_t *status)
+{
+	struct record out = *r;
+
+	out.check = checksum(ctx, r);
+	memcpy(status, &out, sizeof(out));
+}
+
 /* ---- the last statuses of a thread ---- */
+/* Few are ever asked for: their `check` is the job, and is computed when they are handed out. */
 struct last {
 	struct record *rec;
 	int n, cap;
@@ -101,7 +110,7 @@ static void compact_last(void)
 }
 
 /* Without memory for a new communicator's line its last status stays unknown. */
-static void keep_last(const struct record *r)
+static void keep_last(const struct art_ctx *ctx, const struct record *r)
 {
 	struct record *at = find_last(r->comm);
 
@@ -109,8 +118,10 @@ static void keep_last(const struct record *r)
 		compact_last();
 	if (!at && (last.n < last.cap || grow_last()))
 		at = &last.rec[last.n++];
-	if (at)
-		*at = *r;
+	if (!at)
+		return;
+	*at = *r;
+	at->check = ctx->boot.job;
 }
 
 void art__api_forget_statuses(void)
@@ -170,15 +181,14 @@ int art__api_finish(struct art_ctx *ctx, uint64_t comm, struct art_op *op, art_s
 		.contributors = (uintptr_t)o.contributors,
 		.blamed = (uintptr_t)o.blamed,
 	};
-	r.check = checksum(ctx, &r);
 	why[0] = '\0';
 	if (o.code)
 		say_why(op, &o, why);
 	art__op_release(ctx->core, op);
 	if (status)
-		memcpy(status, &r, sizeof(r));
+		hand_out(ctx, &r, status);
 	if (keep)
-		keep_last(&r);
+		keep_last(ctx, &r);
 	return o.code;
 }
 
@@ -193,10 +203,10 @@ int art_last_status(art_comm_t comm, art_status_t *status)
 	if (!status)
 		return art__api_error(h.ctx, ART_ERR_ARG, h.name, "the status is null");
 	r = find_last(art__api_value(comm));
-	if (!r || r->check != checksum(h.ctx, r))
+	if (!r || r->check != h.ctx->boot.job)
 		return art__api_error(h.ctx, ART_ERR_ARG, h.name,
 				      "this thread has finished no operation on this communicator");
-	memcpy(status, r, sizeof(*r));
+	hand_out(h.ctx, r, status);
 	return 0;
 }
 
