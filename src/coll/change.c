@@ -382,6 +382,8 @@ void art__coll_install(void *self, const struct art_value *v)
 		refresh(m, v->epoch);
 	thaw(c);
 	for (struct art_comm *m = c->comms; m; m = m->next)
-		if (m->made)
+		if (m->made) {
 			art__stable_view(m);
+			art__comm_soil(m);
+		}
 }

@@ -128,7 +128,7 @@ static void enter(struct art_op *op)
 		op->foreseen = 0;
 		op->epoch = c->ft->view.base;
 	}
-	if (art__change_be_odd(op))
+	if (op->stands && art__change_be_odd(op))
 		return;
 	if (op->held) {
 		art__op_settle(op);
@@ -362,20 +362,18 @@ static bool over(const struct art_comm *m)
 	       m->stable >= m->next_seq - 1 && m->forgot >= m->stable;
 }
 
-/* At the end of every event: let go what is stable. */
+/* At the end of every event: let go what is stable. Only communicators of which something has
+ * finished are looked at, however many there are. */
 void art__coll_tidy(struct art_ops *c)
 {
-	struct art_comm *next;
-
 	while (c->dirty) {
-		c->dirty = false;
-		for (struct art_comm *m = c->comms; m; m = m->next)
-			if (m->made)
-				art__stable_tidy(m);
-		for (struct art_comm *m = c->comms; m; m = next) {
-			next = m->next;
-			if (m->unmade || over(m))
-				art__comm_end(m);
-		}
+		struct art_comm *m = c->dirty;
+
+		c->dirty = m->dirty_next;
+		m->dirty = false;
+		if (m->made)
+			art__stable_tidy(m);
+		if (m->unmade || over(m))
+			art__comm_end(m);
 	}
 }

@@ -243,6 +243,8 @@ struct art_comm {
 	/* stability wave */
 	uint32_t nnamed;       /* unstable ops that a named decision was about */
 	int unreleased;        /* ops whose callers still look at them */
+	struct art_comm *dirty_next; /* coll->dirty */
+	bool dirty;
 	int wm_parent, wm_nkid;
 	int wm_kid[ART_WM_KIDS];
 	uint64_t wm_val[ART_WM_KIDS];  /* their reports */
@@ -274,7 +276,8 @@ struct art_ops {
 		uint64_t id, last; /* and the last op: it is stable, or nobody would have ended it */
 	} gone[ART_GONE];        /* communicators ended lately, for whoever has not heard yet */
 	uint32_t ngone;
-	bool dirty;              /* something finished: memory may be let go at the end of the event */
+	struct art_comm *dirty;  /* something of these finished: memory may be let go at the end of
+				  * the event */
 };
 
 #ifdef ART_TEST_MUTANTS
@@ -305,7 +308,20 @@ struct art_comm *art__comm_new(struct art_ops *c, uint64_t id, int nrank);
 void art__comm_make(struct art_comm *comm, const int *slots, int policy);
 void art__comm_end(struct art_comm *comm);
 uint64_t art__comm_child_id(uint64_t parent, uint64_t seq, uint64_t colour);
-void art__comm_parts(struct art_comm *comm); /* refresh participants */
+static inline void art__comm_soil(struct art_comm *m) /* it wants tidying */
+{
+	if (m->dirty)
+		return;
+	m->dirty = true;
+	m->dirty_next = m->coll->dirty;
+	m->coll->dirty = m;
+}
+void art__comm_count_parts(struct art_comm *comm);
+static inline void art__comm_parts(struct art_comm *m) /* refresh participants */
+{
+	if (!m->part_valid || m->part_epoch != m->coll->ft->view.base)
+		art__comm_count_parts(m);
+}
 const struct art_set *art__comm_contributors(struct art_comm *comm, uint32_t epoch);
 const struct art_set *art__comm_keep_set(struct art_comm *comm, uint32_t epoch, bool blame,
 					 const struct art_set *s);
@@ -322,7 +338,12 @@ void art__comm_op_drop(struct art_op *op);    /* it failed: nothing is made */
 void art__comm_op_free(struct art_op *op);    /* memory that the call did not bring */
 
 /* ---- op.c: life of an op ---- */
-struct art_op *art__op_find(const struct art_comm *comm, uint64_t seq);
+static inline struct art_op *art__op_find(const struct art_comm *m, uint64_t seq)
+{
+	if (seq <= m->stable || seq > m->top_seq)
+		return NULL;
+	return m->ring[seq & (m->ring_cap - 1)];
+}
 struct art_op *art__op_make(struct art_comm *comm, uint64_t seq); /* NULL: no memory */
 void art__op_begin(struct art_op *op);
 void art__op_go(struct art_op *op);

@@ -97,11 +97,15 @@ void art__comm_make(struct art_comm *m, const int *slots, int policy)
 void art__comm_end(struct art_comm *m)
 {
 	struct art_ops *c = m->coll;
-	struct art_comm **p = &c->comms;
+	struct art_comm **p = &c->comms, **d = &c->dirty;
 
 	while (*p != m)
 		p = &(*p)->next;
 	*p = m->next;
+	while (m->dirty && *d != m)
+		d = &(*d)->dirty_next;
+	if (m->dirty)
+		*d = m->dirty_next;
 	if (m->made)
 		c->gone[c->ngone++ % ART_GONE] = (struct art_gone){ m->id, m->stable };
 	for (uint64_t s = m->stable + 1; s <= m->top_seq; s++) {
@@ -124,14 +128,12 @@ void art__comm_end(struct art_comm *m)
 }
 
 /* The live ranks of the present epoch, and the tree along which stability is told. */
-void art__comm_parts(struct art_comm *m)
+void art__comm_count_parts(struct art_comm *m)
 {
 	const struct art_view *v = &m->coll->ft->view;
 	struct art_tree t = { 0 };
 	int child[ART_WM_KIDS];
 
-	if (m->part_valid && m->part_epoch == v->base)
-		return;
 	m->npart = 0;
 	m->mypos = -1;
 	for (int r = 0; r < m->nrank; r++) {

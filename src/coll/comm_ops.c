@@ -156,7 +156,7 @@ void art__comm_op_drop(struct art_op *op)
 	if (!child || child->made)
 		return;
 	child->unmade = true; /* ends at the end of the event */
-	op->comm->coll->dirty = true;
+	art__comm_soil(child);
 }
 
 void art__comm_op_free(struct art_op *op)

@@ -12,13 +12,6 @@
 
 /* ---- the table of a communicator ---- */
 
-struct art_op *art__op_find(const struct art_comm *m, uint64_t seq)
-{
-	if (seq <= m->stable || seq > m->top_seq)
-		return NULL;
-	return m->ring[seq & (m->ring_cap - 1)];
-}
-
 static bool ring_room(struct art_comm *m, uint64_t seq)
 {
 	uint32_t cap = m->ring_cap ? m->ring_cap : 16;
@@ -154,7 +147,7 @@ void art__op_release(struct art_core *core, struct art_op *op)
 	assert(op->done && !op->released);
 	op->released = true;
 	op->comm->unreleased--;
-	op->comm->coll->dirty = true;
+	art__comm_soil(op->comm);
 	if (op->forgotten)
 		recycle(op);
 }
@@ -196,12 +189,16 @@ void art__op_reset(struct art_op *op)
 {
 	struct art_ops *c = op->comm->coll;
 
-	art__work_abandon(op);
-	art__tree_end(op);
-	art__early_drop(c, &op->early);
+	if (op->work)
+		art__work_abandon(op);
+	if (op->tree)
+		art__tree_end(op);
+	if (op->early)
+		art__early_drop(c, &op->early);
 	if (!ART_COLL_MUTANT(c, 8)) {
 		op->acc = NULL;
-		reset_scratch(op);
+		if (op->scratch)
+			reset_scratch(op);
 	}
 	op->idle = true;
 	op->pull_told = false;

@@ -148,7 +148,7 @@ void art__stable_learn(struct art_comm *m, uint64_t seq)
 	if (seq <= m->stable)
 		return;
 	m->stable = seq;
-	m->coll->dirty = true;
+	art__comm_soil(m);
 }
 
 /* At the end of an event: nothing on the stack points into the ops that go now. */

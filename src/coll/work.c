@@ -113,7 +113,7 @@ void art__work_computed(struct art_ops *c, struct art_job *job)
 	if (w->stale) {
 		release(c, w);
 		op->nstale--;
-		c->dirty = true;
+		art__comm_soil(op->comm);
 		art__op_settle(op); /* the caller was kept until the function had ended */
 		return;
 	}

@@ -77,7 +77,7 @@ int art__ft_leader(const struct art_ft *ft)
 	return ft->slot;
 }
 
-bool art__ft_op_frozen(const struct art_ft *ft, uint64_t comm, uint64_t seq)
+bool art__ft_named_frozen(const struct art_ft *ft, uint64_t comm, uint64_t seq)
 {
 	for (uint32_t i = 0; i < ft->nfrozen_named; i++)
 		if (ft->frozen_named[i].comm == comm && ft->frozen_named[i].seq == seq)

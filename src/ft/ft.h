@@ -264,8 +264,12 @@ void art__ft_give_up(struct art_ft *ft, int code);
 /* It lacked memory for something that is tried again after retry_ns: not for ever. */
 #define ART_SHORTAGES_MAX 100
 void art__ft_shortage(struct art_ft *ft);
-/* Is this op frozen by a named ballot? */
-bool art__ft_op_frozen(const struct art_ft *ft, uint64_t comm, uint64_t seq);
+/* Is this op frozen by a named ballot? Asked of every message, and hardly ever is any. */
+bool art__ft_named_frozen(const struct art_ft *ft, uint64_t comm, uint64_t seq);
+static inline bool art__ft_op_frozen(const struct art_ft *ft, uint64_t comm, uint64_t seq)
+{
+	return ft->nfrozen_named && art__ft_named_frozen(ft, comm, seq);
+}
 size_t art__ft_bytes(const struct art_ft *ft);
 
 /* Inside ft. */
