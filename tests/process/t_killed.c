@@ -10,15 +10,14 @@
  *   t_killed --seed S --ops N [--max-count C] [--dir DIR] [--kill WHO:PHASE:USEC]...
  *
  * WHO is a rank, PHASE run or finalize; with PHASE init it is the WHO-th process to start, which is
- * counted in a file in DIR. USEC after the phase began the process sends itself SIGKILL, from a
- * thread, so that it hits any instruction; a victim that reaches the end of its phase dies there.
+ * counted in a file in DIR. USEC after the phase began a timer of the kernel kills the process, at
+ * whatever instruction it then is; a victim that reaches the end of its phase dies there.
  *
  * Exit: 0 right, 1 wrong, 2 usage, 3 art_init said that a member was lost.
  */
 #include <art/art.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -45,7 +44,7 @@ struct group {
 struct kill {
 	int who;
 	enum phase phase;
-	struct timespec wait;
+	struct itimerspec timer; /* once */
 };
 
 struct test {
@@ -97,15 +96,6 @@ static void fail(const struct test *t, const struct call *c, const char *fmt, ..
 
 /* ---- kills ---- */
 
-static void *fire(void *arg)
-{
-	const struct kill *k = arg;
-
-	nanosleep(&k->wait, NULL);
-	kill(getpid(), SIGKILL);
-	return NULL;
-}
-
 static struct kill *planned(struct test *t, enum phase phase, int who)
 {
 	for (int i = 0; i < t->nkills; i++)
@@ -117,10 +107,14 @@ static struct kill *planned(struct test *t, enum phase phase, int who)
 static void begin_phase(struct test *t, enum phase phase, int who)
 {
 	struct kill *k = planned(t, phase, who);
-	pthread_t thread;
+	struct sigevent death = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+	timer_t timer;
 
-	if (k && pthread_create(&thread, NULL, fire, k) != 0)
-		fail(t, NULL, "cannot start a thread");
+	if (!k)
+		return;
+	if (timer_create(CLOCK_MONOTONIC, &death, &timer) != 0 ||
+	    timer_settime(timer, 0, &k->timer, NULL) != 0)
+		fail(t, NULL, "cannot set a timer: %s", strerror(errno));
 }
 
 static void end_phase(struct test *t, enum phase phase, int who)
@@ -458,7 +452,9 @@ static bool add_kill(struct test *t, const char *s)
 		if (strcmp(name, names[p]) != 0)
 			continue;
 		t->kills[t->nkills++] = (struct kill){
-			who, (enum phase)p, { usec / 1000000, usec % 1000000 * 1000 },
+			.who = who, .phase = (enum phase)p,
+			/* nought would disarm it */
+			.timer.it_value = { usec / 1000000, usec % 1000000 * 1000 + 1 },
 		};
 		return true;
 	}
