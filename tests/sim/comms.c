@@ -315,11 +315,7 @@ static unsigned failed_operations_leave_little_behind(const char *name)
 	return ends(c);
 }
 
-#define SCENARIO(fn) { #fn, fn }
-static const struct {
-	const char *name;
-	unsigned (*fn)(const char *name);
-} scenarios[] = {
+static const struct word_scenario scenarios[] = {
 	SCENARIO(a_split_goes_by_colour_key_and_rank),
 	SCENARIO(a_list_may_turn_ranks_round_and_leave_some_out),
 	SCENARIO(an_empty_list_makes_nothing),
@@ -337,25 +333,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	const char *only = NULL;
-	unsigned failed = 0, ran = 0;
-
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--verbose") == 0)
-			verbose = true;
-		else
-			only = argv[i];
-	}
-	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		if (only && strcmp(only, scenarios[i].name) != 0)
-			continue;
-		ran++;
-		scenario_crash_line("comms %s", scenarios[i].name);
-		if (scenarios[i].fn(scenarios[i].name)) {
-			printf("FAIL comms %s\n", scenarios[i].name);
-			failed++;
-		}
-	}
-	printf("%u scenarios, %u failed\n", ran, failed);
-	return !ran ? 2 : failed ? 1 : 0;
+	return scenarios_main(argc, argv, "comms", scenarios, sizeof(scenarios) / sizeof(scenarios[0]));
 }

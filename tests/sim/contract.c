@@ -708,11 +708,7 @@ static unsigned zero_counts_and_null_buffers_are_fine(const char *name)
 	return ends(c);
 }
 
-#define SCENARIO(fn) { #fn, fn }
-static const struct {
-	const char *name;
-	unsigned (*fn)(const char *name);
-} scenarios[] = {
+static const struct word_scenario scenarios[] = {
 	SCENARIO(an_allreduce_completes_whoever_dies),
 	SCENARIO(a_late_rank_is_named_after_ten_seconds),
 	SCENARIO(a_deadline_names_the_missing_alike),
@@ -753,27 +749,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	const char *only = NULL;
-	unsigned failed = 0, ran = 0;
-
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--verbose") == 0)
-			verbose = true;
-		else
-			only = argv[i];
-	}
-	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		if (only && strcmp(only, scenarios[i].name) != 0)
-			continue;
-		ran++;
-		scenario_crash_line("contract %s", scenarios[i].name);
-		if (scenarios[i].fn(scenarios[i].name)) {
-			printf("FAIL contract %s\n", scenarios[i].name);
-			failed++;
-		}
-	}
-	printf("%u scenarios, %u failed\n", ran, failed);
-	if (!ran)
-		fprintf(stderr, "no scenario of that name\n");
-	return !ran ? 2 : failed ? 1 : 0;
+	return scenarios_main(argc, argv, "contract", scenarios, sizeof(scenarios) / sizeof(scenarios[0]));
 }

@@ -239,4 +239,39 @@ static inline bool was_said(struct cluster *c, const char *text)
 	return yes;
 }
 
+struct word_scenario {
+	const char *name;
+	unsigned (*fn)(const char *name); /* violations */
+};
+#define SCENARIO(fn) { #fn, fn }
+
+/* The main of a program of scenarios: PROGRAM [SCENARIO] [--verbose]. */
+static inline int scenarios_main(int argc, char **argv, const char *program,
+				 const struct word_scenario *all, size_t n)
+{
+	const char *only = NULL;
+	unsigned failed = 0, ran = 0;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--verbose") == 0)
+			verbose = true;
+		else
+			only = argv[i];
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (only && strcmp(only, all[i].name) != 0)
+			continue;
+		ran++;
+		scenario_crash_line("%s %s", program, all[i].name);
+		if (all[i].fn(all[i].name)) {
+			printf("FAIL %s %s\n", program, all[i].name);
+			failed++;
+		}
+	}
+	printf("%u scenarios, %u failed\n", ran, failed);
+	if (!ran)
+		fprintf(stderr, "no scenario of that name\n");
+	return !ran ? 2 : failed ? 1 : 0;
+}
+
 #endif
