@@ -4,10 +4,11 @@
  *     TARGET SEED RUNS [CORPUS_FILE...]     every file, then runs 0..RUNS-1
  *     TARGET SEED =RUN [CORPUS_FILE...]     every file, then that run alone
  * A run's input depends on the seed, its number and the corpus only. A run that fails or takes
- * longer than RUN_S seconds is named with the arguments that repeat it.
+ * longer than twice RUN_S seconds is named with the arguments that repeat it.
  */
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
@@ -24,7 +25,9 @@ struct seed_input {
 static struct seed_input corpus[FILES_MAX];
 static int files;
 static uint64_t rng;
-static char repeat[160]; /* how to repeat what is being run */
+static const char *file;   /* being run, or NULL: run number now_run of now_seed */
+static uint64_t now_seed, now_run;
+static volatile unsigned long fed; /* inputs so far */
 
 /* A sanitizer that found something ends the process by SIGABRT too. */
 const char *__asan_default_options(void);
@@ -33,13 +36,36 @@ const char *__asan_default_options(void)
 	return "abort_on_error=1";
 }
 
+/* The process is single-threaded, and inputs print nothing: stdio may be used here. */
 static void failed(int sig)
 {
-	ssize_t n = write(STDERR_FILENO, repeat, strlen(repeat));
-
-	(void)n;
+	if (file)
+		fprintf(stderr, "%s: failed at corpus file %s\n", fuzz_target.name, file);
+	else
+		fprintf(stderr, "%s: failed; arguments to repeat it: %llu =%llu%s\n",
+			fuzz_target.name, (unsigned long long)now_seed,
+			(unsigned long long)now_run, files ? " and the corpus" : "");
 	signal(sig, SIG_DFL);
 	raise(sig);
+}
+
+/* Every RUN_S seconds: the same input as last time has taken them all. */
+static void watch(int sig)
+{
+	static unsigned long last;
+
+	if (last == fed)
+		failed(sig);
+	last = fed;
+}
+
+static void begin_watch(void)
+{
+	struct itimerval every = { { RUN_S, 0 }, { RUN_S, 0 } };
+
+	signal(SIGABRT, failed);
+	signal(SIGALRM, watch);
+	REQUIRE(setitimer(ITIMER_REAL, &every, NULL) == 0);
 }
 
 static uint64_t next(void)
@@ -110,9 +136,8 @@ static void feed(const uint8_t *data, size_t len)
 
 	REQUIRE(exact);
 	memcpy(exact, data, len);
-	alarm(RUN_S);
+	fed++;
 	LLVMFuzzerTestOneInput(exact, len);
-	alarm(0);
 	free(exact);
 }
 
@@ -127,34 +152,31 @@ static void load(const char *path)
 	}
 	in->len = fread(in->data, 1, INPUT_MAX, f);
 	fclose(f);
-	snprintf(repeat, sizeof(repeat), "%s: failed at corpus file %s\n", fuzz_target.name, path);
+	file = path;
 	feed(in->data, in->len);
+	file = NULL;
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t seed, first = 0, runs;
+	uint64_t first = 0, runs;
 
 	if (argc < 3 || argc - 3 > FILES_MAX) {
 		fprintf(stderr, "usage: %s SEED RUNS|=RUN [CORPUS_FILE... (at most %d)]\n",
 			fuzz_target.name, FILES_MAX);
 		return 1;
 	}
-	signal(SIGABRT, failed);
-	signal(SIGALRM, failed);
+	begin_watch();
 	for (int i = 3; i < argc; i++)
 		load(argv[i]);
-	seed = strtoull(argv[1], NULL, 0);
+	now_seed = strtoull(argv[1], NULL, 0);
 	runs = strtoull(argv[2] + (*argv[2] == '='), NULL, 0);
 	if (*argv[2] == '=')
 		first = runs++;
-	for (uint64_t run = first; run < runs; run++) {
+	for (now_run = first; now_run < runs; now_run++) {
 		uint8_t input[INPUT_MAX];
 
-		snprintf(repeat, sizeof(repeat), "%s: failed; arguments to repeat it: %llu =%llu%s\n",
-			 fuzz_target.name, (unsigned long long)seed, (unsigned long long)run,
-			 files ? " and the corpus" : "");
-		begin(seed, run);
+		begin(now_seed, now_run);
 		feed(input, compose(input));
 	}
 	if (fuzz_target.end)
