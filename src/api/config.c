@@ -8,6 +8,7 @@
 #include <art/status.h>
 #include <assert.h>
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,18 +23,22 @@ static int word(const char *text, const char *const words[])
 	return -1;
 }
 
-/* Seconds, 0 < s <= 10^9, in nanoseconds. */
+/* Seconds, 1 ns <= s <= 10^9, in nanoseconds. With a point, whatever the program's locale. */
 static bool seconds(const char *text, uint64_t *ns)
 {
+	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 	char *end;
 	double s;
 
+	if (!plain)
+		return false;
 	errno = 0;
-	s = strtod(text, &end);
-	if (errno || end == text || *end || !isfinite(s) || s <= 0 || s > 1e9)
+	s = strtod_l(text, &end, plain);
+	freelocale(plain);
+	if (errno || end == text || *end || !isfinite(s) || s < 1e-9 || s > 1e9)
 		return false;
 	*ns = (uint64_t)(s * 1e9);
-	return true;
+	return *ns > 0;
 }
 
 /* The API knows one transport by now; the table of transports is below it. */

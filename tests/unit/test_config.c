@@ -4,6 +4,7 @@
  */
 #include <CUnit/Basic.h>
 #include <art/status.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,31 @@ static void refused(const char *text, const char *sentence)
 	CU_ASSERT(strstr(why, sentence) != NULL);
 }
 
+/* Nothing that is read as no time at all: it would mean "never" or "at once". */
+static void test_shortest_times(void)
+{
+	clean();
+	refused("stall = 0\n", "/art.conf:1: stall = 0 is not seconds");
+	refused("quorum_wait = 1e-10\n", "/art.conf:1: quorum_wait = 1e-10 is not seconds");
+	refused("stall = 2e9\n", "/art.conf:1: stall = 2e9 is not seconds");
+	refused("bound = 0.02\n", "/art.conf:1: bound = 0.02 is not seconds");
+	CU_ASSERT(read_with("bound = 0.25\n", NULL) == 0);
+	CU_ASSERT(c.bound_ns == 250 * ART_NS_PER_MS && c.heartbeat_ns == 50 * ART_NS_PER_MS);
+}
+
+/* A program may have set a locale in which numbers have a comma; where this machine has one. */
+static void test_other_locale(void)
+{
+	static const char *const with_comma[] = { "de_DE.UTF-8", "de_DE", "fr_FR.UTF-8", "fr_FR" };
+	size_t i = 0;
+
+	clean();
+	while (i < sizeof(with_comma) / sizeof(*with_comma) && !setlocale(LC_ALL, with_comma[i]))
+		i++;
+	CU_ASSERT(read_with("stall = 2.5\n", NULL) == 0 && c.stall_ns == 2500 * ART_NS_PER_MS);
+	setlocale(LC_ALL, "C");
+}
+
 static void test_bad_files(void)
 {
 	char longest[3000];
@@ -182,6 +208,8 @@ int main(void)
 	s = CU_add_suite("config", NULL, NULL);
 	if (s && CU_add_test(s, "who wins", test_precedence) &&
 	    CU_add_test(s, "every setting, three ways", test_every_setting_three_ways) &&
+	    CU_add_test(s, "shortest times", test_shortest_times) &&
+	    CU_add_test(s, "another locale", test_other_locale) &&
 	    CU_add_test(s, "bad files", test_bad_files) &&
 	    CU_add_test(s, "bad options", test_bad_options) &&
 	    CU_add_test(s, "misspelt variables", test_misspelt)) {
