@@ -25,7 +25,7 @@ may_include() {
 	src/topo/*) echo '^(base/|topo/|art/status\.h)' ;;
 	src/transport/*.[ch]) transport_may_include "$1" ;;
 	src/engine/*) echo '^(base/|wire/|transport/transport\.h|engine/|art/status\.h)' ;;
-	src/ft/*) echo '^(base/|wire/|engine/machine\.h|ft/|art/status\.h)' ;;
+	src/ft/*) echo '^(base/|wire/|engine/machine\.h|engine/report\.h|ft/|art/status\.h)' ;;
 	src/coll/*) echo '^(base/|art/art\.h|core/core\.h|topo/topo\.h|ft/ft\.h|engine/machine\.h|engine/report\.h|coll/|art/status\.h)' ;;
 	src/core/*) echo '^(base/|wire/|topo/|coll/|ft/|engine/machine\.h|engine/report\.h|core/|art/status\.h)' ;;
 	src/launch/*) echo '^(base/|topo/topo\.h|transport/transport\.h|launch/|art/status\.h)' ;;

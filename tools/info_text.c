@@ -112,6 +112,20 @@ static void print_refused(FILE *out, const char *channel, const json_t *chan)
 				(long long)json_integer_value(n));
 }
 
+/* Members who give no sign of life, as this rank sees it: they are given up at the bound. */
+static void print_quiet(FILE *out, const json_t *detector, const char *what, const char *for_s)
+{
+	const json_t *ranks = json_object_get(detector, what);
+
+	if (json_array_size(ranks) == 0)
+		return;
+	fprintf(out, "    finds %s, for %.1f s of %.1f s: rank ", what,
+		json_number_value(json_object_get(detector, for_s)),
+		json_number_value(json_object_get(detector, "bound_s")));
+	print_ranges(out, ranks);
+	fputc('\n', out);
+}
+
 static void print_rank(FILE *out, const json_t *r)
 {
 	const json_t *a = json_object_get(r, "answer"), *t = json_object_get(a, "transport");
@@ -145,6 +159,8 @@ static void print_rank(FILE *out, const json_t *r)
 		fprintf(out, "    can do no more: %s\n", text(a, "fate"));
 	if (json_is_true(json_object_get(a, "changing")))
 		fputs("    a decision about the members is under way\n", out);
+	print_quiet(out, json_object_get(a, "detector"), "silent", "silent_s");
+	print_quiet(out, json_object_get(a, "detector"), "stopped", "stopped_s");
 }
 
 static void print_job(FILE *out, const json_t *j, bool details)

@@ -421,6 +421,7 @@ static void on_describe(struct art_machine *m, struct art_report *r)
 	r->changing = c->ft.frozen || c->ft.nfrozen_named || art__ft_needed(&c->ft);
 	r->fate = c->ft.fate ? fate_text(c->ft.fate) : NULL;
 	r->memory_bytes = art__core_bytes(c);
+	art__det_describe(&c->det, r);
 	art__coll_describe(&c->ops, r);
 }
 

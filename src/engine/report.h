@@ -43,6 +43,12 @@ struct art_report {
 	struct art_set dead, suspect; /* of the members: certified dead, told to leave */
 	bool changing;                /* frozen: a decision about the members is under way */
 	const char *fate;             /* why this rank can do no more, or NULL */
+	/* The detector: silent are members whose hosts were asked whether they live, and have not
+	 * answered yet; stopped are those of this host. The times are the longest of each. */
+	uint64_t heartbeat_ns, bound_ns; /* 0: nobody is watched */
+	int hosts_watched;
+	struct art_set silent, stopped;
+	uint64_t silent_ns, stopped_ns;
 	size_t memory_bytes;          /* of protocol state */
 	int ncomm, ncomm_all;         /* described, and all there are */
 	int nop, nop_all;             /* open ops: called here and not finished */

@@ -90,6 +90,16 @@ static void put_chan(struct out *o, const char *name, const struct art_snapshot_
 	put(o, "}},");
 }
 
+static void put_detector(struct out *o, const struct art_report *r)
+{
+	put(o, ",\"detector\":{\"heartbeat_s\":%.3f,\"bound_s\":%.3f,\"hosts_watched\":%d,",
+	    seconds(0, r->heartbeat_ns), seconds(0, r->bound_ns), r->hosts_watched);
+	put_set(o, "silent", &r->silent);
+	put(o, ",\"silent_s\":%.3f,", seconds(0, r->silent_ns));
+	put_set(o, "stopped", &r->stopped);
+	put(o, ",\"stopped_s\":%.3f}", seconds(0, r->stopped_ns));
+}
+
 static void put_machine(struct out *o, const struct art_report *r, uint64_t now)
 {
 	put(o, ",\"epoch\":%" PRIu32 ",\"base\":%" PRIu32 ",\"changing\":%s,\"fate\":", r->epoch,
@@ -100,6 +110,7 @@ static void put_machine(struct out *o, const struct art_report *r, uint64_t now)
 	put_set(o, "dead", &r->dead);
 	put(o, ",");
 	put_set(o, "suspect", &r->suspect);
+	put_detector(o, r);
 	put(o, ",\"memory_bytes\":%zu,\"comms_all\":%d,\"comms\":[", r->memory_bytes, r->ncomm_all);
 	for (int i = 0; i < r->ncomm; i++) {
 		put(o, "%s", i ? "," : "");

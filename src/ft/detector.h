@@ -124,6 +124,9 @@ void art__det_stir(struct art_det *d);
 /* @open: something here waits for others. */
 void art__det_tick(struct art_det *d, bool open);
 uint64_t art__det_wake(struct art_det *d, bool open);
+/* det_describe.c: the fields of the detector in @r. */
+struct art_report;
+void art__det_describe(const struct art_det *d, struct art_report *r);
 
 /* Inside the detector. */
 enum art_det_kind { ART_DET_BEAT = 1, ART_DET_PROBE, ART_DET_ALIVE, ART_DET_ASK, ART_DET_VOTE };

@@ -70,9 +70,9 @@ finish
 ! grep -q "$(pid_of 0)" told || complain "the job is over and still told"
 
 # ---- a stopped rank, a lost one (t_gate wants all and fails then, which is not the point) ----
-export ART_LOG=info
+export ART_LOG=info ART_BOUND=30 # a stopped one stays a member for so long
 begin "$artrun" -n 4 "$programs/t_gate" late 2 gate
-export ART_LOG=warn
+export ART_LOG=warn ART_BOUND=
 await started || complain "the job did not start"
 expect '3 of 4 have entered' 'stopped rank'
 printf '#!/bin/sh\nshift\nexec sh -c "$*"\n' >over_there
@@ -89,9 +89,9 @@ has told 'rank 1: lost' 'lost rank'
 has err 'rank 0\] info: rank 1 is dead' 'log'
 has err 'rank 0\] info: view 1: 3 members, left: 1 \(certified dead\); [0-9.]+ ms after the first' log
 has err 'rank 0\] info: view 1: allreduce 1 \(comm [0-9a-f]+\) runs again among the members' 'log'
-# Stopped beyond the detector's bound it is evicted; its process still does not answer.
 kill -STOP "$(pid_of 3)"
 expect 'rank 3, process [0-9]+: no answer \(stopped\)' 'stopped rank'
+expect 'finds stopped, for [0-9.]+ s of 30.0 s: rank 3$' 'stopped rank'
 kill -CONT "$(pid_of 3)"
 printf . >&"$gate"
 finish
