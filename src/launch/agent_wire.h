@@ -26,9 +26,10 @@
 #include <sys/types.h>
 
 #include "launch/boot.h"
+#include "launch/host_id.h"
 
 #define ART_AGENT_MAGIC UINT32_C(0x41525441)
-#define ART_AGENT_VERSION 1
+#define ART_AGENT_VERSION 2
 #define ART_AGENT_WINDOW (256u << 10)
 #define ART_AGENT_PIECE (64u << 10)  /* of input or output in one message, at most */
 #define ART_AGENT_LEN_MAX (16u << 20) /* of START: argument and environment strings */
@@ -72,10 +73,9 @@ struct art_agent_head {
 };
 
 struct art_agent_hello {
-	uint64_t pid_space;   /* two agents of one boot and one pid space are on one host */
+	struct art_host_id id;
 	uint32_t cores;
 	uint32_t pid;
-	char boot[40];
 	char release[24];
 	char server[64], client[64]; /* addresses of the connection it came over, or "" */
 };

@@ -19,7 +19,6 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,26 +87,12 @@ void art__agent_cut(struct run_job *j)
 }
 
 /* ---- greeting ---- */
-static void read_boot(char boot[40])
-{
-	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-	if (!f || !fgets(boot, 40, f))
-		snprintf(boot, 40, "unknown");
-	boot[strcspn(boot, "\n")] = '\0';
-	if (f)
-		fclose(f);
-}
-
 static void greet(struct run_job *j)
 {
 	struct art_agent_hello hello = { .cores = (uint32_t)j->opts.cores, .pid = (uint32_t)getpid() };
 	const char *connection = getenv("SSH_CONNECTION"); /* client, its port, server, its port */
-	struct stat st;
 
-	if (stat("/proc/self/ns/pid", &st) == 0)
-		hello.pid_space = st.st_ino;
-	read_boot(hello.boot);
+	art__host_id_read(&hello.id);
 	snprintf(hello.release, sizeof(hello.release), "%s", ART_RELEASE);
 	if (connection && sscanf(connection, "%63s %*s %63s", hello.client, hello.server) != 2)
 		hello.client[0] = hello.server[0] = '\0';

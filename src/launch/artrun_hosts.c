@@ -343,20 +343,18 @@ static void send_start(struct run_job *j, struct run_host *h, const char *direct
 /* Names that lead to one host get one number. */
 static void number_hosts(struct run_hosts *t)
 {
-	int next = 0;
+	struct art_host_id *id = calloc(t->table.n, sizeof(*id));
+	int *number = calloc(t->table.n, sizeof(*number));
 
-	for (size_t i = 0; i < t->table.n; i++) {
-		struct run_host *h = &t->host[i];
-
-		h->number = -1;
-		for (size_t k = 0; k < i && h->number < 0; k++)
-			if (strcmp(t->host[k].hello.boot, h->hello.boot) == 0 &&
-			    t->host[k].hello.pid_space == h->hello.pid_space)
-				h->number = t->host[k].number;
-		if (h->number < 0)
-			h->number = next++;
-	}
-	t->local = next == 1;
+	if (!id || !number)
+		art__run_die("out of memory");
+	for (size_t i = 0; i < t->table.n; i++)
+		id[i] = t->host[i].hello.id;
+	t->local = art__host_id_number(id, t->table.n, number) == 1;
+	for (size_t i = 0; i < t->table.n; i++)
+		t->host[i].number = number[i];
+	free(number);
+	free(id);
 }
 
 static void place(struct run_job *j)
@@ -409,7 +407,7 @@ static bool on_hello(struct run_job *j, struct run_host *h, const uint8_t *body)
 	if (h->state != RUN_H_STARTING)
 		return false;
 	memcpy(&h->hello, body, sizeof(h->hello));
-	h->hello.boot[sizeof(h->hello.boot) - 1] = '\0';
+	h->hello.id.boot[sizeof(h->hello.id.boot) - 1] = '\0';
 	h->hello.release[sizeof(h->hello.release) - 1] = '\0';
 	h->hello.server[sizeof(h->hello.server) - 1] = '\0';
 	h->hello.client[sizeof(h->hello.client) - 1] = '\0';
