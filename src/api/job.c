@@ -18,7 +18,7 @@
 #define VERSION_MINOR 1
 #define VERSION_PATCH 0
 
-#define WHY_MAX 200
+#define WHY_MAX ART_BOOT_WHY_MAX
 
 struct art_ctx *_Atomic art__api_job;
 
@@ -28,7 +28,7 @@ static bool ended;  /* the job was finalized, or could not be made */
 
 void art__api_abort(struct art_ctx *ctx, int code)
 {
-	/* If the launcher is gone it ends the job by that. */
+	/* If the launcher is gone it ends the job by that; if there never was one, this is a loss. */
 	if (ctx)
 		art__boot_abort(&ctx->boot, code);
 	_exit(code & 0xff);
@@ -110,15 +110,11 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 
 static int join(struct art_ctx *ctx, char *why)
 {
-	static const struct art_boot none = {.fd = -1};
 	char prefix[ART_PREFIX_MAX];
-	int rc;
+	int rc = art__boot_open(&ctx->boot);
 
-	ctx->boot = none;
-	rc = art__boot_open(&ctx->boot);
 	if (rc) {
-		ctx->boot = none;
-		snprintf(why, WHY_MAX, "the launcher cannot be reached: %s", art_strerror(rc));
+		snprintf(why, WHY_MAX, "%s", ctx->boot.why);
 		return rc;
 	}
 	ctx->rank = ctx->boot.rank;
@@ -147,9 +143,7 @@ static int introduce(struct art_ctx *ctx, struct art_boot_card *cards, char *why
 	}
 	rc = art__boot_exchange(&ctx->boot, &mine, cards);
 	if (rc)
-		snprintf(why, WHY_MAX, "%s", rc == ART_ERR_PROC_FAILED ?
-			 "a rank of the job ended before it had called art_init()" :
-			 "the launcher is gone");
+		snprintf(why, WHY_MAX, "%s", ctx->boot.why);
 	return rc;
 }
 

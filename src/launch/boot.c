@@ -1,26 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rank's side of the launcher: who am I, who are the others, I have finalized, end the job.
- * Decides nothing about transports: cards are carried, not read. Without a launcher it makes
- * a job of one. All state is in struct art_boot.
+ * The table of bootstraps, and the one that needs nobody: a job of one.
  */
 #include "launch/boot.h"
 
 #include <art/status.h>
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/set.h"
+#include "launch/boot_impl.h"
 #include "launch/boot_wire.h"
 
-static int fill_random(void *buf, size_t len)
+int art__boot_fail(struct art_boot *b, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	assert(err < 0);
+	va_start(ap, fmt);
+	vsnprintf(b->why, sizeof(b->why), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+int art__boot_random(void *buf, size_t len)
 {
 	uint8_t *p = buf;
 
@@ -37,190 +43,76 @@ static int fill_random(void *buf, size_t len)
 	return 0;
 }
 
-static int open_alone(struct art_boot *b)
+static bool alone_present(void)
+{
+	return true;
+}
+
+static int alone_open(struct art_boot *b)
 {
 	b->rank = 0;
 	b->size = 1;
-	b->fd = -1;
-	if (fill_random(&b->job, sizeof(b->job)))
-		return ART_ERR_INTERNAL;
-	return fill_random(b->key, sizeof(b->key));
-}
-
-static int send_whole(int fd, const void *msg, size_t len)
-{
-	ssize_t n;
-
-	do
-		n = send(fd, msg, len, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)len ? 0 : ART_ERR_TRANSPORT;
-}
-
-static int send_head(const struct art_boot *b, enum art_boot_kind kind, int32_t arg)
-{
-	struct art_boot_head h = art__boot_head(kind, sizeof(h), arg);
-
-	return send_whole(b->fd, &h, sizeof(h));
-}
-
-/* One message of at most @max bytes, its head checked. Its length, or ART_ERR_TRANSPORT (the
- * launcher is gone, or what came is none of its messages). */
-static ssize_t recv_whole(int fd, void *msg, size_t max)
-{
-	struct art_boot_head h;
-	ssize_t n;
-
-	do
-		n = recv(fd, msg, max, MSG_TRUNC);
-	while (n < 0 && errno == EINTR);
-	if (n < (ssize_t)sizeof(h) || (size_t)n > max)
-		return ART_ERR_TRANSPORT;
-	memcpy(&h, msg, sizeof(h));
-	return art__boot_head_good(&h, (size_t)n) ? n : ART_ERR_TRANSPORT;
-}
-
-/* The descriptor that @text names, if it is a socket as a launcher makes them; else -1. */
-static int launch_fd(const char *text)
-{
-	char *end;
-	long fd;
-	int type = 0;
-	socklen_t len = sizeof(type);
-
-	errno = 0;
-	fd = strtol(text, &end, 10);
-	if (errno || end == text || *end || fd < 0 || fd > INT_MAX)
-		return -1;
-	if (getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_SEQPACKET)
-		return -1;
-	return (int)fd;
-}
-
-static int take_welcome(struct art_boot *b)
-{
-	struct art_boot_welcome w;
-	ssize_t n = recv_whole(b->fd, &w, sizeof(w));
-
-	if (n < 0)
-		return (int)n;
-	if (w.head.kind == ART_BOOT_REFUSED)
-		return ART_ERR_EVICTED;
-	if (w.head.kind != ART_BOOT_WELCOME || n != sizeof(w))
-		return ART_ERR_TRANSPORT;
-	if (w.size < 1 || w.size > ART_MAX_RANKS || w.rank >= w.size)
-		return ART_ERR_TRANSPORT;
-	b->rank = (int)w.rank;
-	b->size = (int)w.size;
-	b->job = w.job;
-	memcpy(b->key, w.key, sizeof(b->key));
-	explicit_bzero(&w, sizeof(w));
+	if (art__boot_random(&b->job, sizeof(b->job)) || art__boot_random(b->key, sizeof(b->key)))
+		return art__boot_fail(b, ART_ERR_INTERNAL, "the system gives no random numbers");
 	return 0;
 }
 
+static int alone_exchange(struct art_boot *b, const struct art_boot_card *mine,
+			  struct art_boot_card *all)
+{
+	assert(b->size == 1);
+	all[0] = *mine;
+	all[0].host = 0;
+	return 0;
+}
+
+static const struct art_boot_ops alone = {
+	.present = alone_present, .open = alone_open, .exchange = alone_exchange,
+};
+
+/* In the order in which they are asked. */
+static const struct art_boot_ops *const bootstraps[] = { &art__boot_artrun, &alone };
+
 int art__boot_open(struct art_boot *b)
 {
-	const char *text = getenv(ART_BOOT_FD_VAR);
+	uint64_t wait_ns = b->wait_ns;
+	size_t i = 0;
 	int err;
 
 	memset(b, 0, sizeof(*b));
-	if (!text)
-		return open_alone(b);
-	b->fd = launch_fd(text);
-	unsetenv(ART_BOOT_FD_VAR);
-	if (b->fd < 0)
-		return ART_ERR_TRANSPORT;
-	err = fcntl(b->fd, F_SETFD, FD_CLOEXEC) ? ART_ERR_TRANSPORT : 0;
-	if (!err)
-		err = send_head(b, ART_BOOT_HELLO, 0);
-	if (!err)
-		err = take_welcome(b);
+	b->fd = -1;
+	b->wait_ns = wait_ns;
+	while (!bootstraps[i]->present())
+		i++;
+	b->ops = bootstraps[i];
+	err = b->ops->open(b);
 	if (err)
 		art__boot_close(b);
+	assert(err || (b->size >= 1 && b->rank >= 0 && b->rank < b->size));
 	return err;
-}
-
-/* The next part of the table, which must start at card @have. Number of cards, or negative. */
-static int take_table(struct art_boot *b, struct art_boot_card *all, unsigned have)
-{
-	struct art_boot_table t;
-	ssize_t n = recv_whole(b->fd, &t, sizeof(t));
-
-	if (n < 0)
-		return (int)n;
-	if (t.head.kind == ART_BOOT_FAILED)
-		return ART_ERR_PROC_FAILED;
-	if (t.head.kind != ART_BOOT_TABLE || (size_t)n < offsetof(struct art_boot_table, card))
-		return ART_ERR_TRANSPORT;
-	if (t.first != have || t.count < 1 || t.count > ART_BOOT_TABLE_CARDS ||
-	    t.count > (unsigned)b->size - have ||
-	    (size_t)n != offsetof(struct art_boot_table, card) + t.count * sizeof(t.card[0]))
-		return ART_ERR_TRANSPORT;
-	for (unsigned i = 0; i < t.count; i++)
-		if (!art__boot_card_good(&t.card[i]))
-			return ART_ERR_TRANSPORT;
-	memcpy(&all[have], t.card, t.count * sizeof(t.card[0]));
-	return (int)t.count;
 }
 
 int art__boot_exchange(struct art_boot *b, const struct art_boot_card *mine,
 		       struct art_boot_card *all)
 {
-	struct art_boot_card_msg m;
-	int err;
-
 	assert(art__boot_card_good(mine));
-	if (b->fd < 0) {
-		all[0] = *mine;
-		all[0].host = 0;
-		return 0;
-	}
-	m.head = art__boot_head(ART_BOOT_CARD, sizeof(m), 0);
-	m.card = *mine;
-	err = send_whole(b->fd, &m, sizeof(m));
-	if (err)
-		return err;
-	for (unsigned have = 0; have < (unsigned)b->size;) {
-		int n = take_table(b, all, have);
-
-		if (n < 0)
-			return n;
-		have += (unsigned)n;
-	}
-	return 0;
-}
-
-int art__boot_dead(const struct art_boot *b, uint64_t *incarnation)
-{
-	struct art_boot_dead d;
-	ssize_t n;
-
-	do
-		n = recv(b->fd, &d, sizeof(d), MSG_DONTWAIT | MSG_TRUNC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		return -1;
-	if (n != sizeof(d) || !art__boot_head_good(&d.head, (size_t)n) ||
-	    d.head.kind != ART_BOOT_DEAD || d.head.arg < 0 || d.head.arg >= b->size)
-		return -2;
-	*incarnation = d.incarnation;
-	return d.head.arg;
+	return b->ops->exchange(b, mine, all);
 }
 
 int art__boot_finalized(struct art_boot *b)
 {
-	return b->fd < 0 ? 0 : send_head(b, ART_BOOT_DONE, 0);
+	return b->ops->finalized ? b->ops->finalized(b) : 0;
 }
 
-int art__boot_abort(struct art_boot *b, int code)
+bool art__boot_abort(struct art_boot *b, int code)
 {
-	return b->fd < 0 ? 0 : send_head(b, ART_BOOT_ABORT, code);
+	return b->ops && b->ops->abort && b->ops->abort(b, code) == 0;
 }
 
 void art__boot_close(struct art_boot *b)
 {
-	if (b->fd >= 0)
-		close(b->fd);
-	b->fd = -1;
+	if (b->ops && b->ops->close)
+		b->ops->close(b);
+	b->ops = NULL;
 	explicit_bzero(b->key, sizeof(b->key));
 }

@@ -1,48 +1,68 @@
 /* SPDX-License-Identifier: MIT
  *
- * How a rank learns who it is and how to reach the others: the rank's side of a launcher. One
- * small table of bootstraps outside the protocol; here artrun's (an inherited socket), or none
- * (a job of one).
+ * How a rank learns who it is and how to reach the others: outside the protocol, before it. Each way
+ * is a bootstrap; the first whose variables are set is taken:
+ *
+ *   artrun    a socket that artrun left to the rank (boot_artrun.c)
+ *   by hand   four variables and a key file; the ranks meet at rank 0 (boot_hand.c)
+ *   alone     a job of one
+ *
+ * Decides nothing about transports: cards are carried, not read.
  */
 #ifndef ART_LAUNCH_BOOT_H
 #define ART_LAUNCH_BOOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "transport/transport.h"
 
+#define ART_BOOT_WHY_MAX 400
+
+struct art_boot_ops;
+
 struct art_boot {
+	const struct art_boot_ops *ops; /* NULL: not open */
 	int rank, size;
 	uint64_t job;
 	uint8_t key[ART_TP_KEY_BYTES];
-	int fd; /* to the launcher, -1 for a job of one */
+	int fd; /* to the launcher, -1 if there is none */
+	/* Where a rank listens that was not told: an address of this host, "": on loopback only. */
+	char iface[ART_TP_ADDR_MAX];
+	uint64_t wait_ns;   /* set before opening: so long ranks started by hand wait for each other */
+	uint64_t strangers; /* connections that did not prove to be ranks */
+	void *own;          /* of the bootstrap */
+	char why[ART_BOOT_WHY_MAX]; /* after an error: what is wrong, in words */
 };
 
 struct art_boot_card { /* what a rank tells the others about itself */
 	char addr[3][ART_TP_ADDR_MAX]; /* data, control, datagrams (may be empty) */
 	uint64_t incarnation;
 	int32_t pid;
-	int32_t host; /* number of the host, filled by the launcher */
+	int32_t host; /* number of the host, filled by whoever makes the table */
 };
 
-/* Reads ART_LAUNCH_FD (and closes nothing else); without it a job of one with a random key. Job key
- * and numbers come over the socket, never by argument or environment. The descriptor becomes
- * CLOEXEC and the variable is unset, so that children do not inherit the place. 0 or negative. */
+/* Finds the way this process was started, and its place: rank, size, job, key, iface. Job key and
+ * numbers never come by argument or, the key, by environment. The variables of the place are unset
+ * (and a launcher's descriptor becomes CLOEXEC), so that children do not inherit it. By hand it
+ * blocks until rank 0 is there, at most b->wait_ns. Of *b only wait_ns is read. 0, or negative
+ * with b->why and nothing left open. */
 int art__boot_open(struct art_boot *b);
 /* Gives @mine, gets everyone's (@all holds b->size cards, @all[rank] included). Blocks until all
- * ranks have come; returns ART_ERR_PROC_FAILED if the launcher says that one never will, and
- * ART_ERR_TRANSPORT if the launcher is gone. */
+ * ranks have come; returns ART_ERR_PROC_FAILED if one never will, ART_ERR_TRANSPORT if whoever
+ * makes the table is gone; b->why has more. */
 int art__boot_exchange(struct art_boot *b, const struct art_boot_card *mine,
 		       struct art_boot_card *all);
 /* A certificate of the launcher: the next rank of another host whose death was seen there, and
  * its incarnation. -1: none now; -2: none any more. Never blocks; b->fd is readable when there may be
- * one. One thread may ask while others call the functions below. */
+ * one. One thread may ask while others call the functions below. Not without a launcher. */
 int art__boot_dead(const struct art_boot *b, uint64_t *incarnation);
 /* This rank has finalized: its exit is no loss. */
 int art__boot_finalized(struct art_boot *b);
-/* Ask the launcher to end the job with @code. */
-int art__boot_abort(struct art_boot *b, int code);
+/* Asks the launcher to end the job with @code. False: there is none that could. */
+bool art__boot_abort(struct art_boot *b, int code);
+/* May be called in any state, also twice. */
 void art__boot_close(struct art_boot *b);
 
 #endif

@@ -30,7 +30,7 @@ static void __attribute__((noreturn)) bad(const char *what)
 
 static void reopen(const struct art_boot *b)
 {
-	struct art_boot again;
+	struct art_boot again = { .wait_ns = 1 };
 	char number[16];
 
 	snprintf(number, sizeof(number), "%d", b->fd);
