@@ -45,13 +45,13 @@ patterns() {
 		sed 's/" *"//g' | grep -oE '"([^"\\]|\\.)*"' |
 		sed -e 's/^"//' -e 's/"$//' -e 's/\\n//g' -e 's/\\"/"/g' | parts | letters 5 |
 		sed -E -e 's/[][\.*+?(){}^$|]/\\&/g' -e 's/%[-#0-9]*l*[dux]/-?[0-9a-fx]+/g' \
-			-e 's/%(\\\.)?(\\\*|[0-9])*[smf]/.*/g'
+			-e 's/%(\\\.)?(\\\*|[0-9])*[smfg]/.*/g'
 }
 
 check_messages() {
 	local line
 	patterns >"$tmp/patterns"
-	printf '%s\n' 'Too many open files' 'Permission denied' >>"$tmp/patterns" # the C library's
+	printf '%s\n' 'Too many open files' 'Permission denied' 'Connection refused' >>"$tmp/patterns" # the C library's
 	block message >"$tmp/messages"
 	[ "$(wc -l <"$tmp/messages")" -gt 10 ] || complain "found no messages in doc/guide.md"
 	! grep -vE '^(art|artrun): ' "$tmp/messages" || complain "messages begin with the program's name"

@@ -31,6 +31,7 @@ typedef struct art_options {
 	const char *profile;
 	const char *bound;
 	const char *heartbeat;
+	const char *join_wait;
 } art_options_t;
 
 /* Options of which none is given. */

@@ -146,6 +146,11 @@ static bool read_stall(const char *text, struct art_config *c)
 	return seconds(text, &c->stall_ns);
 }
 
+static bool read_join_wait(const char *text, struct art_config *c)
+{
+	return seconds(text, &c->join_wait_ns);
+}
+
 /* Variable, field (its name is the key), default, help, reader, what can be read. */
 #define SETTING(variable, name_, preset_, help_, read_, wants_) \
 	{ .name = variable, .key = #name_, .field = offsetof(art_options_t, name_), \
@@ -181,6 +186,9 @@ const struct art_setting art__settings[] = {
 		"seconds, above 0"),
 	SETTING("ART_STALL", stall, "10",
 		"seconds after which an open operation names the ranks that have not come", read_stall,
+		"seconds, above 0"),
+	SETTING("ART_JOIN_WAIT", join_wait, "60",
+		"seconds that ranks started by hand wait for each other", read_join_wait,
 		"seconds, above 0"),
 	SETTING("ART_STATUS", status, "on", "answer art-info --job through a local socket",
 		read_status, "one of: on, off"),

@@ -28,9 +28,10 @@ static bool ended;  /* the job was finalized, or could not be made */
 
 void art__api_abort(struct art_ctx *ctx, int code)
 {
-	/* If the launcher is gone it ends the job by that; if there never was one, this is a loss. */
-	if (ctx)
-		art__boot_abort(&ctx->boot, code);
+	/* If the launcher is gone it ends the job by that. */
+	if (ctx && !art__boot_abort(&ctx->boot, code) && ctx->size > 1 && ctx->boot.fd < 0)
+		art__api_say(ctx, "the job has no launcher that could end the other ranks: they lose "
+				  "this one");
 	_exit(code & 0xff);
 }
 
@@ -111,14 +112,18 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 static int join(struct art_ctx *ctx, char *why)
 {
 	char prefix[ART_PREFIX_MAX];
-	int rc = art__boot_open(&ctx->boot);
+	int rc;
 
+	ctx->boot.wait_ns = ctx->config.join_wait_ns;
+	rc = art__boot_open(&ctx->boot);
 	if (rc) {
 		snprintf(why, WHY_MAX, "%s", ctx->boot.why);
 		return rc;
 	}
 	ctx->rank = ctx->boot.rank;
 	ctx->size = ctx->boot.size;
+	if (!ctx->config.iface && *ctx->boot.iface)
+		ctx->config.iface = ctx->boot.iface;
 	snprintf(prefix, sizeof(prefix), "rank %d", ctx->rank);
 	art__env_posix(&ctx->env, prefix, ctx->config.log);
 	return 0;
@@ -144,6 +149,9 @@ static int introduce(struct art_ctx *ctx, struct art_boot_card *cards, char *why
 	rc = art__boot_exchange(&ctx->boot, &mine, cards);
 	if (rc)
 		snprintf(why, WHY_MAX, "%s", ctx->boot.why);
+	if (ctx->boot.strangers)
+		art__env_log(&ctx->env, ART_LOG_INFO, "%llu connections that did not prove to have the "
+			     "key were dropped", (unsigned long long)ctx->boot.strangers);
 	return rc;
 }
 

@@ -71,7 +71,9 @@ static const struct art_boot_ops alone = {
 };
 
 /* In the order in which they are asked. */
-static const struct art_boot_ops *const bootstraps[] = { &art__boot_artrun, &alone };
+static const struct art_boot_ops *const bootstraps[] = {
+	&art__boot_artrun, &art__boot_hand, &alone,
+};
 
 int art__boot_open(struct art_boot *b)
 {

@@ -22,7 +22,7 @@ struct art_boot_ops {
 	void (*close)(struct art_boot *b);
 };
 
-extern const struct art_boot_ops art__boot_artrun;
+extern const struct art_boot_ops art__boot_artrun, art__boot_hand;
 
 /* Puts a sentence into b->why; returns @err. */
 int art__boot_fail(struct art_boot *b, int err, const char *fmt, ...)

@@ -11,31 +11,6 @@ ranks=4
 pids() { sed -n 's/^rank [0-9]* is process //p' out; }
 all_there() { [ "$(pids | wc -l)" = $ranks ]; }
 
-# Ports on which a process listens: its sockets that the kernel's table shows in state 0A.
-ports() { # PID
-	local fd link
-	for fd in /proc/"$1"/fd/*; do
-		link=$(readlink "$fd") || continue
-		case $link in socket:*) echo "${link//[^0-9]/}" ;; esac
-	done | awk 'NR == FNR { mine[$1]; next }
-		$4 == "0A" && $10 in mine { sub(/.*:/, "", $2); print $2 }' - /proc/net/tcp |
-		while read -r hex; do echo $((16#$hex)); done
-}
-
-# Each writes something into a connection and leaves; a reset by the job is fine.
-say_http() { printf 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'; }
-say_noise() { head -c "$1" /dev/urandom; }
-say_zeros() { head -c "$1" /dev/zero; }
-say_nothing() { :; }
-
-tell() { # PORT WHAT ARGS...
-	local port=$1
-	shift
-	{ exec {fd}<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null || return
-	"$@" >&"$fd" 2>/dev/null
-	exec {fd}>&-
-}
-
 attack() { # PORT
 	local i
 	tell "$1" say_nothing

@@ -221,6 +221,40 @@ t_z_a_host_falls_silent() {
 	exec {gate}>&-
 }
 
+# Without artrun. Where to listen follows from ART_ROOT; the kernel of host 2 says that rank 3 is dead to
+# rank 2 alone, and rank 2 to the others.
+t_by_hand() {
+	local r started=()
+	(umask 077 && head -c 32 /dev/urandom >key)
+	rm -f gate
+	mkfifo gate
+	exec {gate}<>gate
+	for r in 0 1 2 3; do
+		timeout -k 5 100 bash "$lab_sh" exec $((1 + r / 2)) env ART_RANK=$r ART_SIZE=4 \
+			ART_ROOT="${ART_LAB_NET:-10.77.0}.1:7000" ART_KEY_FILE=key \
+			"$programs/t_gate" lossy gate >by.$r 2>by.err.$r </dev/null &
+		started+=($!)
+	done
+	job=${started[0]}
+	for r in 0 1 2 3; do
+		await grep -q ' is process ' by.$r || complain "$case: rank $r has not joined"
+	done
+	lab exec 2 kill -KILL "$(sed -n 's/^rank 3 is process //p' by.3)"
+	wait "${started[3]}"
+	is "code of rank 3" $? 137
+	printf . >&"$gate"
+	for r in 0 1 2; do
+		wait "${started[r]}"
+		is "code of rank $r" $? 0
+	done
+	job=
+	exec {gate}>&-
+	cat by.[0-3] >out
+	cat by.err.* >err
+	has out ' rounds$'
+	is "nothing said" "$(cat by.err.[0-2])" ""
+}
+
 for case in $(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else declare -F |
 	awk '$3 ~ /^t_/ { print $3 }'; fi); do
 	began=$SECONDS

@@ -5,6 +5,7 @@
  *   t_gate late WHO FIFO    rank WHO comes to an allreduce only after a byte came through FIFO
  *   t_gate busy FIFO        all ranks do allreduces until a byte came through FIFO to rank 0
  *   t_gate lossy FIFO       the same, and ranks may be lost meanwhile
+ *   t_gate abort WHO CODE   rank WHO calls art_abort, the others do allreduces until they have lost it
  *
  * Each rank says which process it is, and checks every result.
  */
@@ -17,7 +18,7 @@
 
 static int usage(void)
 {
-	fputs("usage: t_gate late WHO FIFO | t_gate busy|lossy FIFO\n", stderr);
+	fputs("usage: t_gate late WHO FIFO | t_gate busy|lossy FIFO | t_gate abort WHO CODE\n", stderr);
 	return 2;
 }
 
@@ -84,6 +85,20 @@ static void busy(const char *fifo, bool lossy)
 	}
 }
 
+static void abort_one(int who, int code)
+{
+	int in = my_rank + 1, out;
+
+	check_works(ART_COMM_WORLD);
+	if (my_rank == who)
+		art_abort(ART_COMM_WORLD, code);
+	do {
+		OK(art_allreduce(&in, &out, 1, ART_INT32, ART_SUM, ART_COMM_WORLD));
+		CHECK(out == sum_of_contributors());
+	} while (out == sum_of_ranks());
+	CHECK(out == sum_of_ranks() - (who + 1));
+}
+
 int main(int argc, char **argv)
 {
 	begin();
@@ -95,6 +110,8 @@ int main(int argc, char **argv)
 		busy(argv[2], false);
 	else if (argc == 3 && strcmp(argv[1], "lossy") == 0)
 		busy(argv[2], true);
+	else if (argc == 4 && strcmp(argv[1], "abort") == 0)
+		abort_one(atoi(argv[2]), atoi(argv[3]));
 	else
 		return usage();
 	return finish();
