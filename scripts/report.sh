@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# Runs one test under its time limit and prints its line (sourced by runtests). Logs are kept in
-# build/logs, one per test.
+# Runs tests under their time limits, as many at a time as there are lanes, and prints a line for
+# each as it ends (sourced by runtests after builds.sh). Logs are kept in build/logs, one per test.
 
 passed=0
 failed=0
@@ -29,24 +29,78 @@ log_of() {
 	printf '%s/build/logs/%s.log' "$root" "$(printf %s "$1" | tr '/:' '__')"
 }
 
-# run_one NAME LIMIT_S COMMAND...: exit 0 passes, 77 skips (the last line of output says why).
-run_one() {
-	local name=$1 limit=$2 log rc started secs
+# The lanes: so many tests run at a time, each with a process of its own here.
+declare -A lane_of=() # process -> name of the test it runs
+lanes=${ART_TEST_JOBS:-$jobs}
+case $lanes in
+*[!0-9]* | '' | 0) echo "ART_TEST_JOBS=$lanes is not a number of tests" >&2; exit 2 ;;
+esac
+
+# In a lane: runs the test and leaves how it ended beside its log, for settle().
+in_lane() {
+	local log=$1 limit=$2 started secs rc
 	shift 2
-	log=$(log_of "$name")
-	mkdir -p "$root/build/logs"
 	started=${EPOCHREALTIME/./}
-	timeout -k 5 "$limit" "$@" >"$log" 2>&1 </dev/null
+	timeout -k 5 "$limit" "$@" >"$log" 2>&1 </dev/null &
+	trap 'kill -TERM $! 2>/dev/null' TERM
+	wait $!
 	rc=$?
 	secs=$((${EPOCHREALTIME/./} - started))
-	secs=$((secs / 1000000)).$((secs / 100000 % 10))
+	echo "$rc $limit $((secs / 1000000)).$((secs / 100000 % 10))" >"$log.end"
+}
+
+# start_one NAME LIMIT_S COMMAND...: exit 0 passes, 77 skips (the last line of output says why).
+# Waits for a free lane first.
+start_one() {
+	local name=$1 log
+	log=$(log_of "$name")
+	mkdir -p "$root/build/logs"
+	rm -f "$log.end"
+	while [ ${#lane_of[@]} -ge "$lanes" ]; do
+		settle_one
+	done
+	in_lane "$log" "${@:2}" &
+	lane_of[$!]=$name
+}
+
+# Waits for the end of some test and reports it; fails if the test did not pass or skip.
+settle_one() {
+	local pid name log rc=1 limit secs=0
+	wait -n -p pid "${!lane_of[@]}"
+	name=${lane_of[$pid]}
+	unset "lane_of[$pid]"
+	log=$(log_of "$name")
+	read -r rc limit secs <"$log.end"
+	rm -f "$log.end"
 	case $rc in
 	0) report_pass "$name" "$secs" ;;
 	77) report_skip "$name" "$(tail -n 1 "$log")" ;;
 	124 | 137) report_fail "$name" "$secs" "did not end within $limit s" "$log" ;;
 	*) report_fail "$name" "$secs" "exit status $rc" "$log" ;;
 	esac
-	[ $rc = 0 ] || [ $rc = 77 ]
+	[ "$rc" = 0 ] || [ "$rc" = 77 ]
+}
+
+settle_all() {
+	while [ ${#lane_of[@]} -gt 0 ]; do
+		settle_one
+	done
+}
+
+# run_alone NAME LIMIT_S COMMAND...: with nothing beside it, for what uses every core.
+run_alone() {
+	settle_all
+	start_one "$@"
+	settle_one
+}
+
+# On a signal: nothing that was started here stays behind.
+stop_lanes() {
+	trap - INT TERM
+	[ ${#lane_of[@]} = 0 ] || kill -TERM "${!lane_of[@]}" 2>/dev/null
+	wait
+	echo "runtests: stopped" >&2
+	exit 130
 }
 
 # The reasons again, then the one line that counts.
