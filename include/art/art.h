@@ -78,6 +78,10 @@ typedef struct art_request_s *art_request_t;
 #define ART_DOUBLE_INT32 ART__HANDLE(art_type_t, 2, 16)
 #define ART_INT32_INT32 ART__HANDLE(art_type_t, 2, 17)
 #define ART_INT64_INT64 ART__HANDLE(art_type_t, 2, 18)
+/* IEEE 754 half precision and bfloat16, two bytes each (_Float16, __bf16 or uint16_t in a program);
+ * combined in single precision, each result rounded to even. */
+#define ART_FLOAT16 ART__HANDLE(art_type_t, 2, 19)
+#define ART_BFLOAT16 ART__HANDLE(art_type_t, 2, 20)
 
 #define ART_SUM ART__HANDLE(art_op_t, 3, 1)
 #define ART_PROD ART__HANDLE(art_op_t, 3, 2)

@@ -10,6 +10,9 @@
 
 #include "coll/combine_kernels.h"
 
+/* Elements from which on the wider kernels are asked for. */
+#define ART_WIDE_FROM 16
+
 static const struct {
 	size_t size;
 	const char *name;
@@ -23,6 +26,8 @@ static const struct {
 	[ART_T_UINT16] = { 2, "uint16" },
 	[ART_T_UINT32] = { 4, "uint32" },
 	[ART_T_UINT64] = { 8, "uint64" },
+	[ART_T_FLOAT16] = { 2, "float16" },
+	[ART_T_BFLOAT16] = { 2, "bfloat16" },
 	[ART_T_FLOAT] = { sizeof(float), "float" },
 	[ART_T_DOUBLE] = { sizeof(double), "double" },
 	[ART_T_LONG_DOUBLE] = { sizeof(long double), "long_double" },
@@ -79,8 +84,45 @@ bool art__op_defined(int op, int type)
 	return op_exists(op) && type_exists(type) && art__combine_kernels[type][op];
 }
 
+int art__combine_widths(void)
+{
+#ifdef ART_WIDE_KERNELS
+	if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+	    __builtin_cpu_supports("avx512vl"))
+		return 3;
+	if (__builtin_cpu_supports("avx2"))
+		return 2;
+#endif
+	return 1;
+}
+
+art__combine_table *art__combine_width(int width, const char **name)
+{
+	static const struct {
+		const char *name;
+		art__combine_table *table;
+	} widths[ART_WIDTHS] = {
+		{ "16 bytes", &art__combine_kernels },
+#ifdef ART_WIDE_KERNELS
+		{ "avx2", &art__combine_kernels_avx2 },
+		{ "avx512", &art__combine_kernels_avx512 },
+#endif
+	};
+
+	if (width < 1 || width > art__combine_widths())
+		return NULL;
+	*name = widths[width - 1].name;
+	return widths[width - 1].table;
+}
+
+/* Asks the processor only where it may pay: three loads from one line. */
 void art__combine(int op, int type, const void *left, const void *right, void *out, size_t count)
 {
+	art__combine_table *table = &art__combine_kernels;
+	const char *name;
+
 	assert(art__op_defined(op, type));
-	art__combine_kernels[type][op](left, right, out, count);
+	if (count >= ART_WIDE_FROM)
+		table = art__combine_width(art__combine_widths(), &name);
+	(*table)[type][op](left, right, out, count);
 }

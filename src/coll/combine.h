@@ -17,6 +17,7 @@ enum art_type_code {
 	ART_T_UINT8, ART_T_UINT16, ART_T_UINT32, ART_T_UINT64,
 	ART_T_FLOAT, ART_T_DOUBLE, ART_T_LONG_DOUBLE, ART_T_FLOAT_COMPLEX, ART_T_DOUBLE_COMPLEX,
 	ART_T_FLOAT_INT32, ART_T_DOUBLE_INT32, ART_T_INT32_INT32, ART_T_INT64_INT64,
+	ART_T_FLOAT16, ART_T_BFLOAT16,
 	ART_T_COUNT
 };
 enum art_op_code {
@@ -39,7 +40,8 @@ bool art__op_defined(int op, int type);
  * (computed unsigned). Reals, every op: if either is NaN the result is the left NaN if left is one,
  * else the right, made quiet. min/max: equal values (0 and -0) keep left. minloc/maxloc: ties take
  * the smaller index, a NaN value wins likewise (as it is). Complex prod is (ac - bd, ad + bc) as it
- * stands, without C's rescue of infinities. Padding of results (pairs, long double) is 0.
+ * stands, without C's rescue of infinities. The two reals of 16 bits are computed as float and rounded
+ * to even. Padding of results (pairs, long double) is 0.
  * @op must be defined for @type. */
 void art__combine(int op, int type, const void *left, const void *right, void *out, size_t count);
 

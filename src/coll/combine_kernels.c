@@ -5,21 +5,32 @@
  * a compiler puts the operands of a + b (that picks the NaN), not on where in the buffer an
  * element is, not on padding. Which operand is left is decided by the machines.
  *
- * Most kernels use the compiler's 16-byte vectors, which become SSE2, NEON or plain code. They
- * are loaded and stored with memcpy, so buffers may have any alignment; an element is read whole
- * before it is written, so out may be an operand. The last elements go one at a time through the
- * same code. Build with -ffp-contract=off: a fused multiply-add rounds differently.
+ * Most kernels use the compiler's vectors: of 16 bytes here, which become SSE2, NEON or plain code;
+ * combine_avx2.c and combine_avx512.c compile this file again with wider ones, and every width
+ * gives the same bytes. Vectors are loaded and stored with memcpy, so buffers may have any
+ * alignment; an element is read whole before it is written, so out may be an operand. The last
+ * elements go one at a time through the same code. Build with -ffp-contract=off: a fused
+ * multiply-add rounds differently.
  */
 #include "coll/combine_kernels.h"
 
 #include <float.h>
 #include <string.h>
 
+/* clang 14 takes the conversion for one of its own types and compares that lane by lane. */
+#if defined(__AVX512F__) && !defined(__clang__)
+#define CONVERTS_HALVES
+#include <immintrin.h>
+#endif
+
 #ifdef __FAST_MATH__
 #error "NaN and -0 have defined results here: do not build with -ffast-math"
 #endif
 
+#ifndef VECTOR_BYTES
 #define VECTOR_BYTES 16
+#define KERNELS art__combine_kernels
+#endif
 #define VECTOR(type) type __attribute__((vector_size(VECTOR_BYTES)))
 
 typedef VECTOR(int8_t) vi8;
@@ -136,6 +147,89 @@ static void prod_##T##_complex(const void *left, const void *right, void *out, s
 COMPLEX_PROD(float)
 COMPLEX_PROD(double)
 
+/* Reals of 16 bits are computed as floats and rounded once, to even: a float has more than twice
+ * their digits and two, so that is what rounding the exact result gives. Conversions are integer
+ * arithmetic but for subnormals, which no float is on the way. */
+typedef uint16_t vhalf __attribute__((vector_size(VECTOR_BYTES / 2)));
+
+#ifdef CONVERTS_HALVES /* the processor does the same in one instruction each */
+static inline vfloat float16_load(vhalf h)
+{
+	return (vfloat)_mm512_cvtph_ps((__m256i)h);
+}
+
+static inline vhalf float16_store(vu32 x)
+{
+	return (vhalf)_mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+}
+#else
+static inline vfloat float16_load(vhalf h)
+{
+	vu32 x = __builtin_convertvector(h, vu32), m = (x & 0x7fff) << 13, e = x & 0x7c00;
+	vu32 least = (vu32)((vfloat)(m + (113u << 23)) - 0x1p-14f);
+
+	m = SELECT(vu32, e == 0, least, SELECT(vu32, e == 0x7c00, m | 0x7f800000, m + (112u << 23)));
+	return (vfloat)(m | (x & 0x8000) << 16);
+}
+
+static inline vhalf float16_store(vu32 x)
+{
+	vu32 m = x & 0x7fffffff;
+	vu32 nan = 0x7e00 | (m >> 13 & 0x3ff);
+	vu32 least = (vu32)((vfloat)m + 0.5f) - (126u << 23);
+	vu32 normal = (m - (112u << 23) + 0xfff + (m >> 13 & 1)) >> 13;
+
+	normal = SELECT(vu32, (vi32)m < 113 << 23, least, normal);
+	normal = SELECT(vu32, (vi32)m >= 143 << 23, (m & 0) | 0x7c00, normal); /* 65536 and more */
+	normal = SELECT(vu32, (vi32)m > 0x7f800000, nan, normal);
+	return __builtin_convertvector(normal | (x >> 16 & 0x8000), vhalf);
+}
+#endif
+
+static inline vfloat bfloat16_load(vhalf h)
+{
+	return (vfloat)(__builtin_convertvector(h, vu32) << 16);
+}
+
+static inline vhalf bfloat16_store(vu32 x)
+{
+	vu32 rounded = x + 0x7fff + (x >> 16 & 1);
+
+	rounded = SELECT(vu32, (vi32)(x & 0x7fffffff) > 0x7f800000, x, rounded);
+	return __builtin_convertvector(rounded >> 16, vhalf);
+}
+
+#define HALF_STEP(T, bytes, expr) do { \
+		vhalf x = { 0 }, y = { 0 }; \
+		memcpy(&x, l, (bytes)); \
+		memcpy(&y, r, (bytes)); \
+		vfloat a = T##_load(x), b = T##_load(y); \
+		x = T##_store((vu32)(expr)); \
+		memcpy(o, &x, (bytes)); \
+		l += (bytes), r += (bytes), o += (bytes); \
+	} while (0)
+
+#define HALF_KERNEL(name, T, expr) \
+static void name##_##T(const void *left, const void *right, void *out, size_t count) \
+{ \
+	const unsigned char *l = left, *r = right; \
+	unsigned char *o = out; \
+\
+	for (; count >= sizeof(vhalf) / 2; count -= sizeof(vhalf) / 2) \
+		HALF_STEP(T, sizeof(vhalf), expr); \
+	for (; count; count--) \
+		HALF_STEP(T, 2, expr); \
+}
+
+#define HALF_KERNELS(T) \
+	HALF_KERNEL(sum, T, NAN_OR(vi32, INT32_C(1) << 22, a + b)) \
+	HALF_KERNEL(prod, T, NAN_OR(vi32, INT32_C(1) << 22, a * b)) \
+	HALF_KERNEL(min, T, NAN_OR(vi32, INT32_C(1) << 22, SELECT(vi32, b < a, b, a))) \
+	HALF_KERNEL(max, T, NAN_OR(vi32, INT32_C(1) << 22, SELECT(vi32, b > a, b, a)))
+
+HALF_KERNELS(float16)
+HALF_KERNELS(bfloat16)
+
 /* x87's long double has 10 bytes of value, the rest is padding and becomes 0. Adding a NaN to
  * itself makes it quiet. */
 enum { LONG_DOUBLE_VALUE = LDBL_MANT_DIG == 64 ? 10 : sizeof(long double) };
@@ -221,7 +315,7 @@ PAIR_KERNELS(int64_int64, BETTER)
 		[ART_O_MAXLOC] = maxloc_##S, \
 	}
 
-art__combine_fn *const art__combine_kernels[ART_T_COUNT][ART_O_COUNT] = {
+art__combine_fn *const KERNELS[ART_T_COUNT][ART_O_COUNT] = {
 	[ART_T_BYTE] = {
 		[ART_O_BAND] = band_8,
 		[ART_O_BOR] = bor_8,
@@ -235,6 +329,8 @@ art__combine_fn *const art__combine_kernels[ART_T_COUNT][ART_O_COUNT] = {
 	[ART_T_UINT16] = INTEGER_ROW(u, 16),
 	[ART_T_UINT32] = INTEGER_ROW(u, 32),
 	[ART_T_UINT64] = INTEGER_ROW(u, 64),
+	[ART_T_FLOAT16] = REAL_ROW(float16),
+	[ART_T_BFLOAT16] = REAL_ROW(bfloat16),
 	[ART_T_FLOAT] = REAL_ROW(float),
 	[ART_T_DOUBLE] = REAL_ROW(double),
 	[ART_T_LONG_DOUBLE] = REAL_ROW(long_double),

@@ -31,7 +31,14 @@ struct art__int64_int64 {
 
 typedef void art__combine_fn(const void *left, const void *right, void *out, size_t count);
 
-/* NULL where the operator is not defined for the type. */
-extern art__combine_fn *const art__combine_kernels[ART_T_COUNT][ART_O_COUNT];
+/* NULL where the operator is not defined for the type. The wider ones are there on x86-64 only. */
+typedef art__combine_fn *const art__combine_table[ART_T_COUNT][ART_O_COUNT];
+extern art__combine_table art__combine_kernels, art__combine_kernels_avx2, art__combine_kernels_avx512;
+
+/* Widths that this processor has, narrowest first: 1 to ART_WIDTHS. */
+#define ART_WIDTHS 3
+int art__combine_widths(void);
+/* NULL if the width is not among these; its name in @name. */
+art__combine_table *art__combine_width(int width, const char **name);
 
 #endif

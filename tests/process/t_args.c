@@ -33,7 +33,7 @@ static void wrong_communicators(void)
 static void wrong_types_and_counts(void)
 {
 	CHECK_RC(art_bcast(a, 1, ART_TYPE_NULL, 0, W), ART_ERR_TYPE);
-	CHECK_RC(art_bcast(a, 1, BAD(2, 19), 0, W), ART_ERR_TYPE);
+	CHECK_RC(art_bcast(a, 1, BAD(2, 21), 0, W), ART_ERR_TYPE);
 	CHECK_RC(art_bcast(a, 1, (art_type_t)ART_SUM, 0, W), ART_ERR_TYPE);
 	CHECK_RC(art_bcast(a, SIZE_MAX / 2, ART_INT32, 0, W), ART_ERR_COUNT);
 	CHECK_RC(art_bcast(a, SIZE_MAX / 4 + 2, ART_INT32, 0, W), ART_ERR_COUNT);

@@ -129,6 +129,20 @@ static void long_double_sum(void)
 	CHECK(out[0] == sum_of_ranks() && out[1] == 0.5L * my_size);
 }
 
+/* Halves and small integers: exact in both. */
+static void halves(void)
+{
+	uint16_t f16[2] = { 0x3800, (uint16_t)(my_rank == 0 ? 0x4200 : 0x3c00) }; /* 0.5; 3, others 1 */
+	uint16_t bf16[2] = { 0x3f00, (uint16_t)(my_rank == 0 ? 0x4040 : 0x3f80) };
+	static const uint16_t sums[8] = { 0, 0x3800, 0x3c00, 0x3e00, 0x4000, 0x4100, 0x4200, 0x4300 };
+
+	OK(art_allreduce(ART_IN_PLACE, f16, 2, ART_FLOAT16, my_size < 8 ? ART_SUM : ART_MAX,
+			 ART_COMM_WORLD));
+	CHECK(my_size >= 8 || f16[0] == sums[my_size]);
+	OK(art_allreduce(ART_IN_PLACE, bf16, 2, ART_BFLOAT16, ART_MAX, ART_COMM_WORLD));
+	CHECK(bf16[0] == 0x3f00 && bf16[1] == 0x4040);
+}
+
 #define PAIR(name, vtype, itype, handle) \
 	static void name(void) \
 	{ \
@@ -186,6 +200,7 @@ int main(void)
 	z_sum();
 	byte_bxor();
 	long_double_sum();
+	halves();
 	float_int();
 	double_int();
 	int_int();

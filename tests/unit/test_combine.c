@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every built-in operator on every type it is defined for, against a plain reference that takes
- * one element at a time: random values with all the awkward ones among them, every way in which
- * out may be an operand, buffers of any alignment, vectors and their remainders.
+ * Every built-in operator on every type it is defined for, with every width of vectors that this
+ * processor has, against a plain reference that takes one element at a time: random values with
+ * all the awkward ones among them, every way in which out may be an operand, buffers of any
+ * alignment, vectors and their remainders.
  *
- *   test_combine                                  everything
- *   test_combine OP TYPE COUNT ALIAS SHIFT SEED   one coordinate, as a failure prints it
+ *   test_combine                                        everything
+ *   test_combine WIDTH OP TYPE COUNT ALIAS SHIFT SEED   one coordinate, as a failure prints it
+ *
+ * WIDTH: 0 as the library chooses, else the number of a table of kernels.
  */
 #include <float.h>
 #include <limits.h>
@@ -18,9 +21,9 @@
 #include <CUnit/Basic.h>
 #include <art/art.h>
 
-#include "coll/combine.h"
+#include "coll/combine_kernels.h"
 
-#define MAX_COUNT 1000
+#define MAX_COUNT 300
 #define MAX_ELEMENT 32
 #define GUARD 64
 #define ROOM (MAX_COUNT * MAX_ELEMENT + 3 * GUARD)
@@ -42,6 +45,8 @@ static const struct {
 	[ART_T_UINT16] = { UNSIGNED, sizeof(uint16_t), 2, 0 },
 	[ART_T_UINT32] = { UNSIGNED, sizeof(uint32_t), 4, 0 },
 	[ART_T_UINT64] = { UNSIGNED, sizeof(uint64_t), 8, 0 },
+	[ART_T_FLOAT16] = { REAL, 2, 2, 0 },
+	[ART_T_BFLOAT16] = { REAL, 2, 2, 0 },
 	[ART_T_FLOAT] = { REAL, sizeof(float), sizeof(float), 0 },
 	[ART_T_DOUBLE] = { REAL, sizeof(double), sizeof(double), 0 },
 	[ART_T_LONG_DOUBLE] = { REAL, sizeof(long double), sizeof(long double), 0 },
@@ -121,6 +126,24 @@ static const uint64_t special_float[] = {
 };
 #define NSPECIAL (sizeof(special_float) / sizeof(special_float[0]))
 
+/* @digits after the point, of an exponent with a bias of @bias. */
+static uint64_t random_half_bits(int digits, uint64_t bias)
+{
+	const uint64_t one = UINT64_C(1) << digits, inf = 0x8000 - one;
+	const uint64_t special[] = { 0, 1, one - 1, one, inf - 1, inf, inf + 1, inf + one / 2 + 3,
+				     bias << digits };
+	uint64_t bits = rng(), exponent = bias - 3 + rng() % 6;
+
+	switch (rng() % 4) {
+	case 0:
+		return special[bits % 9] | (bits >> 8 & 0x8000);
+	case 1:
+		return bits & 0xffff;
+	default:
+		return (bits & (0x8000 | (one - 1))) | exponent << digits;
+	}
+}
+
 /* Numbers of similar magnitude, so that rounding matters, and any bits at all. */
 static uint64_t random_real_bits(size_t size)
 {
@@ -165,6 +188,10 @@ static void random_part(int type, void *to)
 {
 	if (type == ART_T_LONG_DOUBLE)
 		random_long_double(to);
+	else if (type == ART_T_FLOAT16)
+		put_bits(to, 2, random_half_bits(10, 15));
+	else if (type == ART_T_BFLOAT16)
+		put_bits(to, 2, random_half_bits(7, 127));
 	else if (is_float_type(type))
 		put_bits(to, types[type].part, random_real_bits(types[type].part));
 	else
@@ -224,7 +251,47 @@ static void want_integer(int op, int type, const void *l, const void *r, void *w
 	put_bits(want, size, v);
 }
 
-/* Exact for every type; only compared, never computed with. */
+static long double half_value(int type, uint64_t bits)
+{
+	uint64_t e = bits >> 10 & 31, m = bits & 1023;
+	uint32_t wide = (uint32_t)bits << 16;
+	long double v = (long double)(e ? m + 1024 : m) * 0x1p-24L;
+	float f;
+
+	memcpy(&f, &wide, sizeof(f));
+	if (type == ART_T_BFLOAT16)
+		return f;
+	if (e == 31)
+		return m ? __builtin_nanl("") : bits & 0x8000 ? -HUGE_VALL : HUGE_VALL;
+	for (; e > 1; e--)
+		v *= 2;
+	return bits & 0x8000 ? -v : v;
+}
+
+/* The nearest of all there are, or the even one of two: found, not computed. */
+static uint64_t half_nearest(int type, long double x)
+{
+	const uint64_t inf = type == ART_T_FLOAT16 ? 0x7c00 : 0x7f80;
+	const long double beyond = type == ART_T_FLOAT16 ? 0x1p16L : 0x1p128L; /* if it went on */
+	uint64_t sign = signbit(x) ? 0x8000 : 0, low = 0, high = inf;
+	long double v = sign ? -x : x, below, above;
+
+	if (v >= beyond)
+		return sign | inf;
+	while (high - low > 1) {
+		uint64_t middle = (low + high) / 2;
+
+		if (half_value(type, middle) <= v)
+			low = middle;
+		else
+			high = middle;
+	}
+	below = v - half_value(type, low);
+	above = (high == inf ? beyond : half_value(type, high)) - v;
+	return sign | (below < above || (below == above && low % 2 == 0) ? low : high);
+}
+
+/* Exact for every type. */
 static long double real_value(int type, const void *p)
 {
 	float f;
@@ -232,6 +299,7 @@ static long double real_value(int type, const void *p)
 	long double l;
 
 	switch (type == ART_T_LONG_DOUBLE ? 0 : types[type].part) {
+	case 2: return half_value(type, get_bits(p, 2));
 	case 4: memcpy(&f, p, sizeof(f)); return f;
 	case 8: memcpy(&d, p, sizeof(d)); return d;
 	default: memcpy(&l, p, sizeof(l)); return l;
@@ -253,10 +321,30 @@ static void copy_quiet(int type, const void *from, void *to)
 {
 	if (type == ART_T_LONG_DOUBLE)
 		memcpy(to, from, types[type].part);
+	else if (types[type].part == 2)
+		put_bits(to, 2, get_bits(from, 2) | (type == ART_T_FLOAT16 ? 0x200 : 0x40));
 	else if (types[type].part == 4)
 		put_bits(to, 4, get_bits(from, 4) | 0x00400000);
 	else
 		put_bits(to, 8, get_bits(from, 8) | UINT64_C(0x0008000000000000));
+}
+
+/* Infinity minus itself and the like: the processor's own NaN, cut to 16 bits. */
+static void half_step(char op, int type, const void *l, const void *r, void *to)
+{
+	long double a = real_value(type, l), b = real_value(type, r);
+	volatile float x = (float)a, y = (float)b, nan;
+	float f;
+	uint32_t bits;
+
+	if (!isnan(op == '+' ? a + b : a * b)) {
+		put_bits(to, 2, half_nearest(type, op == '+' ? a + b : a * b));
+		return;
+	}
+	nan = op == '+' ? x + y : x * y;
+	f = nan;
+	memcpy(&bits, &f, sizeof(bits));
+	put_bits(to, 2, type == ART_T_BFLOAT16 ? bits >> 16 : (bits >> 16 & 0x8000) | 0x7e00);
 }
 
 /* One rounded operation on two parts, with the rule for NaN. */
@@ -268,6 +356,8 @@ static void real_step(char op, int type, const void *l, const void *r, void *to)
 		copy_quiet(type, l, to);
 	else if (isnan(real_value(type, r)))
 		copy_quiet(type, r, to);
+	else if (size == 2)
+		half_step(op, type, l, r, to);
 	else if (type == ART_T_LONG_DOUBLE)
 		ARITHMETIC(long double, l, r, to);
 	else if (size == 4)
@@ -359,7 +449,7 @@ static const size_t shifts[][3] = {
 #define NSHIFTS (sizeof(shifts) / sizeof(shifts[0]))
 
 struct coordinate {
-	int op, type;
+	int width, op, type;
 	size_t count;
 	int alias, shift;
 	uint64_t seed;
@@ -382,6 +472,16 @@ static unsigned char *place(unsigned char *room, size_t shift)
 	return room + GUARD + shift;
 }
 
+static void combine(const struct coordinate *c, const void *left, const void *right, void *out)
+{
+	const char *name;
+
+	if (c->width)
+		(*art__combine_width(c->width, &name))[c->type][c->op](left, right, out, c->count);
+	else
+		art__combine(c->op, c->type, left, right, out, c->count);
+}
+
 static const char *compare(const struct coordinate *c, unsigned char *left, unsigned char *right,
 			   unsigned char *out)
 {
@@ -389,7 +489,7 @@ static const char *compare(const struct coordinate *c, unsigned char *left, unsi
 
 	memcpy(left_copy, left, bytes);
 	memcpy(right_copy, right, bytes);
-	art__combine(c->op, c->type, left, right, out, c->count);
+	combine(c, left, right, out);
 	if (memcmp(out, want, bytes))
 		return "wrong result";
 	if (left != out && memcmp(left, left_copy, bytes))
@@ -420,9 +520,9 @@ static bool check(struct coordinate c)
 		want_element(c.op, c.type, left + i * size, right + i * size, want + i * size);
 	const char *wrong = compare(&c, left, right, out);
 	if (wrong)
-		printf("\n    %s (%s of %s): test_combine %d %d %zu %d %d %llu\n", wrong,
-		       art__op_name(c.op), art__type_name(c.type), c.op, c.type, c.count, c.alias,
-		       c.shift, (unsigned long long)c.seed);
+		printf("\n    %s (%s of %s): test_combine %d %d %d %zu %d %d %llu\n", wrong,
+		       art__op_name(c.op), art__type_name(c.type), c.width, c.op, c.type, c.count,
+		       c.alias, c.shift, (unsigned long long)c.seed);
 	return !wrong;
 }
 
@@ -432,15 +532,17 @@ static int check_layouts(int op, int type, size_t count, uint64_t seed)
 {
 	int bad = 0;
 
-	for (int alias = 0; alias < ALIASES; alias++)
-		for (int shift = 0; shift < (int)NSHIFTS; shift++)
-			bad += !check((struct coordinate){ op, type, count, alias, shift, seed });
+	for (int width = 0; width <= art__combine_widths(); width++)
+		for (int alias = 0; alias < ALIASES; alias++)
+			for (int shift = 0; shift < (int)NSHIFTS; shift++)
+				bad += !check((struct coordinate){ width, op, type, count, alias,
+								   shift, seed });
 	return bad;
 }
 
 static void test_kernels(void)
 {
-	static const size_t counts[] = { 0, 1, 2, 3, 7, 64, MAX_COUNT };
+	static const size_t counts[] = { 0, 1, 2, 3, 7, 16, 31, 64, 129, 257 };
 
 	for (int type = 1; type < ART_T_COUNT; type++)
 		for (int op = 1; op < ART_O_COUNT; op++) {
@@ -476,6 +578,27 @@ static void test_all_bytes(void)
 			}
 		}
 	}
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+
+/* Every pair of 16-bit reals of which one is a multiple of a prime: all roundings are among them. */
+static void test_all_halves(void)
+{
+	static uint16_t l[65536], r[65536], out[65536];
+	int wrong = 0;
+
+	for (uint32_t i = 0; i < 65536; i++)
+		l[i] = (uint16_t)i;
+	for (int type = ART_T_FLOAT16; type <= ART_T_BFLOAT16; type++)
+		for (uint32_t k = 0; k < 65536; k += 4099) {
+			for (int i = 0; i < 65536; i++)
+				r[i] = (uint16_t)k;
+			art__combine(ART_O_SUM, type, l, r, out, 65536);
+			for (int i = 0; i < 65536; i++) {
+				want_element(ART_O_SUM, type, &l[i], &r[i], want);
+				wrong += memcmp(&out[i], want, 2) != 0;
+			}
+		}
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
@@ -539,7 +662,7 @@ static void test_defined(void)
 					should_be_defined(op, types[type].kind));
 			ndefined += art__op_defined(op, type);
 		}
-	CU_ASSERT_EQUAL(ndefined, 3 + 8 * 10 + 3 * 4 + 2 * 2 + 4 * 2);
+	CU_ASSERT_EQUAL(ndefined, 3 + 8 * 10 + 5 * 4 + 2 * 2 + 4 * 2);
 	for (size_t k = 0; k < NNO_SUCH; k++) {
 		CU_ASSERT_FALSE(art__op_defined(no_such[k], ART_T_INT32));
 		CU_ASSERT_FALSE(art__op_defined(ART_O_SUM, no_such[k]));
@@ -590,6 +713,8 @@ static void test_handles(void)
 	SAME_TYPE(FLOAT);
 	SAME_TYPE(DOUBLE);
 	SAME_TYPE(LONG_DOUBLE);
+	SAME_TYPE(FLOAT16);
+	SAME_TYPE(BFLOAT16);
 	SAME_TYPE(FLOAT_COMPLEX);
 	SAME_TYPE(DOUBLE_COMPLEX);
 	SAME_TYPE(FLOAT_INT32);
@@ -612,10 +737,11 @@ static void test_handles(void)
 
 static int replay(char **argv)
 {
-	struct coordinate c = { atoi(argv[1]), atoi(argv[2]), strtoul(argv[3], NULL, 0),
-				atoi(argv[4]), atoi(argv[5]), strtoull(argv[6], NULL, 0) };
+	struct coordinate c = { atoi(argv[1]), atoi(argv[2]), atoi(argv[3]),
+				strtoul(argv[4], NULL, 0), atoi(argv[5]), atoi(argv[6]),
+				strtoull(argv[7], NULL, 0) };
 
-	if (!art__op_defined(c.op, c.type) || c.count > MAX_COUNT || c.alias < 0 ||
+	if (c.width < 0 || c.width > art__combine_widths() || !art__op_defined(c.op, c.type) || c.count > MAX_COUNT || c.alias < 0 ||
 	    c.alias >= ALIASES || c.shift < 0 || c.shift >= (int)NSHIFTS) {
 		fprintf(stderr, "no such coordinate\n");
 		return 1;
@@ -627,13 +753,14 @@ static int replay(char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc == 7)
+	if (argc == 8)
 		return replay(argv);
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return 1;
 	CU_pSuite s = CU_add_suite("combine", NULL, NULL);
 	if (!s || !CU_add_test(s, "every type and operator", test_kernels) ||
 	    !CU_add_test(s, "all pairs of bytes", test_all_bytes) ||
+	    !CU_add_test(s, "16-bit reals", test_all_halves) ||
 	    !CU_add_test(s, "examples by hand", test_by_hand) ||
 	    !CU_add_test(s, "what is defined for what", test_defined) ||
 	    !CU_add_test(s, "sizes and names", test_tables) ||
