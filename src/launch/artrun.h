@@ -10,7 +10,11 @@
  *   artrun_io.c     a rank's output, cut into whole lines
  *   artrun_sink.c   our own stdout and stderr, never blocking, never losing
  *   artrun_stdin.c  the terminal, carried to rank 0
- *   artrun_hosts.c  several hosts: where ranks sit, what agents say and are told
+ *   artrun_hosts.c  several hosts: which, and the life of their agents as a whole
+ *   artrun_place.c  which rank sits on which of them
+ *   artrun_tell.c   what agents are told
+ *   artrun_hear.c   what they say
+ *   artrun_gone.c   their end, and what it says about their ranks
  *   artrun_rsh.c    how an agent is started, and its end
  *   artrun_agent.c  the agent of a host: a launcher of its ranks that decides nothing
  *
@@ -265,7 +269,7 @@ void art__run_feed_took(struct run_job *j, bool closed);
 /* Agent: a piece for rank 0; empty: the end of the input. */
 void art__run_feed_piece(struct run_job *j, const uint8_t *data, size_t len);
 
-/* artrun_hosts.c */
+/* artrun_hosts.c, artrun_tell.c */
 void art__hosts_open(struct run_job *j); /* reads the table, starts agents */
 /* Hosts are not all there yet, and still may be. */
 bool art__hosts_awaited(const struct run_job *j);

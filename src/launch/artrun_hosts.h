@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What artrun knows of the hosts of a job; shared by artrun_hosts.c and artrun_rsh.c.
+ * What artrun knows of the hosts of a job; shared by the files that deal with agents.
  *
  *   idle --> starting --HELLO--> greeted --START--> running --input closed--> closing
  *               `-----------------`------------------`--end of the agent------`--> gone
@@ -40,6 +40,30 @@ struct run_hosts {
 	bool closing;
 	bool local;   /* all on one host */
 };
+
+static inline struct run_host *art__hosts_host(const struct run_job *j, const struct run_rank *r)
+{
+	return &j->hosts->host[r->host];
+}
+
+/* artrun_hosts.c */
+void art__hosts_more(struct run_job *j); /* starts agents, as many as may be starting */
+
+/* artrun_tell.c */
+void art__hosts_flush_one(struct run_job *j, struct run_host *h);
+
+/* artrun_place.c: all agents have greeted */
+void art__hosts_start(struct run_job *j);
+
+/* artrun_hear.c: reads and acts on what is there. False at the end of it. */
+bool art__hosts_read(struct run_job *j, struct run_host *h);
+
+/* artrun_gone.c */
+void art__hosts_shut_input(struct run_host *h);
+/* Its process has ended. */
+void art__hosts_ended(struct run_job *j, struct run_host *h);
+/* Nothing more comes from @h; @witnessed: and its guard has seen the end of all its ranks. */
+void art__hosts_gone(struct run_job *j, struct run_host *h, const char *why, bool witnessed);
 
 /* artrun_rsh.c */
 /* Starts the agent; false and a sentence if not even that is possible. */
