@@ -181,7 +181,7 @@ static void dispatch(struct run_job *j, const struct epoll_event *e)
 
 static int sleep_ms(const struct run_job *j)
 {
-	const uint64_t at[] = { j->timeout_at, j->kill_at, j->tick_at,
+	const uint64_t at[] = { j->timeout_at, j->kill_at, j->tick_at, j->ask_at,
 				j->alive ? j->give_up_at : j->flush_by };
 	uint64_t now = art__run_now(), first = UINT64_MAX, ms;
 

@@ -152,7 +152,7 @@ struct run_job {
 	int end_code; /* >= 0: the job is being ended, with this exit code */
 	/* Moments, 0: not set. give_up_at: no longer wait for ranks that do not die; flush_by: no
 	 * longer wait for a reader of our output. */
-	uint64_t timeout_at, kill_at, give_up_at, flush_by, idle_since, tick_at;
+	uint64_t timeout_at, kill_at, give_up_at, flush_by, idle_since, tick_at, ask_at;
 	sigset_t caught;  /* signals that signalfd carries */
 	sigset_t ignored; /* ignored since before artrun began: ranks inherit that */
 	struct rlimit files; /* what ranks get */
@@ -269,7 +269,7 @@ void art__run_feed_took(struct run_job *j, bool closed);
 /* Agent: a piece for rank 0; empty: the end of the input. */
 void art__run_feed_piece(struct run_job *j, const uint8_t *data, size_t len);
 
-/* artrun_hosts.c, artrun_tell.c */
+/* artrun_hosts.c and the files beside it */
 void art__hosts_open(struct run_job *j); /* reads the table, starts agents */
 /* Hosts are not all there yet, and still may be. */
 bool art__hosts_awaited(const struct run_job *j);
@@ -281,6 +281,10 @@ void art__hosts_never(struct run_job *j);
 /* The kernel of its host has said that the process of @r is gone. */
 void art__hosts_certify(struct run_job *j, struct run_rank *r);
 void art__hosts_look(struct run_job *j);
+/* The state of @r, not here, is what its agent saw within the last second. */
+bool art__hosts_seen(const struct run_job *j, const struct run_rank *r);
+/* Asks all agents whether they are there, and gives up those that have not said so for long. */
+void art__hosts_ask(struct run_job *j);
 void art__hosts_input(struct run_job *j, const char *data, size_t len);
 void art__hosts_shut(struct run_job *j, int which); /* bit 0: stdout, bit 1: stderr */
 void art__hosts_flush(struct run_job *j);           /* and what output was taken */

@@ -3,12 +3,17 @@
  * The end of an agent. It proves nothing about its ranks (rule R7), and neither does the end of the
  * connection to it: artrun says so and stays for the others. Only where a guard has seen all its ranks
  * end are these certified dead.
+ *
+ * What carries the connection may never end by itself: a host without power, an agent that is
+ * stopped. Agents are therefore asked every few seconds, and one that does not answer is given up,
+ * so that artrun ends when the others have.
  */
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/env.h"
 #include "launch/artrun_hosts.h"
 
 void art__hosts_shut_input(struct run_host *h)
@@ -121,4 +126,38 @@ void art__hosts_ended(struct run_job *j, struct run_host *h)
 		return;
 	witnessed = art__rsh_ended(j, h, why, sizeof(why));
 	art__hosts_gone(j, h, why, witnessed);
+}
+
+/* ---- silence ---- */
+void art__hosts_expect(struct run_host *h, int asks)
+{
+	h->heard = true;
+	h->unanswered = 0;
+	h->patience = asks;
+}
+
+static void give_up(struct run_job *j, struct run_host *h)
+{
+	char why[64];
+
+	snprintf(why, sizeof(why), "it has said nothing for %d s", h->unanswered * RUN_ASK_S);
+	kill(h->pid, SIGKILL);
+	art__hosts_gone(j, h, why, false);
+}
+
+/* Asks are counted, not seconds: artrun itself may have been stopped in between. */
+void art__hosts_ask(struct run_job *j)
+{
+	j->ask_at = art__run_now() + RUN_ASK_S * ART_NS_PER_S;
+	for (size_t i = 0; i < j->hosts->table.n; i++) {
+		struct run_host *h = &j->hosts->host[i];
+
+		if (h->state != RUN_H_STARTING && h->state != RUN_H_RUNNING)
+			continue;
+		h->unanswered = h->heard ? 0 : h->unanswered + 1;
+		h->heard = false;
+		if (h->unanswered >= h->patience)
+			give_up(j, h);
+	}
+	art__hosts_look(j);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/env.h"
 #include "launch/artrun_hosts.h"
 #include "launch/boot_wire.h"
 
@@ -72,15 +73,23 @@ static void on_exit_of(struct run_job *j, struct run_rank *r, const uint8_t *bod
 	art__run_judge(j, r);
 }
 
-static void on_states(struct run_job *j, const struct run_host *h, const uint8_t *body, size_t len)
+static void on_states(struct run_job *j, struct run_host *h, const uint8_t *body, size_t len)
 {
 	struct art_agent_state s;
 
+	h->states_at = art__run_now();
 	for (size_t i = 0; i + sizeof(s) <= len; i += sizeof(s)) {
 		memcpy(&s, body + i, sizeof(s));
 		if (s.rank >= 0 && s.rank < j->n && art__hosts_host(j, &j->rank[s.rank]) == h)
 			j->rank[s.rank].state = (char)s.letter;
 	}
+}
+
+bool art__hosts_seen(const struct run_job *j, const struct run_rank *r)
+{
+	uint64_t at = art__hosts_host(j, r)->states_at;
+
+	return at && art__run_now() - at < ART_NS_PER_S;
 }
 
 static bool on_output(struct run_job *j, struct run_host *h, struct run_rank *r, const uint8_t *body,
@@ -191,6 +200,9 @@ bool art__hosts_read(struct run_job *j, struct run_host *h)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)
 		return false;
+	h->heard = true;
+	if (h->state == RUN_H_RUNNING)
+		h->patience = RUN_ASKS_WORKING;
 	art__run_buf_add(&h->in, piece, (size_t)n);
 	if (!h->skipped)
 		h->in.head += art__agent_find((const uint8_t *)h->in.data + h->in.head,

@@ -67,6 +67,7 @@ void art__hosts_more(struct run_job *j)
 
 		h->state = RUN_H_STARTING;
 		t->starting++;
+		art__hosts_expect(h, RUN_ASKS_STARTING);
 		art__rsh_start(j, h);
 	}
 }
@@ -90,6 +91,7 @@ void art__hosts_open(struct run_job *j)
 		h->pidfd = h->to = h->from = h->words = -1;
 	}
 	art__hosts_more(j);
+	art__hosts_ask(j);
 }
 
 bool art__hosts_awaited(const struct run_job *j)
@@ -142,6 +144,7 @@ void art__hosts_close(struct run_job *j)
 	if (!t)
 		return;
 	t->closing = true;
+	j->ask_at = 0;
 	art__run_feed_close(j);
 	for (size_t i = 0; i < t->table.n; i++) {
 		art__hosts_flush_one(j, &t->host[i]);

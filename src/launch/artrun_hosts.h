@@ -12,6 +12,11 @@
 
 /* So many agents are being started at a time: sshd and the network are not flooded. */
 #define RUN_STARTING_MAX 64
+/* Agents are asked so often whether they are there. One that works answers at once; logging in, and
+ * starting ranks, may take its time. */
+#define RUN_ASK_S 5
+#define RUN_ASKS_WORKING 4
+#define RUN_ASKS_STARTING 12
 
 enum run_host_state { RUN_H_IDLE, RUN_H_STARTING, RUN_H_GREETED, RUN_H_RUNNING, RUN_H_CLOSING,
 		      RUN_H_GONE };
@@ -29,6 +34,9 @@ struct run_host {
 	struct art_agent_hello hello;
 	int number;     /* the same for two names of one host */
 	uint32_t owed;  /* bytes of output taken and not credited yet */
+	uint64_t states_at; /* it told the states of its ranks last; 0: never */
+	bool heard;     /* something came since it was asked last */
+	int unanswered, patience; /* asks without a word since; so many, and it is given up */
 };
 
 struct run_hosts {
@@ -59,6 +67,8 @@ void art__hosts_start(struct run_job *j);
 bool art__hosts_read(struct run_job *j, struct run_host *h);
 
 /* artrun_gone.c */
+/* It has @asks rounds of art__hosts_ask() to say something. */
+void art__hosts_expect(struct run_host *h, int asks);
 void art__hosts_shut_input(struct run_host *h);
 /* Its process has ended. */
 void art__hosts_ended(struct run_job *j, struct run_host *h);

@@ -176,12 +176,12 @@ char art__run_state(const struct run_rank *r)
 }
 
 /* Who may take its time after the last finalize: a finalized rank that runs on (it may have
- * results to write), and one that a debugger holds. */
-static bool at_work(const struct run_rank *r)
+ * results to write), one that a debugger holds, and one of which nothing is known. */
+static bool at_work(const struct run_job *j, const struct run_rank *r)
 {
 	char state = art__run_state(r);
 
-	return state == 't' || (r->done && state != 'T');
+	return state == 't' || (r->done && state != 'T') || (!r->here && !art__hosts_seen(j, r));
 }
 
 static void sweep(struct run_job *j)
@@ -191,9 +191,11 @@ static void sweep(struct run_job *j)
 
 		if (r->dead)
 			continue;
-		art__run_say(j, "rank %d (%spid %d) %s 1 s after all others had ended; killed", i,
-			     art__hosts_name(j, r), (int)shown_pid(r), art__run_state(r) == 'T' ?
-			     "was still stopped" : "still ran, not finalized,");
+		if (!r->swept)
+			art__run_say(j, "rank %d (%spid %d) %s 1 s after all others had ended; killed", i,
+				     art__hosts_name(j, r), (int)shown_pid(r),
+				     art__run_state(r) == 'T' ? "was still stopped" :
+				     "still ran, not finalized,");
 		r->swept = true;
 		art__run_signal_rank(j, r, SIGKILL);
 	}
@@ -210,7 +212,7 @@ void art__run_watch_leftovers(struct run_job *j)
 	j->tick_at = now + WATCH_NS;
 	art__hosts_look(j);
 	for (int i = 0; i < j->n && !work; i++)
-		work = !j->rank[i].dead && at_work(&j->rank[i]);
+		work = !j->rank[i].dead && at_work(j, &j->rank[i]);
 	if (work)
 		j->idle_since = 0;
 	else if (j->idle_since == 0)

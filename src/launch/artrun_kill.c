@@ -157,6 +157,8 @@ void art__run_deadlines(struct run_job *j)
 	}
 	if (due(j->kill_at, now))
 		kill_all(j);
+	if (due(j->ask_at, now))
+		art__hosts_ask(j);
 	if (j->tick_at == 0 || due(j->tick_at, now))
 		art__run_watch_leftovers(j);
 }

@@ -96,6 +96,7 @@ static void send_start(struct run_job *j, struct run_host *h, const char *direct
 	if (sizeof(s) + b.tail > ART_AGENT_LEN_MAX)
 		art__run_die("the arguments and variables of the program are too long");
 	h->state = RUN_H_RUNNING;
+	art__hosts_expect(h, RUN_ASKS_STARTING);
 	head = art__agent_head(ART_AGENT_START, -1, sizeof(s) + b.tail);
 	art__run_buf_add(&h->out, (const char *)&head, sizeof(head));
 	art__run_buf_add(&h->out, (const char *)&s, sizeof(s));

@@ -61,7 +61,7 @@ void art__hosts_signal(struct run_job *j, const struct run_rank *r, int sig)
 void art__hosts_look(struct run_job *j)
 {
 	if (j->hosts)
-		tell_all(j, ART_AGENT_LOOK, -1, NULL, 0);
+		tell_all(j, ART_AGENT_LOOK, -1, NULL, 0); /* only those that run get it */
 }
 
 void art__hosts_input(struct run_job *j, const char *data, size_t len)
