@@ -18,6 +18,7 @@ struct bounds {
 
 static const struct bounds bounds[ART_AGENT_KINDS] = {
 	[ART_AGENT_HELLO] = EXACTLY(struct art_agent_hello),
+	[ART_AGENT_STARTED] = EXACTLY(struct art_agent_number),
 	[ART_AGENT_UNSTARTED] = EXACTLY(struct art_agent_unstarted),
 	[ART_AGENT_JOINED] = EXACTLY(struct art_agent_number),
 	[ART_AGENT_CARD] = EXACTLY(struct art_boot_card),

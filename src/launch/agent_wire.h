@@ -7,6 +7,7 @@
  *   agent            artrun
  *   HELLO   ->                where it runs, what it is
  *           <-  START         job, key, program, which ranks; nothing secret travels otherwise
+ *   STARTED, UNSTARTED ->                     what became of each
  *   JOINED, CARD, DONE, ABORT, CLOSED ->      what a rank says (boot_wire.h)
  *           <-  TABLE ..., or NEVER           and what it is told
  *   EXIT, MEMBER_GONE ->                      an end, seen by the kernel of its host
@@ -29,7 +30,7 @@
 #include "launch/host_id.h"
 
 #define ART_AGENT_MAGIC UINT32_C(0x41525441)
-#define ART_AGENT_VERSION 2
+#define ART_AGENT_VERSION 3
 #define ART_AGENT_WINDOW (256u << 10)
 #define ART_AGENT_PIECE (64u << 10)  /* of input or output in one message, at most */
 #define ART_AGENT_LEN_MAX (16u << 20) /* of START: argument and environment strings */
@@ -38,6 +39,7 @@
 
 enum art_agent_kind {
 	ART_AGENT_HELLO = 1,
+	ART_AGENT_STARTED,     /* its process */
 	ART_AGENT_UNSTARTED,   /* a rank could not be started */
 	ART_AGENT_JOINED,      /* a process has called art_init */
 	ART_AGENT_CARD,
@@ -98,7 +100,7 @@ struct art_agent_state {
 	uint32_t letter;
 };
 
-struct art_agent_number { /* ABORT: code; JOINED: pid; SIGNAL: signal; TOOK, CREDIT: bytes; ... */
+struct art_agent_number { /* ABORT: code; STARTED, JOINED: pid; SIGNAL: signal; TOOK, CREDIT: bytes; ... */
 	int32_t n;
 };
 

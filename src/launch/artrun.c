@@ -241,8 +241,8 @@ static void say_undying(struct run_job *j)
 {
 	for (int i = 0; i < j->n; i++)
 		if (!j->rank[i].dead)
-			art__run_say(j, "rank %d (pid %d) does not die; leaving it", i,
-				     (int)j->rank[i].pid);
+			art__run_say(j, "rank %d (%spid %d) does not die; leaving it", i,
+				     art__hosts_name(j, &j->rank[i]), (int)j->rank[i].pid);
 }
 
 static void start(struct run_job *j)

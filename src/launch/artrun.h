@@ -97,7 +97,7 @@ struct run_rank {
 	int nth;       /* among the ranks of its host */
 	char state;    /* not here: the state letter its agent saw last, 0 none yet */
 	bool certified; /* not here: agents of the others know of its death */
-	pid_t pid;
+	pid_t pid;  /* of the child; not here: on its own host, 0 until its agent has told */
 	int pidfd; /* -1 once dead */
 	bool dead;     /* or not started yet */
 	int code;   /* exit code, or 128 + signal */

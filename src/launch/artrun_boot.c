@@ -220,8 +220,8 @@ void art__run_boot_abort(struct run_job *j, struct run_rank *r, int code)
 	}
 	if (j->end_code >= 0)
 		return;
-	art__run_say(j, "rank %d (pid %d) called art_abort with code %d; the job ends",
-		     art__run_index(j, r), (int)r->member, code);
+	art__run_say(j, "rank %d (%spid %d) called art_abort with code %d; the job ends",
+		     art__run_index(j, r), art__hosts_name(j, r), (int)r->member, code);
 	/* 256 would read as success to whoever started us */
 	art__run_end(j, code != 0 && (code & 255) == 0 ? 1 : code & 255, SIGKILL, 0);
 }

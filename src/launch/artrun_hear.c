@@ -128,6 +128,12 @@ static bool on_rank(struct run_job *j, struct run_host *h, struct run_rank *r, u
 	if (len >= sizeof(number))
 		memcpy(&number, body, sizeof(number));
 	switch (kind) {
+	case ART_AGENT_STARTED:
+		r->pid = number.n;
+		if (j->opts.verbose)
+			art__run_say(j, "rank %d has pid %d on host %s", art__run_index(j, r), number.n,
+				     h->name);
+		return true;
 	case ART_AGENT_UNSTARTED:
 		on_unstarted(j, r, body);
 		return true;

@@ -82,8 +82,8 @@ static void say_plain_end(struct run_job *j, const struct run_rank *r)
 			     art__run_index(j, r), art__hosts_name(j, r), (int)r->pid, r->sig,
 			     strsignal(r->sig));
 	else if (j->opts.verbose)
-		art__run_say(j, "rank %d (pid %d) exited with code %d", art__run_index(j, r),
-			     (int)r->pid, r->code);
+		art__run_say(j, "rank %d (%spid %d) exited with code %d",
+			     art__run_index(j, r), art__hosts_name(j, r), (int)r->pid, r->code);
 }
 
 static bool look(struct run_rank *r)

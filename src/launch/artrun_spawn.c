@@ -172,6 +172,8 @@ static void adopt(struct run_job *j, struct spawn *s, pid_t pid, int pidfd)
 	r->boot_fd = s->boot[0];
 	r->dead = false;
 	j->alive++;
+	if (j->up)
+		art__agent_number(j, ART_AGENT_STARTED, r, (int)pid);
 	art__run_stream_open(j, s->rank, 0, s->out[0]);
 	art__run_stream_open(j, s->rank, 1, s->err[0]);
 	s->boot[0] = s->out[0] = s->err[0] = -1;

@@ -117,7 +117,7 @@ t_exit_codes() {
 	is highest $rc 30
 	jobrun --hosts 'art[1-3]:1' sh -c '[ $ART_RANK = 1 ] && kill -SEGV $$; exit 2'
 	is signal $rc 139
-	has err '^artrun: rank 1 \(host art2, pid [0-9]+\) was killed by signal 11'
+	has err '^artrun: rank 1 \(host art2, pid [1-9][0-9]*\) was killed by signal 11'
 	jobrun --hosts 'art[1-2]:1' no-such-program
 	is "not found" $rc 127
 	has err "^artrun: host art[12]: program 'no-such-program' was not found$"
