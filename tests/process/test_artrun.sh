@@ -3,10 +3,19 @@
 #
 # artrun by itself: output, input, exit codes, signals, losses, leftovers. Ranks are shell commands
 # or boot_probe (which speaks to the launcher as a real rank does, but computes nothing).
-# Usage: test_artrun.sh [CASE]...   ARTRUN and BOOT_PROBE name the programs. Exit 0 or 1.
+# Usage: test_artrun.sh [CASE]...   ART_BUILDDIR (the present directory) has the programs, or ARTRUN and
+# BOOT_PROBE name them. Exit 0 or 1.
 set -u
-artrun=$(realpath "${ARTRUN:-./artrun}") || exit 1
-probe=$(realpath "${BOOT_PROBE:-./tests/process/boot_probe}") || exit 1
+build=${ART_BUILDDIR:-.}
+program() { # PATH: as an absolute one
+	if [ ! -f "$1" ] || [ ! -x "$1" ]; then
+		echo "test_artrun: there is no program $1: build it, or say with ART_BUILDDIR where it is" >&2
+		return 1
+	fi
+	realpath "$1"
+}
+artrun=$(program "${ARTRUN:-$build/artrun}") && probe=$(program "${BOOT_PROBE:-$build/tests/process/boot_probe}") ||
+	exit 1
 export probe
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
