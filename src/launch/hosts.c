@@ -35,10 +35,13 @@ static int __attribute__((format(printf, 2, 3))) refuse(struct reader *r, const 
 		vsnprintf(r->why + n, r->why_size - (size_t)n, fmt, ap);
 		va_end(ap);
 	}
+	for (char *c = r->why; r->why_size > 0 && *c; c++) /* it may go to a terminal */
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 	return ART_ERR_ARG;
 }
 
-/* For messages: a printable beginning of what was read. */
+/* For messages: a beginning of what was read. */
 static int shown(struct span s)
 {
 	size_t len = (size_t)(s.end - s.at);

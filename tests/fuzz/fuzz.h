@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Description: what every fuzz target has in common. With clang and --enable-fuzz libFuzzer drives
- * it; otherwise main.c does, with seeded inputs: TARGET SEED RUNS|=RUN [CORPUS_FILE...]
+ * it; otherwise main.c does, with seeded inputs: TARGET SEED RUNS|TIMEs|=RUN [CORPUS_FILE...]
  */
 #ifndef ART_TESTS_FUZZ_FUZZ_H
 #define ART_TESTS_FUZZ_FUZZ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@
 /* What main.c must know about a target. */
 struct fuzz_target {
 	const char *name;
-	/* After the last input, or NULL: whether the inputs got anywhere, corpus or not. */
+	/* After many inputs, or NULL: whether they got anywhere, corpus or not. */
 	void (*end)(int corpus_files);
 };
 extern const struct fuzz_target fuzz_target;

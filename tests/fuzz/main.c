@@ -2,13 +2,17 @@
  *
  * Description: drives a fuzz target where libFuzzer does not:
  *     TARGET SEED RUNS [CORPUS_FILE...]     every file, then runs 0..RUNS-1
+ *     TARGET SEED TIMEs [CORPUS_FILE...]    every file, then runs for TIME seconds
  *     TARGET SEED =RUN [CORPUS_FILE...]     every file, then that run alone
- * A run's input depends on the seed, its number and the corpus only. A run that fails or takes
- * longer than twice RUN_S seconds is named with the arguments that repeat it.
+ * A run's input depends on the seed, its number and the corpus only. The input that fails, or takes
+ * longer than twice RUN_S seconds, is written to a file of the present directory, and the command
+ * printed that repeats it.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
@@ -16,6 +20,7 @@
 #define INPUT_MAX 512
 #define FILES_MAX 64
 #define RUN_S 20
+#define ENOUGH 1000 /* runs that must have got somewhere */
 
 struct seed_input {
 	uint8_t data[INPUT_MAX];
@@ -25,7 +30,11 @@ struct seed_input {
 static struct seed_input corpus[FILES_MAX];
 static int files;
 static uint64_t rng;
+static const char *program;
+static char here[4096]; /* the present directory */
 static const char *file;   /* being run, or NULL: run number now_run of now_seed */
+static const uint8_t *now_data;
+static size_t now_len;
 static uint64_t now_seed, now_run;
 static volatile unsigned long fed; /* inputs so far */
 
@@ -36,15 +45,34 @@ const char *__asan_default_options(void)
 	return "abort_on_error=1";
 }
 
+/* False: not all of it could be written. */
+static bool keep_input(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	bool good = fd >= 0 && write(fd, now_data, now_len) == (ssize_t)now_len;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
 /* The process is single-threaded, and inputs print nothing: stdio may be used here. */
 static void failed(int sig)
 {
-	if (file)
+	char path[4200];
+
+	if (file) {
+		snprintf(path, sizeof(path), "%s", file);
 		fprintf(stderr, "%s: failed at corpus file %s\n", fuzz_target.name, file);
-	else
-		fprintf(stderr, "%s: failed; arguments to repeat it: %llu =%llu%s\n",
-			fuzz_target.name, (unsigned long long)now_seed,
-			(unsigned long long)now_run, files ? " and the corpus" : "");
+	} else {
+		snprintf(path, sizeof(path), "%s/%s-%llu-%llu.input", here, fuzz_target.name,
+			 (unsigned long long)now_seed, (unsigned long long)now_run);
+		fprintf(stderr, "%s: failed at run %llu of seed %llu (with the corpus: %llu =%llu)\n",
+			fuzz_target.name, (unsigned long long)now_run, (unsigned long long)now_seed,
+			(unsigned long long)now_seed, (unsigned long long)now_run);
+	}
+	if (file || keep_input(path))
+		fprintf(stderr, "to repeat it: %s 1 0 %s\n", program, path);
 	signal(sig, SIG_DFL);
 	raise(sig);
 }
@@ -61,9 +89,17 @@ static void watch(int sig)
 
 static void begin_watch(void)
 {
+	static const int ends[] = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
 	struct itimerval every = { { RUN_S, 0 }, { RUN_S, 0 } };
 
-	signal(SIGABRT, failed);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		struct sigaction old;
+
+		/* Where a sanitizer has the signal, it reports first, and aborts. */
+		REQUIRE(sigaction(ends[i], NULL, &old) == 0);
+		if (ends[i] == SIGABRT || old.sa_handler == SIG_DFL)
+			signal(ends[i], failed);
+	}
 	signal(SIGALRM, watch);
 	REQUIRE(setitimer(ITIMER_REAL, &every, NULL) == 0);
 }
@@ -137,6 +173,8 @@ static void feed(const uint8_t *data, size_t len)
 	REQUIRE(exact);
 	memcpy(exact, data, len);
 	fed++;
+	now_data = exact;
+	now_len = len;
 	LLVMFuzzerTestOneInput(exact, len);
 	free(exact);
 }
@@ -157,12 +195,38 @@ static void load(const char *path)
 	file = NULL;
 }
 
+static uint64_t now_s(void)
+{
+	struct timespec t;
+
+	REQUIRE(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+	return (uint64_t)t.tv_sec;
+}
+
+/* What @how says: "=RUN", "RUNS" or "TIMEs". Leaves the number of runs done in now_run. */
+static void run(const char *how)
+{
+	bool one = *how == '=';
+	char *unit;
+	uint64_t n = strtoull(how + one, &unit, 0), end = now_s() + n;
+	bool timed = *unit == 's';
+
+	for (now_run = one ? n : 0; timed || now_run < n + one; now_run++) {
+		uint8_t input[INPUT_MAX];
+
+		if (timed && (now_run & 63) == 0 && now_s() >= end)
+			break;
+		begin(now_seed, now_run);
+		feed(input, compose(input));
+	}
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t first = 0, runs;
-
+	program = argv[0];
+	REQUIRE(getcwd(here, sizeof(here)));
 	if (argc < 3 || argc - 3 > FILES_MAX) {
-		fprintf(stderr, "usage: %s SEED RUNS|=RUN [CORPUS_FILE... (at most %d)]\n",
+		fprintf(stderr, "usage: %s SEED RUNS|TIMEs|=RUN [CORPUS_FILE... (at most %d)]\n",
 			fuzz_target.name, FILES_MAX);
 		return 1;
 	}
@@ -170,18 +234,10 @@ int main(int argc, char **argv)
 	for (int i = 3; i < argc; i++)
 		load(argv[i]);
 	now_seed = strtoull(argv[1], NULL, 0);
-	runs = strtoull(argv[2] + (*argv[2] == '='), NULL, 0);
-	if (*argv[2] == '=')
-		first = runs++;
-	for (now_run = first; now_run < runs; now_run++) {
-		uint8_t input[INPUT_MAX];
-
-		begin(now_seed, now_run);
-		feed(input, compose(input));
-	}
-	if (fuzz_target.end)
+	run(argv[2]);
+	if (fuzz_target.end && now_run >= ENOUGH && *argv[2] != '=')
 		fuzz_target.end(files);
-	printf("%s: seed %s, %s runs, %d corpus files: nothing found\n", fuzz_target.name, argv[1],
-	       argv[2], files);
+	printf("%s: seed %s, runs up to %llu, %d corpus files: nothing found\n", fuzz_target.name,
+	       argv[1], (unsigned long long)now_run, files);
 	return 0;
 }

@@ -1,42 +1,46 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Description: every fuzz target over its corpus and a bounded number of seeded mutations.
-# ART_FUZZ_SEED and ART_FUZZ_RUNS choose them; a failure prints the seed.
+# Description: every fuzz target over its corpus, then over seeded mutations for some time; two at
+# a time. ART_FUZZ_SEED and ART_FUZZ_SECONDS (of each target) choose them. An input that fails stays in
+# ART_FUZZ_OUT (tests/fuzz of the build), and the command that repeats it is printed.
+# Usage: test_fuzz.sh [TARGET]...
 set -u
 shopt -s nullglob
-src=${ART_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${ART_BUILDDIR:-.}
+src=$(realpath "${ART_SRCDIR:-$(dirname "$0")/../..}") || exit 1
+build=$(realpath "${ART_BUILDDIR:-.}") || exit 1
 seed=${ART_FUZZ_SEED:-1}
-runs=${ART_FUZZ_RUNS:-1000000}
-
-# A run of fuzz_core is a whole job of several ranks, one of fuzz_hello a connection, one of
-# fuzz_wire a message.
-runs_of() {
-	case $1 in
-	fuzz_core) echo $((runs / 1000)) ;;
-	fuzz_hello) echo $((runs / 200)) ;;
-	*) echo "$runs" ;;
-	esac
-}
+seconds=${ART_FUZZ_SECONDS:-2}
+out=$(realpath "${ART_FUZZ_OUT:-$build/tests/fuzz}") || exit 1
 
 fuzz() {
 	local target=$1 corpus=$src/tests/fuzz/corpus/${1#fuzz_}
-	local program=$build/tests/fuzz/$target count
-	count=$(runs_of "$target")
+	local program=$build/tests/fuzz/$target
+	cd "$out" || return 1
 	if grep -q LLVMFuzzerRunDriver "$program"; then
-		local work
+		local work status
 		work=$(mktemp -d) || return 1
-		"$program" -seed="$seed" -runs="$count" -max_len=512 -artifact_prefix="$work/" \
-			"$work" "$corpus"*
-	else
-		"$program" "$seed" "$count" "$corpus"/*
+		"$program" -seed="$seed" -max_total_time="$seconds" -max_len=512 \
+			-artifact_prefix="$out/$target-" "$work" "$corpus"*
+		status=$?
+		rm -rf "$work"
+		return $status
 	fi
+	"$program" "$seed" "${seconds}s" "$corpus"/*
 }
 
+[ $# -gt 0 ] || set -- $(basename -s .c "$src"/tests/fuzz/fuzz_*.c)
 failed=0
-for source in "$src"/tests/fuzz/fuzz_*.c; do
-	target=$(basename "$source" .c)
-	fuzz "$target" || { echo "$target failed: ART_FUZZ_SEED=$seed ART_FUZZ_RUNS=$runs"; failed=1; }
+while [ $# -gt 0 ]; do
+	running=()
+	for target in "${@:1:2}"; do
+		[ -x "$build/tests/fuzz/$target" ] || { echo "there is no $build/tests/fuzz/$target"; exit 1; }
+		fuzz "$target" &
+		running+=($!)
+	done
+	for pid in "${running[@]}"; do
+		wait "$pid" || { echo "$1 or what ran beside it failed: ART_FUZZ_SEED=$seed"; failed=1; }
+	done
+	shift ${#running[@]}
 done
 exit $failed
