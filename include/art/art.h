@@ -169,9 +169,45 @@ ART_API int art_comm_set_loss(art_comm_t comm, art_loss_t policy);
  * every rank has entered them @seconds after they started here. 0 or less: no deadline (default).
  * Communicators made of @comm later start with it, those made before keep theirs. */
 ART_API int art_comm_set_deadline(art_comm_t comm, double seconds);
+/* Collective. One new communicator of the ranks that contributed to the call, ordered as in @comm:
+ * who was lost before is not in it, and its size is the number of its members. No loss fails it,
+ * whatever the policy of @comm. As for dup, split and create otherwise. */
+ART_API int art_comm_shrink(art_comm_t comm, art_comm_t *out);
+
+/* ---- losses ---- */
 /* Local view, may differ between ranks for a moment: branch on contributors instead. */
 ART_API int art_alive(art_comm_t comm, int rank, int *yes);
 ART_API int art_alive_count(art_comm_t comm, int *count);
+/* The ranks of @comm that are lost, lowest first: *count of them, and the first @max in ranks[] (the
+ * caller's; may be null if @max is 0). A local view like art_alive(). Any thread, waits for nobody.
+ * ART_ERR_ARG: a null pointer, or @max < 0. */
+ART_API int art_failed(art_comm_t comm, int max, int ranks[], int *count);
+/* Collective. *flag = the bitwise and of everybody's *flag, the same at every survivor, as are the
+ * contributors (art_last_status()): who is none of them is agreed to have failed. No loss fails it,
+ * whatever the policy of @comm; a rank that dies in the middle is in it entirely or not at all.
+ * *flag is written on success only. */
+ART_API int art_agree(art_comm_t comm, int *flag);
+enum {
+	ART_NOTICE_LOST = 1,  /* a rank of the communicator was lost */
+	ART_NOTICE_FAILED = 2 /* an operation failed that had returned success at this rank */
+};
+typedef struct art_notice {
+	int what;            /* ART_NOTICE_* */
+	int rank;            /* LOST: which; FAILED: -1 */
+	int code;            /* LOST: ART_ERR_PROC_FAILED; FAILED: the outcome */
+	uint64_t epoch;      /* LOST: of the first view without it; FAILED: of the decision */
+	uint64_t operation;  /* FAILED: its number, as in messages; LOST: 0 */
+	art_status_t status; /* FAILED: of the operation; LOST: of none */
+} art_notice_t;
+/* @notice is the library's and ends with the call. It may make local calls (art_failed(),
+ * art_status_*()), and no collective ones. */
+typedef void art_notify_fn(art_comm_t comm, const art_notice_t *notice, void *ctx);
+/* Local. From now on @fn hears of every rank of @comm that is lost and of every late failure, each
+ * once, one after the other, on a thread of the program that is inside an ART call of any kind that
+ * waits or ends an operation. NULL: nothing more is told (a call that another thread has begun may
+ * still be running). Not inherited by communicators made of @comm; ends with art_comm_free().
+ * ART_ERR_NOMEM: nothing has changed. */
+ART_API int art_comm_set_notify(art_comm_t comm, art_notify_fn *fn, void *ctx);
 
 /* ---- collectives ---- */
 ART_API int art_barrier(art_comm_t comm);

@@ -27,6 +27,7 @@ struct art_ctx {
 	struct art_core *core;
 	struct art_comm_obj world;
 	int rank, size;
+	bool notifies; /* some communicator has had a callback: calls look for news before they end */
 	uint64_t *incarnation; /* [size], of the processes that made this job */
 	_Atomic bool finalizing;
 };
@@ -80,8 +81,15 @@ bool art__api_op_done(void *op);
 #define ART_WHY_MAX 256
 int art__api_finish(struct art_ctx *ctx, uint64_t comm, struct art_op *op, art_status_t *status,
 		    bool last, char why[ART_WHY_MAX]);
+/* The status of an operation that ended before, as it is known now. */
+void art__api_status_of(const struct art_ctx *ctx, uint64_t comm, uint64_t seq,
+			const struct art_outcome *o, art_status_t *status);
 /* Forgets the calling thread's last statuses. */
 void art__api_forget_statuses(void);
+
+/* ---- comms.c ---- */
+/* Runs an op that makes a communicator; owns the engine on entry, as art__api_run(). */
+int art__api_make(struct art_here *h, const struct art_call *call, art_comm_t *out);
 
 /* ---- job.c ---- */
 /* Asks the launcher to end the job and ends this process. */

@@ -86,6 +86,8 @@ int art__api_run_dup(struct art_here *h, const struct art_call *call, struct art
 		return rc;
 	if (!art__op_done(op))
 		art__engine_wait(h->ctx->engine, art__api_op_done, op);
+	if (h->ctx->notifies)
+		art__engine_jobs(h->ctx->engine);
 	if (child)
 		*child = art__op_child(op);
 	rc = art__api_finish(h->ctx, art__api_value(h->comm), op, NULL, true, why);

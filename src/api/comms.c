@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Communicators: rank and size, those made of others, free, loss policy and deadline, who is alive.
+ * Communicators: rank and size, those made of others, free, loss policy and deadline.
  * What makes, frees or changes one is an op of it like any collective (rules R8, R10).
  */
 #include "api/api.h"
@@ -40,9 +40,8 @@ int art_comm_size(art_comm_t comm, int *size)
 	return 0;
 }
 
-/* Runs an op that makes a communicator; owns the engine on entry, as art__api_run(). The handle is
- * made first: nothing may fail at one rank once all have agreed. */
-static int make(struct art_here *h, const struct art_call *c, art_comm_t *out)
+/* The handle is made first: nothing may fail at one rank once all have agreed. */
+int art__api_make(struct art_here *h, const struct art_call *c, art_comm_t *out)
 {
 	struct art_comm *child = NULL;
 	struct art_comm_obj *obj;
@@ -76,7 +75,7 @@ int art_comm_dup(art_comm_t comm, art_comm_t *out)
 	struct art_here h;
 	int rc = art__api_enter(&h, "art_comm_dup", comm);
 
-	return rc ? rc : make(&h, &c, out);
+	return rc ? rc : art__api_make(&h, &c, out);
 }
 
 int art_comm_split(art_comm_t comm, int color, int key, art_comm_t *out)
@@ -85,7 +84,7 @@ int art_comm_split(art_comm_t comm, int color, int key, art_comm_t *out)
 	struct art_here h;
 	int rc = art__api_enter(&h, "art_comm_split", comm);
 
-	return rc ? rc : make(&h, &c, out);
+	return rc ? rc : art__api_make(&h, &c, out);
 }
 
 /* 0, or what is wrong with the list has been said and the call refused. */
@@ -122,7 +121,7 @@ int art_comm_create(art_comm_t comm, int n, const int ranks[], art_comm_t *out)
 	if (rc)
 		return rc;
 	c.count = (size_t)n;
-	return make(&h, &c, out);
+	return art__api_make(&h, &c, out);
 }
 
 int art_comm_translate(art_comm_t from, int rank, art_comm_t to, int *out)
@@ -212,48 +211,5 @@ int art_comm_set_deadline(art_comm_t comm, double seconds)
 	art__api_leave(&h);
 	if (isnan(seconds))
 		return art__api_error(h.ctx, ART_ERR_ARG, h.name, "the deadline is not a number");
-	return 0;
-}
-
-int art_alive(art_comm_t comm, int rank, int *yes)
-{
-	struct art_here h;
-	int rc = art__api_find(&h, "art_alive", comm);
-
-	if (rc)
-		return rc;
-	if (!yes)
-		return null_out(&h);
-	if (rank < 0 || rank >= h.obj->size)
-		return art__api_error(h.ctx, ART_ERR_ARG, h.name,
-				      "%d is not a rank of this communicator (size %d)", rank,
-				      h.obj->size);
-	rc = art__api_enter(&h, "art_alive", comm);
-	if (rc)
-		return rc;
-	*yes = art__set_has(art__core_members(h.ctx->core),
-			    (uint32_t)art__comm_slot(h.obj->core, rank));
-	art__api_leave(&h);
-	return 0;
-}
-
-int art_alive_count(art_comm_t comm, int *count)
-{
-	const struct art_set *members;
-	struct art_here h;
-	int rc = art__api_find(&h, "art_alive_count", comm);
-
-	if (rc)
-		return rc;
-	if (!count)
-		return null_out(&h);
-	rc = art__api_enter(&h, "art_alive_count", comm);
-	if (rc)
-		return rc;
-	members = art__core_members(h.ctx->core);
-	*count = 0;
-	for (int i = 0; i < h.obj->size; i++)
-		*count += art__set_has(members, (uint32_t)art__comm_slot(h.obj->core, i));
-	art__api_leave(&h);
 	return 0;
 }

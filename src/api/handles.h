@@ -20,6 +20,8 @@ struct art_op;
 struct art_comm_obj {
 	struct art_comm *core; /* owner of the engine only; NULL once freed */
 	double deadline_s;     /* likewise; <= 0: none */
+	void (*notify)(void);  /* likewise; an art_notify_fn, or NULL */
+	void *notify_ctx;
 	int rank, size;        /* constant while the handle lives */
 };
 struct art_op_obj {

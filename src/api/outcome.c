@@ -163,6 +163,28 @@ static void say_why(struct art_op *op, const struct art_outcome *o, char why[ART
 		snprintf(why, ART_WHY_MAX, "%s (operation %llu)", art_strerror(o->code), seq);
 }
 
+static struct record record_of(uint64_t comm, uint64_t seq, const struct art_outcome *o)
+{
+	return (struct record){
+		.comm = comm,
+		.seq = seq,
+		.code = o->code,
+		.flags = STATUS_OP | (o->pending ? STATUS_PENDING : 0),
+		.epoch = o->epoch,
+		.replays = o->replays,
+		.contributors = (uintptr_t)o->contributors,
+		.blamed = (uintptr_t)o->blamed,
+	};
+}
+
+void art__api_status_of(const struct art_ctx *ctx, uint64_t comm, uint64_t seq,
+			const struct art_outcome *o, art_status_t *status)
+{
+	struct record r = record_of(comm, seq, o);
+
+	hand_out(ctx, &r, status);
+}
+
 int art__api_finish(struct art_ctx *ctx, uint64_t comm, struct art_op *op, art_status_t *status,
 		    bool keep, char why[ART_WHY_MAX])
 {
@@ -171,16 +193,7 @@ int art__api_finish(struct art_ctx *ctx, uint64_t comm, struct art_op *op, art_s
 
 	art__op_outcome(op, &o);
 	assert(o.code <= 0);
-	r = (struct record){
-		.comm = comm,
-		.seq = art__op_seq(op),
-		.code = o.code,
-		.flags = STATUS_OP | (o.pending ? STATUS_PENDING : 0),
-		.epoch = o.epoch,
-		.replays = o.replays,
-		.contributors = (uintptr_t)o.contributors,
-		.blamed = (uintptr_t)o.blamed,
-	};
+	r = record_of(comm, art__op_seq(op), &o);
 	why[0] = '\0';
 	if (o.code)
 		say_why(op, &o, why);

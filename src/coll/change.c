@@ -298,6 +298,8 @@ static void apply(struct art_ops *c, const struct art_resolution *r, uint32_t ep
 		op->named = true;
 		m->nnamed++;
 	}
+	if (r->res != ART_RES_FAIL && !op->entered)
+		art__op_spare(op); /* others have called it, and no loss fails it */
 	if (r->res == ART_RES_DELIVER)
 		stand(op, r);
 	if (op->entered && !op->code && art__change_be_odd(op))
@@ -385,5 +387,7 @@ void art__coll_install(void *self, const struct art_value *v)
 		if (m->made) {
 			art__stable_view(m);
 			art__comm_soil(m);
+			if (m->notify)
+				art__notify_go(m);
 		}
 }

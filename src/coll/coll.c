@@ -93,9 +93,15 @@ static struct art_op *next_op(struct art_comm *m)
 
 static enum art_coll way_of(enum art_coll kind)
 {
-	if (kind == ART_C_SPLIT)
+	if (kind == ART_C_SPLIT || kind == ART_C_AGREE)
 		return ART_C_ALLREDUCE;
 	return kind <= ART_C_ALLREDUCE ? kind : ART_C_BARRIER;
+}
+
+static bool no_loss_fails(enum art_coll kind)
+{
+	return kind == ART_C_FREE || kind == ART_C_FINALIZE || kind == ART_C_AGREE ||
+	       kind == ART_C_SHRINK;
 }
 
 /* An in-place input is saved before anything may write over it (rule R4). */
@@ -110,7 +116,6 @@ static bool take_input(struct art_op *op, const struct art_call *call)
 	op->bytes = call->count * op->elsize;
 	op->sig = signature(call);
 	op->root = call->root >= 0 ? op->comm->slots[call->root] : -1;
-	op->nofail = call->kind == ART_C_FREE || call->kind == ART_C_FINALIZE;
 	op->input = call->kind == ART_C_BCAST ? call->recvbuf : call->sendbuf;
 	if (!op->bytes)
 		op->input = op->call.recvbuf = op->inlined;
@@ -121,13 +126,6 @@ static void enter(struct art_op *op)
 {
 	struct art_ops *c = op->comm->coll;
 
-	if (op->foreseen == ART_RES_FAIL && op->nofail && op->code == ART_ERR_PROC_FAILED) {
-		op->code = 0; /* free and finalize run as EXCLUDE (rule R8) */
-		op->held = false;
-		op->blamed = NULL;
-		op->foreseen = 0;
-		op->epoch = c->ft->view.base;
-	}
 	if (op->stands && art__change_be_odd(op))
 		return;
 	if (op->held) {
@@ -169,6 +167,9 @@ int art__coll_start(struct art_ops *c, struct art_comm *m, const struct art_call
 	if (!op)
 		return ART_ERR_NOMEM;
 	op->deadline_ns = deadline_ns;
+	op->nofail = no_loss_fails(call->kind);
+	if (op->nofail)
+		art__op_spare(op);
 	if (!take_input(op, call) || (art__comm_op(op) && !art__comm_op_expect(op, call))) {
 		refuse(op, ART_ERR_NOMEM);
 		return ART_ERR_NOMEM;
@@ -177,6 +178,7 @@ int art__coll_start(struct art_ops *c, struct art_comm *m, const struct art_call
 		c->ft->finalizing = true;
 	if (call->kind == ART_C_FREE) {
 		m->freed = true;
+		art__notify_set(m, NULL, NULL);
 		op->done = true; /* for the caller; the barrier goes on */
 		m->nlog++;
 	}
@@ -359,6 +361,7 @@ void art__coll_fate(struct art_ops *c, int code)
 static bool over(const struct art_comm *m)
 {
 	return m->freed && m->made && m != m->coll->world && !m->unreleased &&
+	       !(m->notify && m->notify->out) &&
 	       m->stable >= m->next_seq - 1 && m->forgot >= m->stable;
 }
 

@@ -204,7 +204,20 @@ struct art_cset {
 struct art_odd {
 	struct art_odd *next;
 	uint64_t seq;
+	bool told; /* to the communicator's callback, or it need not be */
 	struct art_outcome out;
+};
+
+/* A communicator's callback (notify.c). */
+struct art_notify {
+	art__news_fn *fn;        /* NULL: not any more */
+	void *arg;
+	struct art_set told;     /* slots whose loss is no news */
+	bool out;                /* the job is queued or running: what follows is its own */
+	struct art_job job;
+	art__news_fn *call;
+	void *call_arg;
+	struct art_news news;
 };
 
 #define ART_GONE 64
@@ -240,6 +253,7 @@ struct art_comm {
 	uint32_t nodds;
 	uint64_t odds_from;    /* of ops up to here some record was dropped: who asks is told so */
 	struct art_early *early; /* of ops not entered here, in order of arrival */
+	struct art_notify *notify; /* NULL: nobody wants to know */
 	/* stability wave */
 	uint32_t nnamed;       /* unstable ops that a named decision was about */
 	int unreleased;        /* ops whose callers still look at them */
@@ -362,6 +376,7 @@ void art__op_computed(struct art_op *op, struct art_work *w);
 void art__op_hold(struct art_op *op);      /* outcome: success, computed in op->epoch */
 void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_set *blamed);
 void art__op_delivered(struct art_op *op);
+void art__op_spare(struct art_op *op);
 void art__op_ask(struct art_op *op, int code, int a, int b); /* for a named decision */
 void art__op_again(struct art_op *op);
 void art__op_mismatch(struct art_op *op, int with);
@@ -369,6 +384,11 @@ void art__op_return_early(struct art_op *op); /* reduce non-root: my part is saf
 void art__op_settle(struct art_op *op);    /* tell the caller if nothing stands against it */
 void art__op_note_odd(struct art_op *op);
 void art__op_lacks_memory(struct art_op *op); /* it is tried again a little later */
+
+/* ---- notify.c: news for the application ---- */
+bool art__notify_set(struct art_comm *comm, art__news_fn *fn, void *arg);
+void art__notify_go(struct art_comm *comm); /* there may be news; only if it has a callback */
+void art__notify_told(struct art_job *job);
 
 /* ---- keep.c: what outlives the call ---- */
 bool art__op_save(struct art_op *op, const void *p, bool result);

@@ -51,6 +51,7 @@ static void free_comm(struct art_comm *m)
 	art__env_free(env, m->slots);
 	art__env_free(env, m->part);
 	art__env_free(env, m->rank_of);
+	art__env_free(env, m->notify);
 	art__env_free(env, m);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ops that make communicators or change one (rule R10): dup, split, create, set_loss, free,
+ * Ops that make communicators or change one (rule R10): dup, split, create, shrink, set_loss, free,
  * finalize. They run as collectives like any other - split as an allreduce of a table with every
  * rank's colour and key, the rest as barriers - so that a loss in the middle is resolved like
  * any other, and every survivor makes the same communicator or none.
@@ -10,6 +10,8 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+
+#include <art/status.h>
 
 #include "coll/coll.h"
 
@@ -51,6 +53,7 @@ static bool wants_child(const struct art_comm *m, const struct art_call *call, u
 	*nrank = m->nrank; /* a split: at most */
 	switch (call->kind) {
 	case ART_C_DUP:
+	case ART_C_SHRINK: /* at most */
 		return true;
 	case ART_C_SPLIT:
 		*colour = (uint64_t)call->colour;
@@ -84,7 +87,7 @@ bool art__comm_op_expect(struct art_op *op, const struct art_call *call)
 	if (!op->child)
 		return false;
 	for (int i = 0; call->kind != ART_C_SPLIT && i < nrank; i++)
-		op->child->slots[i] = m->slots[call->kind == ART_C_DUP ? i : call->ranks[i]];
+		op->child->slots[i] = m->slots[call->kind == ART_C_CREATE ? call->ranks[i] : i];
 	return true;
 }
 
@@ -113,6 +116,18 @@ static void pick_members(struct art_op *op)
 	op->child->nrank = (int)n;
 }
 
+/* The contributors, in order of rank in the parent. */
+static void keep_contributors(struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+	int n = 0;
+
+	for (int r = 0; r < m->nrank; r++)
+		if (art__set_has(op->contributors, (uint32_t)m->slots[r]))
+			op->child->slots[n++] = m->slots[r];
+	op->child->nrank = n;
+}
+
 static void make_child(struct art_op *op)
 {
 	struct art_comm *child = op->child;
@@ -122,6 +137,12 @@ static void make_child(struct art_op *op)
 	assert(!child->made);
 	if (op->call.kind == ART_C_SPLIT)
 		pick_members(op);
+	if (op->call.kind == ART_C_SHRINK && !op->contributors) {
+		art__ft_give_up(op->comm->coll->ft, ART_ERR_NOMEM); /* the others know who is in it */
+		return;
+	}
+	if (op->call.kind == ART_C_SHRINK)
+		keep_contributors(op);
 	art__comm_make(child, child->slots, op->comm->policy);
 	art__early_retry(op->comm->coll, child);
 }
@@ -132,6 +153,7 @@ void art__comm_op_effect(struct art_op *op)
 	case ART_C_DUP:
 	case ART_C_SPLIT:
 	case ART_C_CREATE:
+	case ART_C_SHRINK:
 		make_child(op);
 		break;
 	case ART_C_SETLOSS:

@@ -45,9 +45,10 @@ const uint8_t *art__op_payload(const struct art_op *op)
 	return op->saved_is_result ? op->saved : op->call.recvbuf;
 }
 
+/* A split's table is the library's already. */
 static bool carries_payload(const struct art_op *op)
 {
-	return op->call.kind == ART_C_BCAST || op->call.kind == ART_C_ALLREDUCE;
+	return (op->way == ART_C_BCAST || op->way == ART_C_ALLREDUCE) && !op->table;
 }
 
 /* What must be kept of a finished op until it is stable: 0 nothing, 1 the input, 2 the result. */
@@ -60,12 +61,17 @@ static int keeps(const struct art_op *op)
 	return carries_payload(op) ? 2 : 0;
 }
 
+static bool ends_comm(const struct art_op *op)
+{
+	return op->call.kind == ART_C_FREE || op->call.kind == ART_C_FINALIZE;
+}
+
 static bool log_has_room(const struct art_op *op)
 {
 	const struct art_comm *m = op->comm;
 	const struct art_core_cfg *cfg = &m->coll->cfg;
 
-	if (m->npart <= 1 || op->seq <= m->stable || op->code || op->nofail)
+	if (m->npart <= 1 || op->seq <= m->stable || op->code || ends_comm(op))
 		return true;
 	return m->nlog < cfg->log_ops && m->log_bytes + op->bytes <= cfg->log_bytes;
 }

@@ -38,6 +38,7 @@ void art__op_note_odd(struct art_op *op)
 	}
 	o->seq = op->seq;
 	art__op_outcome(op, &o->out);
+	o->told = !op->code || !m->notify || !m->notify->fn;
 	o->next = m->odds;
 	m->odds = o;
 	if (++m->nodds > ART_ODDS_MAX)
@@ -137,12 +138,28 @@ void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_
 			     "op %llu had returned here and failed afterwards: %s",
 			     (unsigned long long)op->seq, art_strerror(code));
 	}
-	if (op->returned && op->done)
+	if (op->done && op->entered && !op->refused && op->call.kind != ART_C_FREE)
 		art__op_note_odd(op);
+	if (op->comm->notify)
+		art__notify_go(op->comm);
 	art__comm_op_drop(op);
 	art__op_settle(op);
 	if (op->entered)
 		art__stable_done(op);
+}
+
+/* A loss failed the communicator's next op before anybody had called it; but free, finalize, agree and
+ * shrink run as EXCLUDE (rule R8), as it turns out now. */
+void art__op_spare(struct art_op *op)
+{
+	if (op->foreseen != ART_RES_FAIL || op->code != ART_ERR_PROC_FAILED)
+		return;
+	op->code = 0;
+	op->held = false;
+	op->blamed = NULL;
+	op->foreseen = 0;
+	op->state = ART_OP_FORESEEN;
+	op->epoch = op->comm->coll->ft->view.base;
 }
 
 void art__op_return_early(struct art_op *op)

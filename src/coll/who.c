@@ -61,7 +61,7 @@ const char *art__who_kind(enum art_coll kind)
 {
 	static const char *const name[] = { "?", "barrier", "bcast", "reduce", "allreduce", "comm_dup",
 					    "comm_set_loss", "comm_free", "finalize",
-					    "comm_split", "comm_create" };
+					    "comm_split", "comm_create", "agree", "comm_shrink" };
 
 	/* A decision names the kinds that its proposer read off the wire. */
 	return name[(size_t)kind < sizeof(name) / sizeof(name[0]) ? kind : 0];

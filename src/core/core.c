@@ -358,7 +358,10 @@ static void on_computed(struct art_machine *m, struct art_job *job)
 {
 	struct art_core *c = core_of(m);
 
-	art__work_computed(&c->ops, job);
+	if (job->op)
+		art__work_computed(&c->ops, job);
+	else
+		art__notify_told(job);
 	art__coll_tidy(&c->ops);
 }
 
@@ -575,6 +578,7 @@ static size_t comm_bytes(const struct art_core *c, const struct art_comm *m)
 		n += sizeof(*s);
 	for (const struct art_odd *o = m->odds; o; o = o->next)
 		n += sizeof(*o);
+	n += m->notify ? sizeof(*m->notify) : 0;
 	return n;
 }
 
@@ -594,6 +598,12 @@ int art__core_start(struct art_core *c, struct art_comm *comm, const struct art_
 		    uint64_t deadline_ns, struct art_op **out)
 {
 	return art__coll_start(&c->ops, comm, call, deadline_ns, out);
+}
+
+bool art__core_notify(struct art_core *c, struct art_comm *comm, art__news_fn *fn, void *arg)
+{
+	(void)c;
+	return art__notify_set(comm, fn, arg);
 }
 
 int art__core_refuse(struct art_core *c, struct art_comm *comm, int code)

@@ -20,6 +20,8 @@ enum art_coll {
 	ART_C_BARRIER = 1, ART_C_BCAST, ART_C_REDUCE, ART_C_ALLREDUCE,
 	ART_C_DUP, ART_C_SETLOSS, ART_C_FREE, ART_C_FINALIZE,
 	ART_C_SPLIT, ART_C_CREATE,
+	ART_C_AGREE,  /* an allreduce that no loss fails: its contributors are who is agreed to be left */
+	ART_C_SHRINK, /* a communicator of the contributors */
 };
 
 typedef void art__user_fn(const void *in, void *inout, size_t count, struct art_type_s *type,
@@ -107,6 +109,25 @@ void art__op_release(struct art_core *c, struct art_op *op);
 /* The outcome of an op that may have been forgotten since: @out holds what was read when it
  * returned and is brought up to date. */
 void art__comm_outcome(struct art_comm *comm, uint64_t seq, struct art_outcome *out);
+
+/* ---- what a communicator's callback is told ---- */
+enum art_news_kind {
+	ART_NEWS_LOST = 1, /* a rank is no member any more */
+	ART_NEWS_LATE,     /* an op that had ended here with success failed afterwards */
+};
+struct art_news {
+	enum art_news_kind kind;
+	int slot;                /* LOST */
+	uint32_t epoch;          /* LOST: of the view without it; LATE: of the decision */
+	uint64_t seq;            /* LATE */
+	struct art_outcome out;  /* LATE; its sets are the communicator's */
+};
+/* Runs as a job (art_port.compute): on a thread inside an ART call, without the engine. */
+typedef void art__news_fn(void *arg, const struct art_news *news);
+/* From now on every rank of @comm that leaves the view and every late failure is told to @fn, one after
+ * the other, each once. NULL: nothing is, but a call that has begun may still be running. False: no
+ * memory, and nothing has changed. */
+bool art__core_notify(struct art_core *c, struct art_comm *comm, art__news_fn *fn, void *arg);
 
 /* Ranks and slots. */
 int art__comm_rank(const struct art_comm *comm);

@@ -79,5 +79,7 @@ void art__engine_leave(struct art_engine *e);
  * wait: until done(arg). test: one look at the network, and one queued user function; done(arg). */
 void art__engine_wait(struct art_engine *e, bool (*done)(void *arg), void *arg);
 bool art__engine_test(struct art_engine *e, bool (*done)(void *arg), void *arg);
+/* Runs what is queued of compute(), as a waiting call does. */
+void art__engine_jobs(struct art_engine *e);
 
 #endif

@@ -24,7 +24,7 @@ enum art_chan { ART_CHAN_DATA, ART_CHAN_CTL };
 
 /* Work for a thread of the application: run a user function outside the machine (rule R5). */
 struct art_job {
-	struct art_op *op;
+	struct art_op *op;       /* NULL: it is not about one */
 	uint64_t token;          /* handed back unchanged */
 	void (*run)(struct art_job *job); /* does the work; touches nothing but *job */
 	void *arg[4];

@@ -254,6 +254,12 @@ void art__engine_wait(struct art_engine *e, bool (*done)(void *arg), void *arg)
 	adapt(e, slept);
 }
 
+void art__engine_jobs(struct art_engine *e)
+{
+	while (run_job(e))
+		;
+}
+
 bool art__engine_test(struct art_engine *e, bool (*done)(void *arg), void *arg)
 {
 	assert(atomic_load(&e->own.word) == ART_OWN_CALLER);

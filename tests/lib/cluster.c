@@ -503,6 +503,7 @@ static void rank_boot(struct crank *r)
 	}
 	r->machine = art__core_machine(r->core);
 	r->comm[0] = art__core_world(r->core);
+	cluster__app_listen(r, 0);
 	r->epoch = art__core_epoch(r->core);
 	cluster__check_view(r);
 	r->app = APP_ASLEEP;

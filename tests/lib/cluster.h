@@ -77,6 +77,7 @@ struct cluster_cfg {
 	uint64_t fail_alloc;
 	bool fail_all;
 	enum art_log_level log_level; /* kept in the ring (default ART_LOG_INFO) */
+	bool notify;               /* every communicator gets a callback, and what it hears is checked */
 	const char *name;          /* scenario name for the coordinate line, may be NULL */
 	bool verbose;              /* print log lines at once to stderr */
 };
@@ -225,6 +226,11 @@ void cluster_result(struct cluster *c, int rank, int call, struct cluster_result
 /* Is @slot in the contributor (blamed) set of that call? */
 bool cluster_contributed(struct cluster *c, int rank, int call, int slot);
 bool cluster_blamed(struct cluster *c, int rank, int call, int slot);
+
+/* With cfg.notify: the slots (bits) of whose loss @rank's callback on @comm has heard, and whether it has
+ * heard that a call failed after it had returned. */
+uint32_t cluster_heard_lost(const struct cluster *c, int rank, int comm);
+bool cluster_heard_late(const struct cluster *c, int rank, int call);
 
 /* ---- violations ---- */
 unsigned cluster_violations(const struct cluster *c);

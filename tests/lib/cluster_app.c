@@ -12,6 +12,7 @@
 
 #include <art/art.h>
 
+#include "coll/combine.h"
 #include "tests/lib/cluster_impl.h"
 
 #define GUARD_BYTE 0x5c
@@ -87,6 +88,11 @@ static struct call *new_call(struct crank *r, const struct cluster_call *what)
 	if (!q)
 		abort();
 	q->what = *what;
+	if (what->kind == ART_C_AGREE) { /* as art_agree() calls it */
+		q->what.count = 1;
+		q->what.type = ART_T_INT32;
+		q->what.op = ART_O_BAND;
+	}
 	q->cluster = r->cluster;
 	q->rank = r->slot;
 	q->item = r->pc;
@@ -128,7 +134,7 @@ static void end_buffer(struct call *q, void **buf, const char *what)
 
 static bool is_reduction(enum art_coll kind)
 {
-	return kind == ART_C_REDUCE || kind == ART_C_ALLREDUCE;
+	return kind == ART_C_REDUCE || kind == ART_C_ALLREDUCE || kind == ART_C_AGREE;
 }
 
 /* The ranks of a create: slots from the highest down, so that rank and slot differ. */
@@ -145,9 +151,12 @@ static void fill_list(struct call *q, struct art_call *out)
 static void fill_call(struct crank *r, struct call *q, uint64_t seq, struct art_call *out)
 {
 	const struct cluster_call *k = &q->what;
-	bool root = k->kind == ART_C_ALLREDUCE || r->slot == k->root;
-	bool in_place = (k->flags & CLUSTER_IN_PLACE) && root && is_reduction(k->kind);
+	bool root = k->kind != ART_C_REDUCE && is_reduction(k->kind);
 
+	bool in_place;
+
+	root |= r->slot == k->root;
+	in_place = (k->flags & CLUSTER_IN_PLACE) && root && is_reduction(k->kind);
 	*out = (struct art_call){ .kind = k->kind, .count = k->count, .type = k->type, .op = k->op,
 				  .root = -1, .loss = k->loss };
 	q->bytes = k->count * cluster__elem(k);
@@ -222,6 +231,62 @@ void cluster__app_refresh(struct crank *r, struct call *q)
 		cluster__check_done(r, q);
 }
 
+static void hear_late(struct crank *r, int comm, const struct art_news *news)
+{
+	for (int k = 0; k < r->ncalls; k++) {
+		struct call *q = r->calls[k];
+
+		if (!q->started || q->what.comm != comm || q->seq != news->seq)
+			continue;
+		if (q->told_late || !news->out.code || (q->done && q->returned_code))
+			cluster_fail(r->cluster, "rank %d call %d: told that it failed later (%d)%s",
+				     r->slot, k, news->out.code, q->told_late ? ", again" : "");
+		q->told_late = true;
+		return;
+	}
+	cluster_fail(r->cluster, "rank %d: told of operation %llu, which it has not called", r->slot,
+		     (unsigned long long)news->seq);
+}
+
+/* On the application's thread. */
+static void hear(void *arg, const struct art_news *news)
+{
+	struct heard *h = arg;
+	struct crank *r = h->rank;
+	uint32_t bit = 1u << (news->slot & 31);
+
+	if (news->kind == ART_NEWS_LATE) {
+		hear_late(r, h->comm, news);
+		return;
+	}
+	if (h->lost & bit)
+		cluster_fail(r->cluster, "rank %d: told twice that rank %d is lost", r->slot,
+			     news->slot);
+	if (art__set_has(art__core_members(r->core), (uint32_t)news->slot) ||
+	    !cluster__member(r->cluster, h->comm, news->slot))
+		cluster_fail(r->cluster, "rank %d: told that rank %d is lost, and it is not", r->slot,
+			     news->slot);
+	h->lost |= bit;
+}
+
+void cluster__app_listen(struct crank *r, int comm)
+{
+	if (!r->cluster->cfg.notify || r->cluster->n > 32)
+		return;
+	r->heard[comm] = (struct heard){ .rank = r, .comm = comm };
+	art__core_notify(r->core, r->comm[comm], hear, &r->heard[comm]);
+}
+
+uint32_t cluster_heard_lost(const struct cluster *c, int rank, int comm)
+{
+	return c->rank[rank].heard[comm].lost;
+}
+
+bool cluster_heard_late(const struct cluster *c, int rank, int call)
+{
+	return call < c->rank[rank].ncalls && c->rank[rank].calls[call]->told_late;
+}
+
 static void end_call(struct crank *r, struct call *q)
 {
 	struct cluster *c = r->cluster;
@@ -246,6 +311,7 @@ static void end_call(struct crank *r, struct call *q)
 		     q->out.pending ? ", pending" : "");
 	if (q->what.child && !q->out.code && art__op_child(q->op)) {
 		r->comm[q->what.child] = art__op_child(q->op);
+		cluster__app_listen(r, q->what.child);
 		c->comms[q->what.child].strict |= c->comms[q->what.comm].strict;
 	}
 	cluster__check_child(r, q);

@@ -82,12 +82,12 @@ static void next_view(struct crank *r, const struct view_rec *v)
 static bool extinct(const struct cluster *c, const struct view_rec *v)
 {
 	for (int k = 0; k < c->words; k++)
-		if (v->set[k] & ~c->was_killed[k])
+		if (v->set[k] & ~gone_word(c, k))
 			return false;
 	return true;
 }
 
-/* A view all of whose members are dead binds nobody: with the deaths proven, one who was cut off
+/* A view all of whose members are dead or have given up binds nobody: with that proven, one who was cut off
  * goes on from the view that it knows. */
 static void forget_extinct(struct cluster *c)
 {
@@ -241,7 +241,8 @@ static bool code_has_cause(struct cluster *c, const struct op_rec *op, const str
 	case ART_ERR_ROOT_LOST:
 		return a_root_is_lost(c, op);
 	case ART_ERR_PROC_FAILED:
-		return c->comms[q->what.comm].strict && any_lost(c);
+		return c->comms[q->what.comm].strict && any_lost(c) &&
+		       q->what.kind != ART_C_AGREE && q->what.kind != ART_C_SHRINK;
 	case ART_ERR_TIMEOUT:
 		return somebody(c, op, q, has_deadline);
 	case ART_ERR_MISMATCH:
@@ -444,6 +445,11 @@ static int rank_in_child(struct cluster *c, const struct op_rec *op, const struc
 	switch (q->what.kind) {
 	case ART_C_DUP:
 		return art__comm_rank_of(q->comm, s);
+	case ART_C_SHRINK:
+		for (int i = 0; i < c->n; i++)
+			rank += word_has(q->contributors, i) &&
+				art__comm_rank_of(q->comm, i) < art__comm_rank_of(q->comm, s);
+		return word_has(q->contributors, s) ? rank : -1;
 	case ART_C_CREATE:
 		for (int i = s + 1; i < 32; i++)
 			rank += q->what.list >> i & 1 && art__comm_rank_of(q->comm, i) >= 0;
@@ -469,7 +475,7 @@ void cluster__check_child(struct crank *r, struct call *q)
 	struct op_rec *op = cluster__op_rec(c, q->what.comm, q->seq);
 	const struct art_comm *child = art__op_child(q->op);
 	bool makes = q->what.kind == ART_C_DUP || q->what.kind == ART_C_SPLIT ||
-		     q->what.kind == ART_C_CREATE;
+		     q->what.kind == ART_C_CREATE || q->what.kind == ART_C_SHRINK;
 
 	if (!makes || q->out.code || !q->contributors) {
 		if (child)

@@ -37,6 +37,7 @@ struct call {
 	bool known;           /* final outcome read */
 	bool used_late;       /* its user function ran after the return */
 	bool was_pending;     /* returned early */
+	bool told_late;       /* the callback heard of its failure after that */
 	uint64_t key;         /* sequence number that its input was made for */
 	int returned_code;
 	struct art_outcome out;
@@ -53,6 +54,13 @@ struct call {
 };
 
 enum app_state { APP_READY, APP_BLOCKED, APP_ASLEEP, APP_OVER };
+
+/* What a rank's callback on one communicator has heard. */
+struct heard {
+	struct crank *rank;
+	int comm;
+	uint32_t lost; /* slots, of the first 32 */
+};
 
 struct crank {
 	struct cluster *cluster;
@@ -89,6 +97,7 @@ struct crank {
 	int first_unknown, first_undone, first_back; /* calls before it are known, done, returned */
 	bool running;        /* cluster__app_run() is on the stack */
 	struct art_comm *comm[CLUSTER_COMMS];
+	struct heard heard[CLUSTER_COMMS];
 	/* user functions */
 	struct art_job *jobs, **jobs_tail;
 	struct art_job *job; /* taken by the application's thread */
@@ -202,6 +211,7 @@ void cluster__app_harvest(struct crank *r); /* ops that are done: read and check
 void cluster__app_done(struct crank *r, struct art_op *op);
 void cluster__app_compute(struct crank *r, struct art_job *job);
 void cluster__app_end(struct crank *r);
+void cluster__app_listen(struct crank *r, int comm); /* with cfg.notify: a callback */
 void cluster__app_refresh(struct crank *r, struct call *k); /* brings its outcome up to date */
 bool cluster__member(const struct cluster *c, int comm, int slot); /* as far as is known */
 struct op_rec *cluster__op_rec(struct cluster *c, int comm, uint64_t seq);

@@ -36,6 +36,7 @@ static const char *const profile_names[SCENARIO_PROFILES] = {
 	[SCENARIO_MIXED] = "mixed", [SCENARIO_SPLIT] = "split", [SCENARIO_LATE] = "late",
 	[SCENARIO_BALLOT] = "ballot", [SCENARIO_OLD] = "old", [SCENARIO_RERUN] = "rerun",
 	[SCENARIO_ODD] = "odd",
+	[SCENARIO_POLICY] = "policy",
 };
 
 const char *scenario_profile_name(enum scenario_profile p)
@@ -71,6 +72,7 @@ const char *scenario_coll_name(enum art_coll kind)
 		[ART_C_ALLREDUCE] = "allreduce", [ART_C_DUP] = "dup", [ART_C_SETLOSS] = "set_loss",
 		[ART_C_FREE] = "free", [ART_C_FINALIZE] = "finalize",
 		[ART_C_SPLIT] = "split", [ART_C_CREATE] = "create",
+		[ART_C_AGREE] = "agree", [ART_C_SHRINK] = "shrink",
 	};
 	return names[kind];
 }

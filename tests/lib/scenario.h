@@ -42,6 +42,7 @@ enum scenario_profile {
 	SCENARIO_OLD,     /* N >= 4: frames of an old epoch delivered after an install */
 	SCENARIO_RERUN,   /* deaths in the middle of reductions, again and again */
 	SCENARIO_ODD,     /* several ranks call something else, beside a death or a suspicion */
+	SCENARIO_POLICY,  /* as mixed, with what communicators can be asked for: agree, shrink, news */
 	SCENARIO_PROFILES
 };
 const char *scenario_profile_name(enum scenario_profile p);
@@ -68,6 +69,8 @@ bool scenario_profile_parse(const char *name, enum scenario_profile *out);
 	X(SPLIT, "scenarios with splits, nested or beside each other") \
 	X(CREATE, "scenarios with communicators from lists of ranks") \
 	X(ERROR, "scenarios with the loss policy ERROR") \
+	X(AGREE, "agreements") \
+	X(SHRINK, "scenarios with shrunk communicators") \
 	X(DEADLINE, "calls with a deadline that can expire") \
 	X(MISMATCH, "mismatched calls") \
 	X(REFUSED, "refused calls") \

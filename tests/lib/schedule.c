@@ -16,6 +16,12 @@
 #define US UINT64_C(1000)
 #define STEPS_MAX 400000 /* many times what any schedule needs: a run that never rests */
 
+/* Anything may happen; the other profiles are aimed. */
+static bool mixed(const struct scenario *s)
+{
+	return s->profile == SCENARIO_MIXED || s->profile == SCENARIO_POLICY;
+}
+
 /* ---- programs ---- */
 
 /* While a program is drawn: what its communicators are worth. */
@@ -125,6 +131,11 @@ static void draw_collective(struct scenario *s, struct cluster_call *c)
 	};
 
 	c->kind = kinds[scenario_below(&s->rng, 8)];
+	if (s->profile == SCENARIO_POLICY && scenario_chance(&s->rng, 12)) {
+		c->kind = ART_C_AGREE;
+		s->classes[SCENARIO_C_AGREE]++;
+		return;
+	}
 	if (c->kind == ART_C_BARRIER)
 		return;
 	c->count = draw_count(s);
@@ -257,6 +268,22 @@ static void draw_dup(struct draft *d, int parent, int child)
 	s->classes[SCENARIO_C_CREATE] |= create;
 }
 
+static void draw_shrink(struct draft *d, int parent, int child)
+{
+	struct scenario *s = d->s;
+	int of[CLUSTER_COMMS * 4] = { 0 };
+
+	add_call(d, ART_C_SHRINK, parent, 0);
+	for (int r = 0; r < s->n; r++) {
+		struct cluster_call *c = &s->item[r][s->nitems - 1].call;
+
+		if (c->comm != NOWHERE)
+			c->child = number_of(d, of, c->comm, 0);
+		d->number[child][r] = c->child ? c->child : NOWHERE;
+	}
+	s->classes[SCENARIO_C_SHRINK] = 1;
+}
+
 static void draw_comms(struct draft *d)
 {
 	struct scenario *s = d->s;
@@ -269,7 +296,9 @@ static void draw_comms(struct draft *d)
 	for (int i = 0; i < made && d->numbers + 4 < NOWHERE; i++) {
 		int parent = draw_comm(d), child = d->ncomms++;
 
-		if (scenario_chance(&s->rng, 50))
+		if (s->profile == SCENARIO_POLICY && scenario_chance(&s->rng, 40))
+			draw_shrink(d, parent, child);
+		else if (scenario_chance(&s->rng, 50))
 			draw_colours(d, parent, child);
 		else
 			draw_dup(d, parent, child);
@@ -401,7 +430,7 @@ static void draw_program(struct scenario *s)
 
 	draw_comms(&d);
 	draw_body(&d);
-	if (s->profile == SCENARIO_MIXED)
+	if (mixed(s))
 		draw_oddities(s, d.odd);
 	if (s->profile == SCENARIO_ODD)
 		draw_odd_ranks(s, d.odd);
@@ -771,7 +800,7 @@ static int draw_size(struct scenario *s)
 {
 	static const int sizes[20] = { 2, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9 };
 	int n = sizes[scenario_below(&s->rng, 20)];
-	int least = s->profile == SCENARIO_SPLIT ? 5 : s->profile == SCENARIO_MIXED ? 2 : 4;
+	int least = s->profile == SCENARIO_SPLIT ? 5 : mixed(s) ? 2 : 4;
 
 	return n < least ? least : n;
 }
@@ -785,7 +814,7 @@ static void draw_hosts(struct scenario *s)
 		s->hosts[r] = r / per_host;
 	s->cfg.hosts = s->hosts;
 	s->cfg.evidence = CLUSTER_PROVEN;
-	if (per_host < s->n && s->profile == SCENARIO_MIXED) {
+	if (per_host < s->n && mixed(s)) {
 		k = (unsigned)scenario_below(&s->rng, 10);
 		s->cfg.evidence = k < 6 ? CLUSTER_BY_HOST :
 				  k < 8 ? CLUSTER_SUSPECT : CLUSTER_PROVEN;
@@ -809,6 +838,7 @@ void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile prof
 	s->cfg.max_steps = STEPS_MAX;
 	s->cfg.tune = tune;
 	s->cfg.tune_arg = s;
+	s->cfg.notify = profile == SCENARIO_POLICY;
 	s->cfg.start_max_ns = scenario_chance(&s->rng, 50) ? 200 * US : 10 * US;
 	s->cfg.think_max_ns = scenario_chance(&s->rng, 50) ? 30 * US : 0;
 	if (scenario_chance(&s->rng, 30))

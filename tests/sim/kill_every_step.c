@@ -110,7 +110,8 @@ static void set_program(struct cluster *c, const struct what *w)
 	if (w->loss == ART_LOSS_ERROR)
 		cluster_call(c, CLUSTER_ALL, &loss);
 	for (int r = 0; r < w->n; r++) {
-		int child = w->coll == ART_C_SPLIT ? 1 + r % 2 : w->coll == ART_C_CREATE ? 1 : 0;
+		int child = w->coll == ART_C_SPLIT ? 1 + r % 2 : 
+			    w->coll == ART_C_CREATE || w->coll == ART_C_SHRINK ? 1 : 0;
 
 		under_test.colour = r % 2;
 		under_test.key = -r;
@@ -335,7 +336,8 @@ static enum art_coll after(enum art_coll coll)
 	switch (coll) {
 	case ART_C_ALLREDUCE: return ART_C_SPLIT;
 	case ART_C_SPLIT: return ART_C_CREATE;
-	case ART_C_CREATE: return ART_C_BARRIER;
+	case ART_C_CREATE: return ART_C_AGREE;
+	case ART_C_SHRINK: return ART_C_BARRIER;
 	default: return (enum art_coll)(coll + 1);
 	}
 }

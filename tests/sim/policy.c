@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: what a program may ask of a communicator beside its results: agreement, a communicator
+ * of the survivors, news of losses and of late failures. One named scenario a sentence, in virtual
+ * time.
+ *
+ *	policy [SCENARIO] [--verbose]
+ */
+#include <art/art.h>
+
+#include "tests/sim/words.h"
+
+static struct cluster *listening_job(int ranks, const char *name)
+{
+	struct cluster_cfg cfg;
+
+	cluster_defaults(&cfg, ranks, 7);
+	cfg.notify = true;
+	return job_with(&cfg, name);
+}
+
+static void agrees(struct cluster *c, int rank, int comm)
+{
+	calls(c, rank, (struct cluster_call){ .kind = ART_C_AGREE, .comm = comm });
+}
+
+static void shrinks(struct cluster *c, int rank, int comm, int child)
+{
+	calls(c, rank, (struct cluster_call){ .kind = ART_C_SHRINK, .comm = comm, .child = child });
+}
+
+/* ---- agree ---- */
+
+static unsigned an_agreement_completes_wherever_a_rank_dies(const char *name)
+{
+	bool in = false, out = false;
+	unsigned bad = 0;
+
+	for (uint64_t step = 0; step < 100; step++) {
+		struct cluster *c = job_of(5, name);
+		int hit;
+
+		agrees(c, ALL, 0);
+		agrees(c, ALL, 0);
+		finalizes(c, ALL);
+		kill_at(c, 2, 1, step);
+		runs(c);
+		hit = cluster_kills_hit(c);
+		all_get(c, 0, ART_SUCCESS);
+		all_get(c, 1, ART_SUCCESS);
+		if (hit) {
+			in |= cluster_contributed(c, 0, 0, 2);
+			out |= !cluster_contributed(c, 0, 0, 2);
+		}
+		bad += ends(c);
+		if (!hit)
+			break;
+	}
+	if (!in || !out) {
+		printf("FAIL policy %s: the dead rank was never %s\n", name, in ? "left out" : "in");
+		bad++;
+	}
+	return bad;
+}
+
+/* Under ERROR everything open fails, but who wants to agree on that is not failed again. */
+static unsigned no_policy_fails_an_agreement(const char *name)
+{
+	struct cluster *c = job_of(5, name);
+	int victim = 3;
+
+	sets_policy(c, ALL, 0, ART_LOSS_ERROR);
+	sleeps(c, victim, 50 * MS);
+	sums(c, ALL);
+	agrees(c, ALL, 0);
+	shrinks(c, ALL, 0, 1);
+	for (int r = 0; r < 5; r++)
+		calls(c, r, sum_on(1));
+	finalizes(c, ALL);
+	cluster_after(c, 5 * MS, kill_it, &victim);
+	runs(c);
+	all_get(c, 1, ART_ERR_PROC_FAILED);
+	all_count(c, 2, 0x17);
+	all_count(c, 3, 0x17);
+	all_count(c, 4, 0x17);
+	return ends(c);
+}
+
+static unsigned a_loss_while_agreeing_is_no_error_either(const char *name)
+{
+	struct cluster *c = job_of(5, name);
+	int victim = 3;
+
+	sets_policy(c, ALL, 0, ART_LOSS_ERROR);
+	sleeps(c, victim, 50 * MS);
+	agrees(c, ALL, 0);
+	finalizes(c, ALL);
+	cluster_after(c, 5 * MS, kill_it, &victim);
+	runs(c);
+	all_count(c, 1, 0x17);
+	return ends(c);
+}
+
+/* With nothing open the loss fails what comes next - unless that is one of those it cannot fail; also
+ * if a second loss meets it when some have called it and some have not. */
+static unsigned a_loss_before_a_shrink_spares_it_at_every_rank(const char *name)
+{
+	struct cluster *c = job_of(6, name);
+	int first = 3, second = 5;
+
+	sets_policy(c, ALL, 0, ART_LOSS_ERROR);
+	sleeps(c, ALL, 20 * MS);
+	sleeps(c, 1, 50 * MS);
+	sleeps(c, second, 50 * MS);
+	shrinks(c, ALL, 0, 1);
+	for (int r = 0; r < 6; r++)
+		calls(c, r, (struct cluster_call){ .kind = ART_C_AGREE, .comm = 1 });
+	finalizes(c, ALL);
+	cluster_after(c, 10 * MS, kill_it, &first);
+	cluster_after(c, 40 * MS, kill_it, &second);
+	runs(c);
+	all_count(c, 1, 0x17);
+	all_count(c, 2, 0x17);
+	for (int r = 0; r < 5; r++)
+		if (r != first && replays_of(c, r, 1) != 1)
+			cluster_fail(c, "rank %d: %u replays", r, replays_of(c, r, 1));
+	return ends(c);
+}
+
+static unsigned an_agreement_is_not_mistaken_for_an_allreduce(const char *name)
+{
+	struct cluster *c = job_of(4, name);
+
+	for (int r = 0; r < 4; r++)
+		calls(c, r, (struct cluster_call){ .kind = r == 2 ? ART_C_ALLREDUCE : ART_C_AGREE,
+			.count = 1, .type = ART_T_INT32, .op = ART_O_BAND });
+	finalizes(c, ALL);
+	runs(c);
+	all_get(c, 0, ART_ERR_MISMATCH);
+	return ends(c);
+}
+
+/* ---- shrink ---- */
+
+static unsigned a_shrunk_communicator_is_that_of_the_survivors(const char *name)
+{
+	struct cluster *c = job_of(6, name);
+
+	sums(c, ALL);
+	kill_at(c, 0, 1, 0);
+	kill_at(c, 4, 1, 0);
+	sleeps(c, ALL, 10 * MS);
+	shrinks(c, ALL, 0, 1);
+	for (int r = 0; r < 6; r++)
+		calls(c, r, sum_on(1));
+	shrinks(c, ALL, 1, 2); /* of four nobody is lost */
+	finalizes(c, ALL);
+	runs(c);
+	all_count(c, 1, 0x2e);
+	all_count(c, 2, 0x2e);
+	for (int r = 1; r < 6; r++) {
+		if (r == 4)
+			continue;
+		if (art__comm_size(cluster_comm(c, r, 1)) != 4 ||
+		    art__comm_size(cluster_comm(c, r, 2)) != 4)
+			cluster_fail(c, "rank %d: a shrunk communicator has another size than 4", r);
+	}
+	return ends(c);
+}
+
+static unsigned a_refused_shrink_makes_nothing_anywhere(const char *name)
+{
+	struct cluster *c = job_of(4, name);
+
+	for (int r = 0; r < 4; r++)
+		calls(c, r, (struct cluster_call){ .kind = ART_C_SHRINK, .child = 1,
+			.refuse = r == 1 ? ART_ERR_ARG : 0 });
+	sums(c, ALL);
+	finalizes(c, ALL);
+	runs(c);
+	all_get(c, 0, ART_ERR_ARG);
+	all_count(c, 1, 0xf);
+	return ends(c);
+}
+
+/* ---- news ---- */
+
+static unsigned every_loss_is_told_once_on_each_communicator_that_had_the_rank(const char *name)
+{
+	static const int half[6] = { 0, 0, 0, 1, 1, 1 };
+	struct cluster *c = listening_job(6, name);
+	int first = 1, second = 5;
+
+	for (int r = 0; r < 6; r++)
+		calls(c, r, (struct cluster_call){ .kind = ART_C_SPLIT, .colour = half[r],
+			.child = 1 + half[r] });
+	sleeps(c, first, 200 * MS);
+	sums(c, ALL);
+	sleeps(c, second, 200 * MS);
+	sums(c, ALL);
+	sums(c, ALL);
+	finalizes(c, ALL);
+	cluster_after(c, 5 * MS, kill_it, &first);
+	cluster_after(c, 10 * MS, kill_it, &second);
+	runs(c);
+	for (int r = 0; r < 6; r++) {
+		if (!cluster_alive(c, r))
+			continue;
+		if (cluster_heard_lost(c, r, 0) != (1u << first | 1u << second))
+			cluster_fail(c, "rank %d heard of %#x", r, cluster_heard_lost(c, r, 0));
+		if (cluster_heard_lost(c, r, 1 + half[r]) != (half[r] ? 1u << second : 1u << first))
+			cluster_fail(c, "rank %d heard of %#x on its half", r,
+				     cluster_heard_lost(c, r, 1 + half[r]));
+	}
+	return ends(c);
+}
+
+/* The leaves of a reduce have returned when its root dies without the result (rule R1). */
+static unsigned who_had_returned_hears_of_the_failure_later(const char *name)
+{
+	struct cluster *c = listening_job(5, name);
+	struct cluster_result r;
+	int root = 2;
+
+	sleeps(c, root, 50 * MS);
+	reduces(c, ALL, root);
+	sums(c, ALL);
+	finalizes(c, ALL);
+	cluster_after(c, 5 * MS, kill_it, &root);
+	runs(c);
+	for (int i = 0; i < 5; i++) {
+		bool early;
+
+		if (i == root)
+			continue;
+		cluster_result(c, i, 0, &r);
+		early = r.returned_code == ART_SUCCESS;
+		gets(c, i, 0, ART_ERR_ROOT_LOST);
+		if (cluster_heard_late(c, i, 0) != early)
+			cluster_fail(c, "rank %d returned %d and heard%s of the failure", i,
+				     r.returned_code, early ? " nothing" : "");
+	}
+	cluster_result(c, 4, 0, &r);
+	if (r.returned_code)
+		cluster_fail(c, "the last leaf has not returned early: nothing was tested");
+	return ends(c);
+}
+
+/* A rank that waits inside the library hears at once: it does not have to call again. */
+static unsigned news_reach_a_rank_that_waits(const char *name)
+{
+	struct cluster *c = listening_job(4, name);
+	int victim = 3;
+
+	sleeps(c, 2, 500 * MS);
+	sleeps(c, victim, 500 * MS);
+	sums(c, ALL);
+	finalizes(c, ALL);
+	cluster_after(c, 5 * MS, kill_it, &victim);
+	cluster_until(c, cluster_all_finished, NULL, 100 * MS);
+	for (int r = 0; r < 2; r++)
+		if (cluster_heard_lost(c, r, 0) != 1u << victim)
+			cluster_fail(c, "rank %d waits and has heard of %#x", r,
+				     cluster_heard_lost(c, r, 0));
+	runs(c);
+	return ends(c);
+}
+
+static unsigned a_freed_communicator_says_nothing(const char *name)
+{
+	struct cluster *c = listening_job(4, name);
+	int victim = 3;
+
+	dups(c, ALL, 1);
+	frees(c, ALL, 1);
+	sleeps(c, victim, 500 * MS);
+	sums(c, ALL);
+	finalizes(c, ALL);
+	cluster_after(c, 50 * MS, kill_it, &victim);
+	runs(c);
+	for (int r = 0; r < 3; r++)
+		if (cluster_heard_lost(c, r, 1) || cluster_heard_lost(c, r, 0) != 1u << victim)
+			cluster_fail(c, "rank %d heard of %#x on what it has freed", r,
+				     cluster_heard_lost(c, r, 1));
+	return ends(c);
+}
+
+static const struct word_scenario scenarios[] = {
+	SCENARIO(an_agreement_completes_wherever_a_rank_dies),
+	SCENARIO(no_policy_fails_an_agreement),
+	SCENARIO(a_loss_while_agreeing_is_no_error_either),
+	SCENARIO(a_loss_before_a_shrink_spares_it_at_every_rank),
+	SCENARIO(an_agreement_is_not_mistaken_for_an_allreduce),
+	SCENARIO(a_shrunk_communicator_is_that_of_the_survivors),
+	SCENARIO(a_refused_shrink_makes_nothing_anywhere),
+	SCENARIO(every_loss_is_told_once_on_each_communicator_that_had_the_rank),
+	SCENARIO(who_had_returned_hears_of_the_failure_later),
+	SCENARIO(news_reach_a_rank_that_waits),
+	SCENARIO(a_freed_communicator_says_nothing),
+};
+
+int main(int argc, char **argv)
+{
+	return scenarios_main(argc, argv, "policy", scenarios,
+			      sizeof(scenarios) / sizeof(scenarios[0]));
+}
