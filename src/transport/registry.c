@@ -5,9 +5,12 @@
  */
 #include "transport/transport.h"
 
+#include <art/status.h>
 #include <string.h>
 
 #include "transport/fault/fault.h"
+#include "transport/multi/multi.h"
+#include "transport/shm/shm.h"
 #include "transport/sim/sim.h"
 #include "transport/tcp/tcp.h"
 
@@ -15,6 +18,7 @@ const struct art_tp_ops *art__transport_find(const char *name)
 {
 	static const struct art_tp_ops *const all[] = {
 		&art__tcp_ops,
+		&art__shm_ops,
 		&art__sim_ops,
 		&art__fault_ops,
 	};
@@ -24,10 +28,62 @@ const struct art_tp_ops *art__transport_find(const char *name)
 	return NULL;
 }
 
+static bool listed(const char *names, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = names; (at = strstr(at, name)); at += len)
+		if ((at == names || at[-1] == ',') && (!at[len] || at[len] == ','))
+			return true;
+	return false;
+}
+
+int art__transport_open(const char *names, const struct art_env *env,
+			const struct art_tp_self *self, const struct art_tp_opts *opts,
+			const struct art_tp_up *up, struct art_tp **out)
+{
+	struct art_multi_opts both = {.near = &art__shm_ops, .far = &art__tcp_ops};
+	struct art_tp_opts wrapped = *opts;
+	const struct art_tp_ops *one = art__transport_find(names);
+
+	if (one)
+		return one->open(env, self, opts, up, out);
+	if (!names || !listed(names, "shm") || !listed(names, "tcp"))
+		return ART_ERR_ARG;
+	wrapped.world = &both;
+	return art__multi_ops.open(env, self, &wrapped, up, out);
+}
+
+const char *art__transport_far_part(const char *addr)
+{
+	const char *far = strchr(addr, ';');
+
+	if (far)
+		return far + 1;
+	return strncmp(addr, "shm:", 4) == 0 ? addr + strlen(addr) : addr;
+}
+
+/* Both of a pair of transports, one behind the other. */
+static bool count_multi(const struct art_tp *tp, unsigned i, const char **what, uint64_t *n)
+{
+	const struct art_tp *near = art__multi_inner(tp, 0);
+
+	if (near && i < ART_SHM_N_LAST)
+		return art__transport_count(near, i, what, n);
+	return art__transport_count(art__multi_inner(tp, 1), near ? i - ART_SHM_N_LAST : i, what, n);
+}
+
 bool art__transport_count(const struct art_tp *tp, unsigned i, const char **what, uint64_t *n)
 {
 	if (tp->ops == &art__fault_ops)
 		tp = art__fault_inner(tp);
+	if (tp->ops == &art__multi_ops)
+		return count_multi(tp, i, what, n);
+	if (tp->ops == &art__shm_ops && i < ART_SHM_N_LAST) {
+		*what = art__shm_count_name((enum art_shm_count)i);
+		*n = art__shm_counters(tp)[i];
+		return true;
+	}
 	if (tp->ops != &art__tcp_ops || i >= ART_TCP_N_LAST)
 		return false;
 	*what = art__tcp_count_name((enum art_tcp_count)i);

@@ -8,7 +8,7 @@
  *
  * Threads and locks: an instance is used by one thread at a time; whoever owns the engine (data)
  * or the service thread (control) calls it. No entry takes a lock another thread could hold.
- * Blocking: no entry blocks; sleeping is done by the caller on fd().
+ * Blocking: no entry blocks; sleeping is done by the caller on fd(), after arm().
  * Reentrancy: upcalls happen only inside poll(). An upcall may call send(), drop() and reset(),
  * never poll() or close().
  * Time: now comes from the env; a transport arms no timers of its own, it says with wake_ns()
@@ -90,6 +90,7 @@ enum art_tp_cap {
 	ART_TP_CAP_FD = 2,          /* fd() is a descriptor to sleep on */
 	ART_TP_CAP_PEER_DEATH = 4,  /* the end of a peer's process ends its connections promptly */
 	ART_TP_CAP_PUT = 8,         /* one-sided put */
+	ART_TP_CAP_CHEAP_POLL = 16, /* a poll() that finds nothing costs no system call */
 };
 
 struct art_tp_ops {
@@ -113,8 +114,12 @@ struct art_tp_ops {
 	/* Delivers what has arrived and writes what is queued. At most @budget messages. Number of
 	 * upcalls made; 0: there was nothing to do. */
 	int (*poll)(struct art_tp *tp, int budget);
-	/* A descriptor that is readable whenever poll() would find something, or -1. */
+	/* A descriptor that is readable whenever poll() would find something, or -1. Where there is
+	 * arm(), it tells only between that and the next poll(). */
 	int (*fd)(struct art_tp *tp);
+	/* To be called before sleeping on fd(), by the owner; what is there already shows at once.
+	 * Called again before the next poll() it costs nothing. NULL: fd() always tells. */
+	void (*arm)(struct art_tp *tp);
 	/* Time (env clock) at which poll() wants to be called even if fd() stays quiet. */
 	uint64_t (*wake_ns)(struct art_tp *tp);
 	/* Fence: ends the connection to @peer without delivering anything more from it, forgets its
@@ -136,8 +141,23 @@ struct art_tp {
 	const struct art_tp_ops *ops;
 };
 
+static inline void art__transport_arm(struct art_tp *tp)
+{
+	if (tp->ops->arm)
+		tp->ops->arm(tp);
+}
+
 /* The transport of that name, or NULL (registry.c, the only file that knows them all). */
 const struct art_tp_ops *art__transport_find(const char *name);
+
+/* Opens what @names lists ("tcp", "shm", "shm,tcp"): one transport, or several as one of which each
+ * pair of ranks uses the best it can (multi/). As ops->open; ART_ERR_ARG for an unknown name. */
+int art__transport_open(const char *names, const struct art_env *env,
+			const struct art_tp_self *self, const struct art_tp_opts *opts,
+			const struct art_tp_up *up, struct art_tp **out);
+
+/* Of an address "near;far" the part that another host, or a rank without shm, can use; may be "". */
+const char *art__transport_far_part(const char *addr);
 
 /* What @tp has counted, @i = 0, 1, ...: connections made and refused, by reason. False past the
  * last one. Called by whoever uses @tp. */

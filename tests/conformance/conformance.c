@@ -330,5 +330,6 @@ bool conf_readable(struct conf_node *n)
 {
 	struct pollfd p = { .fd = n->tp->ops->fd(n->tp), .events = POLLIN };
 
+	art__transport_arm(n->tp);
 	return poll(&p, 1, 0) > 0;
 }

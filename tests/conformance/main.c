@@ -2,8 +2,9 @@
  *
  * conformance TRANSPORT [CASE]: runs all cases, or one, on tcp (IPv4), tcp-plain, tcp-encrypt (by
  * security level; tcp itself: mac), tcp6, tcp-dual (an address of each family), tcp-badsys (tcp
- * whose system calls do less than asked or fail for a moment), sim, or with "fault+" before tcp,
- * tcp6, tcp-badsys or sim through the fault decorator.
+ * whose system calls do less than asked or fail for a moment), shm, multi (shm and tcp), multi-split (some ranks have no
+ * shm), multi-lost (shm that finds nobody), sim, or with "fault+" before tcp,
+ * tcp6, tcp-badsys, shm or sim through the fault decorator.
  * Exit 0: passed; 1: failed (one line says where); 2: wrong usage; 77: no IPv6. CONF_SEED seeds the simulator
  * and the failing calls, CONF_LOG shows what transports log.
  */
@@ -32,7 +33,7 @@ int main(int argc, char **argv)
 	int ran = 0;
 
 	if (!rig) {
-		fprintf(stderr, "usage: %s [fault+]tcp|tcp6|tcp-badsys|sim, tcp-plain|-encrypt|-dual [case]\n", argv[0]);
+		fprintf(stderr, "usage: %s [fault+]tcp|tcp6|tcp-badsys|shm|sim, tcp-plain|-encrypt|-dual, multi[-split|-lost] [case]\n", argv[0]);
 		return 2;
 	}
 	if ((strstr(rig->name, "tcp6") || strstr(rig->name, "dual")) && !has_ipv6_loopback()) {

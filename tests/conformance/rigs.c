@@ -5,6 +5,7 @@
  */
 #include "tests/conformance/conformance.h"
 
+#include <art/status.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -12,12 +13,16 @@
 #include <time.h>
 
 #include "transport/fault/fault.h"
+#include "transport/multi/multi.h"
+#include "transport/shm/shm.h"
 #include "transport/sim/sim.h"
 #include "transport/tcp/tcp.h"
 
 struct world {
 	struct art_fault_opts fault; /* first: opts.world of the decorator */
 	struct art_sim_world *sim;
+	struct art_multi_opts multi;
+	struct art_tp_ops near; /* shm, spoilt */
 };
 
 static struct world *world_of(const struct conf *c)
@@ -69,6 +74,51 @@ static void tcp_unmake(struct conf *c)
 	free(c->world);
 }
 
+static void shm_make(struct conf *c)
+{
+	make_world(c);
+	c->ops = art__transport_find("shm");
+}
+
+static void multi_make(struct conf *c)
+{
+	make_world(c);
+	world_of(c)->near = art__shm_ops;
+	world_of(c)->multi = (struct art_multi_opts){ &world_of(c)->near, &art__tcp_ops };
+	c->opts.world = &world_of(c)->multi;
+	c->ops = &art__multi_ops;
+}
+
+/* Ranks without shared memory among others that have it. */
+static int open_even(const struct art_env *env, const struct art_tp_self *self,
+		     const struct art_tp_opts *opts, const struct art_tp_up *up, struct art_tp **out)
+{
+	if (self->slot % 2)
+		return ART_ERR_TRANSPORT;
+	return art__shm_ops.open(env, self, opts, up, out);
+}
+
+static void multi_split_make(struct conf *c)
+{
+	multi_make(c);
+	world_of(c)->near.open = open_even;
+}
+
+/* Everybody has shared memory and nobody is found there, which shows only when one dials. */
+static int listen_elsewhere(struct art_tp *tp, char addr[ART_TP_ADDR_MAX])
+{
+	int rc = art__shm_ops.listen(tp, addr);
+
+	addr[4] = addr[4] == '0' ? '1' : '0';
+	return rc;
+}
+
+static void multi_lost_make(struct conf *c)
+{
+	multi_make(c);
+	world_of(c)->near.listen = listen_elsewhere;
+}
+
 /* Bytes between two sockets of one host may be on their way without showing anywhere. */
 #define IN_FLIGHT_MS 2000
 
@@ -79,6 +129,9 @@ static bool tcp_advance(struct conf *c)
 	nfds_t n = 0;
 	int ms = IN_FLIGHT_MS, r;
 
+	for (int i = 0; i < c->size; i++)
+		if (c->node[i].tp)
+			art__transport_arm(c->node[i].tp);
 	for (int i = 0; i < c->size; i++)
 		if (c->node[i].tp)
 			p[n++] = (struct pollfd){ .fd = c->ops->fd(c->node[i].tp), .events = POLLIN };
@@ -237,6 +290,12 @@ static void fault_tcp_make(struct conf *c)
 	wrap(c);
 }
 
+static void fault_shm_make(struct conf *c)
+{
+	shm_make(c);
+	wrap(c);
+}
+
 static void fault_sim_make(struct conf *c)
 {
 	sim_make(c);
@@ -249,6 +308,8 @@ static void fault_sim_make(struct conf *c)
 #define FAULTY_SOCKETS \
 	.make = fault_tcp_make, .unmake = tcp_unmake, .advance = tcp_advance, .settle = nothing, \
 	.now_ns = real_now
+#define MEMORY \
+	.unmake = tcp_unmake, .advance = tcp_advance, .settle = nothing, .now_ns = real_now
 #define SIMULATED \
 	.unmake = sim_unmake, .advance = sim_advance, .settle = sim_settle, .now_ns = sim_now
 
@@ -260,11 +321,16 @@ static const struct conf_rig rigs[] = {
 	{ .name = "tcp6", SOCKETS, .iface = "::1", .security = ART_TP_ENCRYPT },
 	{ .name = "tcp-dual", SOCKETS, .iface = "lo" },
 	{ .name = "tcp-badsys", SOCKETS, .opened = spoil_system, .security = ART_TP_ENCRYPT },
+	{ .name = "shm", MEMORY, .make = shm_make },
+	{ .name = "multi", MEMORY, .make = multi_make },
+	{ .name = "multi-split", MEMORY, .make = multi_split_make },
+	{ .name = "multi-lost", MEMORY, .make = multi_lost_make },
 	{ .name = "sim", SIMULATED, .make = sim_make },
 	{ .name = "fault+tcp", FAULTY_SOCKETS },
 	{ .name = "fault+tcp6", FAULTY_SOCKETS, .iface = "::1", .security = ART_TP_ENCRYPT },
 	{ .name = "fault+tcp-badsys", FAULTY_SOCKETS, .opened = spoil_system,
 	  .security = ART_TP_MAC },
+	{ .name = "fault+shm", MEMORY, .make = fault_shm_make },
 	{ .name = "fault+sim", SIMULATED, .make = fault_sim_make },
 };
 

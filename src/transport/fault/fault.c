@@ -379,6 +379,11 @@ static int fault_fd(struct art_tp *tp)
 	return f->inner->ops->fd(f->inner);
 }
 
+static void fault_arm(struct art_tp *tp)
+{
+	art__transport_arm(fault_of(tp)->inner);
+}
+
 static uint64_t fault_wake(struct art_tp *tp)
 {
 	struct fault *f = fault_of(tp);
@@ -450,6 +455,7 @@ const struct art_tp_ops art__fault_ops = {
 	.send = fault_send,
 	.poll = fault_poll,
 	.fd = fault_fd,
+	.arm = fault_arm,
 	.wake_ns = fault_wake,
 	.drop = fault_drop,
 	.reset = fault_reset,
