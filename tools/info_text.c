@@ -107,9 +107,26 @@ static void print_refused(FILE *out, const char *channel, const json_t *chan)
 	const char *what;
 
 	json_object_foreach(counts, what, n)
-		if (strncmp(what, "refused", 7) == 0 && json_integer_value(n) > 0)
+		if (strstr(what, "refused") && json_integer_value(n) > 0)
 			fprintf(out, "    %s connections %s: %lld\n", channel, what,
 				(long long)json_integer_value(n));
+}
+
+/* Through which of several transports a rank reaches the others: connections made so far. */
+static void print_ways(FILE *out, const json_t *chan)
+{
+	json_t *counts = json_object_get(chan, "counts");
+	long long shm = json_integer_value(json_object_get(counts, "shm-up"));
+	long long tcp = json_integer_value(json_object_get(counts, "up"));
+
+	if (!json_object_get(counts, "shm-up"))
+		return;
+	fputs("    data connections made:", out);
+	if (shm || !tcp)
+		fprintf(out, " %lld shm", shm);
+	if (tcp)
+		fprintf(out, " %lld tcp", tcp);
+	fputc('\n', out);
 }
 
 /* Members who give no sign of life, as this rank sees it: they are given up at the bound. */
@@ -153,6 +170,7 @@ static void print_rank(FILE *out, const json_t *r)
 		integer(json_object_get(t, "data"), "sent_bytes"),
 		integer(json_object_get(t, "data"), "received_messages"),
 		integer(json_object_get(t, "data"), "received_bytes"));
+	print_ways(out, json_object_get(t, "data"));
 	print_refused(out, "data", json_object_get(t, "data"));
 	print_refused(out, "control", json_object_get(t, "control"));
 	if (json_is_string(json_object_get(a, "fate")))

@@ -41,10 +41,10 @@ static bool seconds(const char *text, uint64_t *ns)
 	return *ns > 0;
 }
 
-/* The API knows one transport by now; the table of transports is below it. */
+/* A list without repeats; which of them a pair of ranks uses is not a matter of its order. */
 static bool read_transport(const char *text, struct art_config *c)
 {
-	static const char *const words[] = {"tcp", NULL};
+	static const char *const words[] = {"tcp", "shm", "shm,tcp", "tcp,shm", NULL};
 
 	c->transport = text;
 	return word(text, words) >= 0;
@@ -157,8 +157,9 @@ static bool read_join_wait(const char *text, struct art_config *c)
 	  .preset = preset_, .help = help_, .read = read_, .wants = wants_ }
 
 const struct art_setting art__settings[] = {
-	SETTING("ART_TRANSPORT", transport, "tcp", "transports that may be used", read_transport,
-		"one of: tcp"),
+	SETTING("ART_TRANSPORT", transport, "shm,tcp",
+		"transports that data may use: shm between ranks of one host, tcp",
+		read_transport, "a list of: shm, tcp"),
 	SETTING("ART_IFACE", iface, "",
 		"interfaces, addresses, networks to listen on, the first there is; a leading ! "
 		"excludes; empty: loopback only", read_iface,

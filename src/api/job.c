@@ -162,14 +162,15 @@ static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards,
 
 		if (i == ctx->rank)
 			continue;
-		rc = art__engine_peer(ctx->engine, i, cards[i].addr[0], cards[i].addr[1]);
+		rc = art__engine_peer(ctx->engine, i, cards[i].host == cards[ctx->rank].host,
+				      cards[i].addr[0], cards[i].addr[1]);
 		if (!rc)
 			rc = art__engine_beats_peer(ctx->engine, i, cards[i].addr[2],
 						    cards[i].incarnation);
 		if (!rc)
 			continue;
-		snprintf(why, WHY_MAX, "rank %d cannot be reached at %s: %s", i, cards[i].addr[0],
-			 art_strerror(rc));
+		snprintf(why, WHY_MAX, "rank %d cannot be reached at %s over %s: %s", i,
+			 cards[i].addr[0], ctx->config.transport, art_strerror(rc));
 		return rc;
 	}
 	return 0;

@@ -127,7 +127,7 @@ static void fill_self(const struct art_engine *e, uint32_t channel, struct art_t
 	memcpy(self->key, cfg->key, sizeof(self->key));
 }
 
-static int open_channel(struct art_engine *e, const struct art_tp_ops *ops, enum art_chan chan,
+static int open_channel(struct art_engine *e, const char *transports, enum art_chan chan,
 			char addr[ART_TP_ADDR_MAX])
 {
 	const struct art_engine_cfg *cfg = &e->cfg;
@@ -144,18 +144,17 @@ static int open_channel(struct art_engine *e, const struct art_tp_ops *ops, enum
 
 	fill_self(e, chan, &self);
 	art__link_up(&e->link, chan, &up);
-	err = ops->open(e->env, &self, &opts, &up, &e->tp[chan]);
+	err = art__transport_open(transports, e->env, &self, &opts, &up, &e->tp[chan]);
 	explicit_bzero(self.key, sizeof(self.key));
 	if (err)
 		return err;
 	art__link_attach(&e->link, chan, e->tp[chan]);
-	assert(ops->caps(e->tp[chan]) & ART_TP_CAP_FD);
-	return ops->listen(e->tp[chan], addr);
+	assert(e->tp[chan]->ops->caps(e->tp[chan]) & ART_TP_CAP_FD);
+	return e->tp[chan]->ops->listen(e->tp[chan], addr);
 }
 
 static int open_channels(struct art_engine *e, char addr[2][ART_TP_ADDR_MAX])
 {
-	const struct art_tp_ops *ops = art__transport_find(e->cfg.transport);
 	int err = art__link_init(&e->link, e->env, e->cfg.slot, e->cfg.size);
 
 	if (err)
@@ -163,11 +162,8 @@ static int open_channels(struct art_engine *e, char addr[2][ART_TP_ADDR_MAX])
 	e->linked = true;
 	if (e->cfg.size == 1)
 		return 0;
-	if (!ops)
-		return ART_ERR_ARG;
-	for (int c = 0; c < 2 && !err; c++)
-		err = open_channel(e, ops, (enum art_chan)c, addr[c]);
-	return err;
+	err = open_channel(e, e->cfg.transport, ART_CHAN_DATA, addr[ART_CHAN_DATA]);
+	return err ? err : open_channel(e, "tcp", ART_CHAN_CTL, addr[ART_CHAN_CTL]);
 }
 
 int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_MAX],
@@ -206,13 +202,14 @@ int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_
 void art__engine_locals(struct art_engine *e, int ranks)
 {
 	assert(!e->started);
-	e->spin_max = ranks <= e->cfg.cores ? SPIN_NS : 0;
-	e->spin_ns = e->spin_max;
+	art__wait_locals(e, ranks, SPIN_NS);
 }
 
-int art__engine_peer(struct art_engine *e, int slot, const char *data, const char *ctl)
+int art__engine_peer(struct art_engine *e, int slot, bool this_host, const char *data,
+		     const char *ctl)
 {
-	const char *addr[2] = {data, ctl};
+	bool near = this_host && strcmp(e->cfg.transport, "tcp") != 0;
+	const char *addr[2] = {near ? data : art__transport_far_part(data), ctl};
 	int err = 0;
 
 	assert(!e->started && slot != e->cfg.slot);
@@ -299,8 +296,10 @@ static void drain(struct art_engine *e)
 		found = 0;
 		for (int c = 0; c < 2; c++) {
 			found += art__engine_poll(e, (enum art_chan)c, 64);
-			if (e->tp[c])
+			if (e->tp[c]) {
+				art__transport_arm(e->tp[c]);
 				fd[c].fd = e->tp[c]->ops->fd(e->tp[c]);
+			}
 			fd[c].events = POLLIN;
 		}
 		before = left;

@@ -20,7 +20,7 @@ struct art_engine;
 
 struct art_engine_cfg {
 	const struct art_env *env;  /* outlives the engine */
-	const char *transport;      /* a name that art__transport_find() knows */
+	const char *transport;      /* of data, as art__transport_open() takes it; control: tcp */
 	const char *iface;          /* as art_tp_opts.iface */
 	enum art_tp_security security; /* of the data channel; control is always encrypted */
 	int slot, size;             /* size 1: no transport is opened */
@@ -49,8 +49,9 @@ int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_
 void art__engine_locals(struct art_engine *e, int ranks);
 /* The effects to make the machine with; valid until art__engine_close(). */
 void art__engine_port(struct art_engine *e, struct art_port *port);
-/* How to reach @slot; before art__engine_start(). */
-int art__engine_peer(struct art_engine *e, int slot, const char *data, const char *ctl);
+/* How to reach @slot; before art__engine_start(). Only with ranks of @this_host memory is shared. */
+int art__engine_peer(struct art_engine *e, int slot, bool this_host, const char *data,
+		     const char *ctl);
 /* Datagrams for the detector, beside the control channel; before art__engine_port(), which offers them
  * to the machine if they are there. A rank that has no far peer needs none. @addr: for others. */
 int art__engine_beats_open(struct art_engine *e, char addr[ART_TP_ADDR_MAX]);

@@ -95,6 +95,7 @@ struct art_engine {
 	bool news;                 /* an op ended since the waiters were last looked at */
 	uint64_t entries;          /* how often callers came in */
 	uint64_t spin_max, spin_ns; /* bound of spinning, present bound (adapts) */
+	unsigned spin_looks;        /* between two looks at the clock */
 	int bell[ART_BELLS], bells; /* spare doorbells */
 
 	/* The service thread. epfd and wake_fd may be used by any thread. */
@@ -128,6 +129,8 @@ struct art_engine {
  * queued user functions and somebody to watch the data channel. */
 void art__engine_settle(struct art_engine *e);
 int art__engine_poll(struct art_engine *e, enum art_chan chan, int budget);
+/* How to wait, with @ranks on this host. */
+void art__wait_locals(struct art_engine *e, int ranks, uint64_t spin_ns);
 
 int art__service_start(struct art_engine *e, const pid_t *pids);
 void art__service_stop(struct art_engine *e);  /* ends the thread */

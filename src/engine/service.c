@@ -74,6 +74,7 @@ static void arm(struct art_engine *e)
 
 	/* Before epoll_ctl(): it may fire, and be cleared, at once. */
 	atomic_store(&e->armed, true);
+	art__transport_arm(tp);
 	if (watch(e, EPOLL_CTL_MOD, tp->ops->fd(tp), EPOLLIN | EPOLLONESHOT, tag(TAG_DATA, 0)))
 		assert(!"modifying a registered descriptor");
 }

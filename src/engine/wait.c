@@ -19,10 +19,13 @@
 
 /* Messages per look at the data channel: the time until a wanted engine is given up. */
 #define DATA_BUDGET 4
-/* Empty looks before sleeping where cores are shared; and, where they are not, between two looks at
- * the clock. */
+/* Empty looks before sleeping where cores are shared. */
 #define SPIN_FEW 2
+/* And where they are not, between two looks at the clock, at which the core is offered to others:
+ * some 10 us. Whoever else wants it may keep it for milliseconds, so it is not offered in the time
+ * that an answer takes. */
 #define SPIN_CLOCK 16
+#define SPIN_CLOCK_CHEAP 512
 /* The least that is spun where every rank has a core, however often it was in vain: well above the
  * round trip of two ranks that both sleep and are woken, or they would never find out again. */
 #define SPIN_MIN_NS UINT64_C(100000)
@@ -69,12 +72,31 @@ static void ring_one(struct art_engine *e)
 		ring(sleeper);
 }
 
+/* Whoever sleeps on the data channel can rely on its descriptor, whoever polled it meanwhile. */
+static void arm_data(struct art_engine *e)
+{
+	if (e->driver ? e->driver->asleep : atomic_load_explicit(&e->armed, memory_order_relaxed))
+		art__transport_arm(e->tp[ART_CHAN_DATA]);
+}
+
+void art__wait_locals(struct art_engine *e, int ranks, uint64_t spin_ns)
+{
+	struct art_tp *tp = e->tp[ART_CHAN_DATA];
+	bool cheap = tp && tp->ops->caps(tp) & ART_TP_CAP_CHEAP_POLL;
+
+	e->spin_max = ranks <= e->cfg.cores ? spin_ns : 0;
+	e->spin_ns = e->spin_max;
+	e->spin_looks = cheap ? SPIN_CLOCK_CHEAP : SPIN_CLOCK;
+}
+
 void art__engine_settle(struct art_engine *e)
 {
 	if (e->news)
 		ring_done(e);
 	if (e->waiters && (e->jobs || !e->driver))
 		ring_one(e);
+	if (e->tp[ART_CHAN_DATA])
+		arm_data(e);
 }
 
 void art__engine_enter(struct art_engine *e)
@@ -189,7 +211,7 @@ static bool drive(struct art_engine *e, struct spin *s)
 	s->empty++;
 	if (!e->spin_max)
 		return s->empty < SPIN_FEW;
-	if (s->empty % SPIN_CLOCK)
+	if (s->empty % e->spin_looks)
 		return true;
 	/* Two ranks that wait for each other may have met on one core: then let the other run. As both
 	 * stay runnable, the kernel parts them. */

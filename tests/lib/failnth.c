@@ -6,7 +6,7 @@
  *
  *   FAILNTH=WHO:KIND:N[:MODE]
  *     WHO   artrun, or rank0, rank1, ...
- *     KIND  alloc, fd, watch, thread, mmap, fork: the N-th fails (MODE once, the default), or all
+ *     KIND  alloc, fd, watch, thread, mmap, fork, memfd: the N-th fails (MODE once, the default), or all
  *           from the N-th on (MODE from)
  *           byte: stream sockets and pipes carry one byte a call, but for each N-th
  *           eintr: of N calls that may wait only one is not interrupted
@@ -38,10 +38,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum kind { NONE, ALLOC, FD, WATCH, THREAD, MMAP, FORK, BYTE, EINTR_STORM };
+enum kind { NONE, ALLOC, FD, WATCH, THREAD, MMAP, FORK, MEMFD, BYTE, EINTR_STORM };
 static const char *const kind_name[] = {
 	[ALLOC] = "alloc", [FD] = "fd", [WATCH] = "watch", [THREAD] = "thread", [MMAP] = "mmap",
-	[FORK] = "fork", [BYTE] = "byte", [EINTR_STORM] = "eintr",
+	[FORK] = "fork", [MEMFD] = "memfd", [BYTE] = "byte", [EINTR_STORM] = "eintr",
 };
 #define KINDS (sizeof(kind_name) / sizeof(kind_name[0]))
 
@@ -249,11 +249,17 @@ PASS(FD, EMFILE, -1, int, pipe2, (int v[2], int flags), (v, flags))
 PASS(FD, EMFILE, -1, int, epoll_create1, (int flags), (flags))
 PASS(FD, EMFILE, -1, int, eventfd, (unsigned n, int flags), (n, flags))
 PASS(FD, EMFILE, -1, int, signalfd, (int fd, const sigset_t *m, int flags), (fd, m, flags))
-PASS(FD, EMFILE, -1, int, memfd_create, (const char *name, unsigned flags), (name, flags))
 PASS(FD, EMFILE, -1, int, shm_open, (const char *name, int flags, mode_t m), (name, flags, m))
 PASS(FD, EMFILE, NULL, FILE *, fopen, (const char *path, const char *how), (path, how))
 PASS(FD, EMFILE, -1, int, getifaddrs, (struct ifaddrs **all), (all))
 PASS(FORK, EAGAIN, -1, pid_t, fork, (void), ())
+
+int memfd_create(const char *name, unsigned flags)
+{
+	FAIL_IF(FD, EMFILE, -1);
+	FAIL_IF(MEMFD, EPERM, -1);
+	return REAL(memfd_create)(name, flags);
+}
 
 int pidfd_open(pid_t pid, unsigned flags)
 {

@@ -107,7 +107,7 @@ static void join(struct rank *r)
 	for (int i = 0; i < RANKS; i++) {
 		r->hosts[i] = i;
 		if (i != r->slot &&
-		    (art__engine_peer(r->engine, i, sh->addr[i][0], sh->addr[i][1]) ||
+		    (art__engine_peer(r->engine, i, false, sh->addr[i][0], sh->addr[i][1]) ||
 		     art__engine_beats_peer(r->engine, i, sh->addr[i][2], 100u + (unsigned)i)))
 			_exit(3);
 	}

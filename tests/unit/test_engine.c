@@ -196,7 +196,7 @@ static void open_pair(struct node n[RANKS], int locals)
 		CU_ASSERT_FATAL(open_node(&n[i], i, RANKS, addr[i]) == 0);
 	for (int i = 0; i < RANKS; i++) {
 		art__engine_locals(n[i].e, locals);
-		CU_ASSERT_FATAL(art__engine_peer(n[i].e, !i, addr[!i][0], addr[!i][1]) == 0);
+		CU_ASSERT_FATAL(art__engine_peer(n[i].e, !i, true, addr[!i][0], addr[!i][1]) == 0);
 	}
 	for (int i = 0; i < RANKS; i++)
 		CU_ASSERT_FATAL(art__engine_start(n[i].e, &n[i].m, no_pids) == 0);
@@ -623,7 +623,7 @@ static int victim(char **argv)
 	char addr[2][ART_TP_ADDR_MAX];
 
 	alarm(60);
-	if (open_node(&n, 1, RANKS, addr) || art__engine_peer(n.e, 0, argv[0], argv[1]) ||
+	if (open_node(&n, 1, RANKS, addr) || art__engine_peer(n.e, 0, true, argv[0], argv[1]) ||
 	    art__engine_start(n.e, &n.m, no_pids))
 		return 3;
 	ping(&n);
