@@ -277,7 +277,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		REQUIRE(b->heard <= 128);
 	b->tp->ops->reset(b->tp, 2);
 	turn(b);
-	REQUIRE(t->n_pending == 0 && t->n_up == 0 && TAILQ_EMPTY(&t->parked));
+	REQUIRE(t->n_pending == 0 && TAILQ_EMPTY(&t->ups) && TAILQ_EMPTY(&t->parked));
 	REQUIRE(TAILQ_EMPTY(&t->dials) && t->queued == 0);
 	return 0;
 }

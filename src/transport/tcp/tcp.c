@@ -276,14 +276,13 @@ static bool poll_hot(struct art_tcp *t)
 	struct art_tcp_conn *hot[ART_TCP_HOT_MAX], *c;
 	int n = 0;
 
-	if (t->n_up > ART_TCP_HOT_MAX)
+	if (t->n_hot > ART_TCP_HOT_MAX)
 		return false;
-	TAILQ_FOREACH(c, &t->ups, list)
-		if (c->hot > 0)
-			hot[n++] = c;
+	for (c = TAILQ_FIRST(&t->ups); c && c->hot; c = TAILQ_NEXT(c, list))
+		hot[n++] = c;
 	for (int i = 0; i < n; i++) {
 		if (hot[i]->state == ART_TCP_UP && !art__tcp_recv(t, hot[i]))
-			hot[i]->hot--;
+			art__tcp_set_hot(t, hot[i], hot[i]->hot - 1);
 	}
 	if (n == 0 || t->n_blocked > 0 || t->n_pending > 0 || !TAILQ_EMPTY(&t->dials))
 		return false;
@@ -464,7 +463,7 @@ static void tcp_close(struct art_tp *tp)
 	kill_all(t, &t->parked);
 	for (int i = 0; i < t->self.size; i++)
 		art__tcp_forget_queue(t, &t->peer[i]);
-	assert(t->queued == 0 && t->n_up == 0 && t->n_blocked == 0 && t->n_pending == 0);
+	assert(t->queued == 0 && t->n_hot == 0 && t->n_blocked == 0 && t->n_pending == 0);
 	for (int i = 0; i < ART_TCP_ADDRS; i++)
 		if (t->lfd[i] >= 0)
 			close(t->lfd[i]);

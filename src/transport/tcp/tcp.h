@@ -36,7 +36,7 @@
 #define ART_TCP_PENDING_MAX 64     /* accepted and not yet authenticated */
 #define ART_TCP_ADDRS 2            /* of one rank: one per family */
 #define ART_TCP_ADDR_TEXT 80       /* bytes of one address as text */
-#define ART_TCP_HOT_MAX 4          /* so many connections are read without asking epoll */
+#define ART_TCP_HOT_MAX 4          /* so many busy connections are read without asking epoll */
 
 enum art_tcp_state {
 	ART_TCP_WAIT,    /* dial: no socket, next attempt at deadline_ns */
@@ -177,7 +177,7 @@ struct art_tcp {
 	uint64_t accept_ns; /* accept() again at this time; 0: it is being watched */
 	int budget, upcalls; /* of the present poll() */
 	unsigned spins;
-	unsigned n_up, n_pending, n_blocked;
+	unsigned n_hot, n_pending, n_blocked;
 	struct art_tcp_list dials, pending, parked, ups, todo, dead;
 	struct art_tcp_list spare; /* memory for strangers, had before they come */
 	size_t queued;
@@ -263,6 +263,14 @@ const uint8_t *art__tcp_open_seal(struct art_tcp *t, struct art_tcp_conn *c, uin
 int art__tcp_send(struct art_tcp *t, int peer, const struct iovec *iov, int niov);
 void art__tcp_flush(struct art_tcp *t, struct art_tcp_conn *c);
 void art__tcp_set_blocked(struct art_tcp *t, struct art_tcp_conn *c, bool blocked);
+/* The connection became busy, or stopped being so. */
+void art__tcp_turn_hot(struct art_tcp *t, struct art_tcp_conn *c, bool hot);
+static inline void art__tcp_set_hot(struct art_tcp *t, struct art_tcp_conn *c, uint32_t hot)
+{
+	if (!c->hot != !hot)
+		art__tcp_turn_hot(t, c, hot != 0);
+	c->hot = hot;
+}
 void art__tcp_forget_queue(struct art_tcp *t, struct art_tcp_peer *p);
 
 /* tcp_recv.c */

@@ -58,8 +58,20 @@ static void count_in(struct art_tcp *t, const struct art_tcp_list *l, unsigned b
 {
 	if (l == &t->pending)
 		t->n_pending += by;
-	else if (l == &t->ups)
-		t->n_up += by;
+}
+
+/* Those that are busy stand in front of those that are not: a poll looks at no others. */
+void art__tcp_turn_hot(struct art_tcp *t, struct art_tcp_conn *c, bool hot)
+{
+	assert(c->state == ART_TCP_UP);
+	TAILQ_REMOVE(&t->ups, c, list);
+	if (hot) {
+		TAILQ_INSERT_HEAD(&t->ups, c, list);
+		t->n_hot++;
+	} else {
+		TAILQ_INSERT_TAIL(&t->ups, c, list);
+		t->n_hot--;
+	}
 }
 
 void art__tcp_set_state(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_state state)
@@ -208,6 +220,7 @@ void art__tcp_kill(struct art_tcp *t, struct art_tcp_conn *c)
 		TAILQ_REMOVE(&t->todo, c, todo);
 	c->in_todo = false;
 	art__tcp_set_blocked(t, c, false);
+	art__tcp_set_hot(t, c, 0);
 	if (p && p->conn == c)
 		p->conn = NULL;
 	if (p && p->dial == c)

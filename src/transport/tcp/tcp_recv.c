@@ -107,7 +107,7 @@ static bool fill(struct art_tcp *t, struct art_tcp_conn *c, bool *drained)
 	t->n[ART_TCP_N_RECV]++;
 	if (n > 0) {
 		c->end += (size_t)n;
-		c->hot = HOT;
+		art__tcp_set_hot(t, c, HOT);
 		*drained = (size_t)n < room;
 		/* A full small buffer is a sign of bulk; without memory the small one will do. */
 		if (!*drained && c->cap == RX_SMALL && c->need <= RX_SMALL)
