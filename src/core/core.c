@@ -11,6 +11,7 @@
 #include "coll/coll.h"
 #include "core/core.h"
 #include "core/ctl.h"
+#include "core/links.h"
 #include "engine/report.h"
 #include "ft/detector.h"
 #include "ft/ft.h"
@@ -27,6 +28,7 @@ struct art_core {
 	uint64_t sign_ns;   /* of the change under way: its first sign, 0: none */
 	uint64_t frozen_ns; /* and since when nothing moves */
 	struct art_det det;
+	struct art_links links;
 	uint64_t relink_ns; /* when to act on a broken link, unless a death explains it */
 };
 
@@ -48,6 +50,11 @@ void art__core_defaults(struct art_core_cfg *cfg)
 
 /* ---- what ft asks of the rest ---- */
 
+static bool same_host(const struct art_core *c, int a, int b)
+{
+	return !c->hosts || c->hosts[a] == c->hosts[b];
+}
+
 static void ft_install(void *self, const struct art_value *v)
 {
 	struct art_core *c = self;
@@ -59,6 +66,7 @@ static void ft_install(void *self, const struct art_value *v)
 		c->sign_ns = 0;
 	}
 	art__det_stir(&c->det);
+	art__links_again(&c->links, art__env_now(c->env));
 	art__coll_install(&c->ops, v);
 }
 
@@ -114,6 +122,20 @@ static void ft_fence(void *self, int slot, bool for_ever)
 	else
 		c->port->relink(c->port->self, slot);
 	c->ops.blocked[slot] = false;
+}
+
+/* The kernel that told us tells it, too. */
+static bool ft_knows(void *self, int slot)
+{
+	struct art_core *c = self;
+	struct art_set lost;
+
+	art__set_copy(&lost, &c->ft.suspect);
+	art__set_and(&lost, &c->ft.view.members);
+	ART_SET_EACH(i, &lost)
+		if (!art__set_has(&c->ft.dead, i) || !same_host(c, (int)i, slot) || !same_host(c, (int)i, c->cfg.slot))
+			return false;
+	return !art__set_empty(&lost);
 }
 
 static void ft_step(void *self, const char *name)
@@ -179,11 +201,6 @@ static bool waits(const struct art_core *c)
 }
 
 /* ---- certificates ---- */
-
-static bool same_host(const struct art_core *c, int a, int b)
-{
-	return !c->hosts || c->hosts[a] == c->hosts[b];
-}
 
 /* The end of a connection proves nothing (rule R7): who shares the peer's host knows. */
 static void ask_for_certificate(struct art_core *c, int peer)
@@ -377,6 +394,8 @@ static void on_tick(struct art_machine *m)
 	}
 	if (!c->ft.fate)
 		art__det_tick(&c->det, waits(c));
+	if (!c->ft.fate)
+		art__links_tick(&c->links, &c->ft.view.members, now);
 	art__ft_tick(&c->ft);
 	if (art__ft_awaited(&c->ft, &awaited))
 		art__det_want(&c->det, &awaited);
@@ -394,6 +413,8 @@ static uint64_t on_wake(struct art_machine *m)
 		return ART_NEVER;
 	if (c->relink_ns < t)
 		t = c->relink_ns;
+	if (c->links.at_ns < t)
+		t = c->links.at_ns;
 	u = art__coll_wake(&c->ops);
 	t = u < t ? u : t;
 	u = art__det_wake(&c->det, waits(c));
@@ -495,6 +516,7 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 		.fate = ft_fate,
 		.ctl = ft_ctl,
 		.fence = ft_fence,
+		.knows = ft_knows,
 		.step = ft_step,
 	};
 	int rc;
@@ -513,6 +535,7 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 	client.self = c;
 	rc = copy_hosts(c);
 	art__ctl_init(&c->ctl, env, port);
+	art__links_init(&c->links, port, cfg->slot, cfg->heartbeat_ns ? cfg->size : 0, art__env_now(env));
 	if (!rc)
 		rc = art__ft_init(&c->ft, env, &client, cfg->slot, (uint32_t)cfg->size,
 				  cfg->retry_ns, cfg->quorum_wait_ns, cfg->mutant);

@@ -60,6 +60,14 @@ static void port_relink(void *self, int slot)
 	art__link_relink(&e->link, slot);
 }
 
+static void port_open(void *self, enum art_chan chan, int to)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	art__link_open(&e->link, chan, to);
+}
+
 /* Whose op it was is found out once per step, when the engine is given back. */
 static void port_done(void *self, struct art_op *op)
 {
@@ -104,6 +112,7 @@ void art__engine_port(struct art_engine *e, struct art_port *port)
 		.send = port_send,
 		.fence = port_fence,
 		.relink = port_relink,
+		.open = port_open,
 		.done = port_done,
 		.compute = port_compute,
 		.beat = e->beats.fd >= 0 ? port_beat : NULL,

@@ -43,6 +43,13 @@ void art__link_fini(struct art_link *l)
 	}
 }
 
+/* A connection on which nobody has said anything, or one that never came to be: nothing is lost with
+ * it. What the other side said and lost, the other side knows. */
+static bool was_used(const struct art_link_peer *p)
+{
+	return p->tx_seq || p->rx_seq;
+}
+
 /* The connection is gone, and with it whatever was counted on it or queued for it. */
 static void forget(struct art_link_peer *p)
 {
@@ -122,10 +129,12 @@ static void on_up(void *self, int peer)
 static void on_down(void *self, int peer, enum art_tp_why why)
 {
 	struct art_link_chan *c = self;
+	/* What was no message of ours may have been one when it left. */
+	bool matters = was_used(&c->peer[peer]) || why == ART_TP_GARBAGE;
 
-	(void)why;
 	forget(&c->peer[peer]);
-	tell_down(c, peer);
+	if (matters)
+		tell_down(c, peer);
 }
 
 void art__link_up(struct art_link *l, enum art_chan chan, struct art_tp_up *up)
@@ -220,4 +229,13 @@ void art__link_relink(struct art_link *l, int slot)
 		return;
 	c->tp->ops->reset(c->tp, slot);
 	forget(&c->peer[slot]);
+}
+
+void art__link_open(struct art_link *l, enum art_chan chan, int to)
+{
+	struct art_link_chan *c = &l->chan[chan];
+
+	assert(to >= 0 && to < l->size && to != l->slot);
+	if (!c->peer[to].fenced && !c->peer[to].up)
+		(void)c->tp->ops->connect(c->tp, to);
 }

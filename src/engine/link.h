@@ -52,5 +52,7 @@ int art__link_send(struct art_link *l, enum art_chan chan, int to, const struct 
 		   const void *body, size_t len);
 void art__link_fence(struct art_link *l, int slot);
 void art__link_relink(struct art_link *l, int slot);
+/* A connection, for later. If it cannot be had nobody misses it now. */
+void art__link_open(struct art_link *l, enum art_chan chan, int to);
 
 #endif

@@ -47,6 +47,8 @@ struct art_port {
 	void (*fence)(void *self, int slot);
 	/* End the data connection to a member; the next send makes a new one. */
 	void (*relink)(void *self, int slot);
+	/* Have a connection to a member ready, without saying anything on it. NULL: not possible. */
+	void (*open)(void *self, enum art_chan chan, int to);
 	/* @op reached its end for the caller: wake whoever waits for it. */
 	void (*done)(void *self, struct art_op *op);
 	/* Run @job on a thread that is inside an ART call of this rank, not holding the engine, then

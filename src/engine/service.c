@@ -402,7 +402,10 @@ static void *service_main(void *arg)
 	struct epoll_event ev[EVENTS];
 	struct ready ready = {.other = true};
 	uint64_t wake = ART_NEVER;
+	void *volatile memory;
 
+	memory = malloc(1); /* the allocator sets up an arena now, not in the middle of a recovery */
+	free(memory);
 	while (!atomic_load(&e->stopping)) {
 		int n;
 

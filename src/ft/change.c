@@ -201,6 +201,21 @@ static bool up_to_date(const struct art_ft *ft)
 	       art__set_subset(&ft->dead, &ft->prop.dead);
 }
 
+/* At once if there is news for it; what it must know already it is told if nothing comes of it. */
+static void ask_leader(struct art_ft *ft, uint64_t now)
+{
+	int leader = art__ft_leader(ft);
+
+	if (ft->request_ns == ART_NEVER && !ft->relink && !ft->nwanted && ft->client.knows(ft->client.self, leader)) {
+		ft->request_ns = now + ft->retry_ns / 4;
+		return;
+	}
+	if (ft->request_ns != ART_NEVER && now < ft->request_ns)
+		return;
+	send_request(ft, leader);
+	ft->request_ns = now + 2 * ft->retry_ns;
+}
+
 void art__ft_consider(struct art_ft *ft)
 {
 	uint64_t now;
@@ -227,10 +242,8 @@ void art__ft_consider(struct art_ft *ft)
 		art__ft_propose(ft);
 		return;
 	}
-	if (art__ft_leader(ft) != ft->slot && now >= (ft->request_ns == ART_NEVER ? 0 : ft->request_ns)) {
-		send_request(ft, art__ft_leader(ft));
-		ft->request_ns = now + 2 * ft->retry_ns;
-	}
+	if (art__ft_leader(ft) != ft->slot)
+		ask_leader(ft, now);
 	if (ft->takeover_ns == ART_NEVER)
 		ft->takeover_ns = now + patience(ft);
 }

@@ -179,6 +179,8 @@ struct art_ft_client {
 	void (*ctl)(void *self, int to, uint8_t kind, uint32_t epoch, const void *body, size_t len);
 	/* End the data connection to a slot: before a PROMISE (may be made anew) or for ever. */
 	void (*fence)(void *self, int slot, bool for_ever);
+	/* Does this member know by itself, and as soon as we do, why a change is needed? */
+	bool (*knows)(void *self, int slot);
 	/* A named protocol step: crash point for tests. */
 	void (*step)(void *self, const char *name);
 };
