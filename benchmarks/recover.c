@@ -135,27 +135,102 @@ static int choose(const bool *live, int n, uint64_t random)
 	return r;
 }
 
-/* Returns the seconds from the kill to the slowest survivor's first result without the victim. */
-static double one_kill(struct bench *b, bool *live, struct page *page, int index, int victim,
-		       uint64_t wait_us, double *replays)
+/* The phases of a recovery, at one survivor: they add up to the last. */
+enum { DETECTION, FREEZE, DECISION, INSTALL, REPLAY, TOTAL, PHASES };
+static const char *const phase_name[PHASES] = {
+	"detection", "freeze", "decision", "install", "replay", "total",
+};
+
+struct recovery {
+	double ms[PHASES]; /* of the slowest survivor */
+	int slowest, replays;
+};
+
+static double ms_between(uint64_t from, uint64_t to)
+{
+	return to > from ? (double)(to - from) * 1e-6 : 0;
+}
+
+/* This rank's phases, from @killed on. A rank that had the result before it had to freeze has no
+ * others than the total. */
+static void own_phases(uint64_t killed, uint64_t done, double *ms)
+{
+	art_change_t c;
+
+	bench_must(art_last_change(&c), "art_last_change");
+	for (int i = 0; i < PHASES; i++)
+		ms[i] = 0;
+	ms[TOTAL] = ms_between(killed, done);
+	if (c.frozen_ns < killed || c.installed_ns > done)
+		return;
+	if (c.sign_ns < killed)
+		c.sign_ns = killed;
+	ms[DETECTION] = ms_between(killed, c.sign_ns);
+	ms[FREEZE] = ms_between(c.sign_ns, c.frozen_ns);
+	ms[DECISION] = ms_between(c.frozen_ns, c.decided_ns);
+	ms[INSTALL] = ms_between(c.decided_ns, c.installed_ns);
+	ms[REPLAY] = ms_between(c.installed_ns, done);
+}
+
+/* All survivors get the phases of the slowest. */
+static void share_phases(struct bench *b, const double *ms, int replays, struct recovery *out)
+{
+	struct { double value; int32_t rank; } slowest = { ms[TOTAL], b->rank };
+	double all[PHASES + 1] = { 0 };
+
+	bench_must(art_allreduce(ART_IN_PLACE, &slowest, 1, ART_DOUBLE_INT32, ART_MAXLOC, ART_COMM_WORLD),
+		   "collecting times");
+	if (slowest.rank == b->rank)
+		for (int i = 0; i < PHASES; i++)
+			all[i] = ms[i];
+	bench_must(art_allreduce(ART_IN_PLACE, all, PHASES, ART_DOUBLE, ART_SUM, ART_COMM_WORLD),
+		   "collecting times");
+	for (int i = 0; i < PHASES; i++)
+		out->ms[i] = all[i];
+	all[PHASES] = replays;
+	bench_must(art_allreduce(ART_IN_PLACE, &all[PHASES], 1, ART_DOUBLE, ART_MAX, ART_COMM_WORLD),
+		   "collecting times");
+	out->replays = (int)all[PHASES];
+	out->slowest = slowest.rank;
+}
+
+/* From the kill to this rank's first result without the victim. */
+static void one_kill(struct bench *b, bool *live, struct page *page, int index, int victim,
+		     uint64_t wait_us, struct recovery *out)
 {
 	struct shot shot = { page, index, { .tv_nsec = (long)(wait_us * 1000) } };
-	double out[2] = { 0, 0 };
+	double ms[PHASES];
 	art_status_t status;
 	pthread_t thread;
+	uint64_t done;
 	int r;
 
 	if (b->rank == victim && pthread_create(&thread, NULL, fire, &shot) != 0)
 		bench_fail("recover: cannot start a thread");
 	while (live[victim])
 		checked_allreduce(b, live, &status);
-	out[0] = (double)(now_ns() - atomic_load(&page->killed_ns[index])) * 1e-9;
+	done = now_ns();
+	own_phases(atomic_load(&page->killed_ns[index]), done, ms);
 	bench_must(art_status_replays(&status, &r), "status");
-	out[1] = r;
-	bench_must(art_allreduce(ART_IN_PLACE, out, 2, ART_DOUBLE, ART_MAX, ART_COMM_WORLD),
-		   "collecting times");
-	*replays = out[1];
-	return out[0];
+	share_phases(b, ms, r, out);
+}
+
+static void print_recovery(const struct bench_options *o, const struct recovery *r, int ranks, int victim,
+			   uint64_t seed, uint64_t killed)
+{
+	unsigned long long s = seed, at = killed;
+
+	if (o->json)
+		printf("{\"op\": \"recover\", \"ranks\": %d, \"victim\": %d, \"ms\": %.3f, \"slowest\": %d, "
+		       "\"phases_ms\": {", ranks, victim, r->ms[TOTAL], r->slowest);
+	else
+		printf("recover: %d ranks, rank %d killed, %.3f ms to the next result at the slowest "
+		       "survivor, rank %d (", ranks, victim, r->ms[TOTAL], r->slowest);
+	for (int i = 0; i < TOTAL; i++)
+		printf(o->json ? "%s\"%s\": %.3f" : "%s%s %.3f", i ? ", " : "", phase_name[i], r->ms[i]);
+	printf(o->json ? "}, \"replays\": %d, \"seed\": %llu, \"killed_ns\": %llu}\n" :
+			 "), %d replays, seed %llu, at %llu ns\n", r->replays, s, at);
+	fflush(stdout);
 }
 
 int bench_recover(const struct bench_options *o, int rank, int size)
@@ -178,21 +253,16 @@ int bench_recover(const struct bench_options *o, int rank, int size)
 	n = checked_allreduce(&b, live, &status);
 	for (int k = 0; k < o->kills; k++) {
 		int victim = choose(live, n, next_random(&seed));
-		uint64_t wait_us = 2000 + next_random(&seed) % 50000;
-		double replays, s = one_kill(&b, live, page, k, victim, wait_us, &replays);
+		/* A running job: its first moments, in which connections are made, are another matter. */
+		uint64_t wait_us = 50000 + next_random(&seed) % 50000;
+		struct recovery r;
 
+		one_kill(&b, live, page, k, victim, wait_us, &r);
 		n = checked_allreduce(&b, live, &status);
 		for (lowest = 0; !live[lowest]; lowest++)
 			;
-		if (rank != lowest)
-			continue;
-		printf(o->json ? "{\"op\": \"recover\", \"ranks\": %d, \"victim\": %d, \"ms\": "
-				 "%.3f, \"replays\": %.0f, \"seed\": %llu, \"killed_ns\": %llu}\n" :
-				 "recover: %d ranks, rank %d killed, %.3f ms to the next result at "
-				 "the slowest survivor, %.0f replays, seed %llu, at %llu ns\n",
-		       n + 1, victim, s * 1e3, replays, (unsigned long long)shared,
-		       (unsigned long long)atomic_load(&page->killed_ns[k]));
-		fflush(stdout);
+		if (rank == lowest)
+			print_recovery(o, &r, n + 1, victim, shared, atomic_load(&page->killed_ns[k]));
 	}
 	munmap(page, sizeof(*page));
 	free(live);

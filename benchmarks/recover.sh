@@ -49,3 +49,10 @@ sed -n 's/.*"ms": \([0-9.]*\).*/\1/p' "$out" | sort -n | awk -v kills="$kills" -
 		       "survivor: median %.3f ms, p99 %.3f ms, worst %.3f ms\n", NR, ranks,
 		       ms[int(NR * 0.5) + 1], ms[p99], ms[NR]
 	}'
+
+# Medians by phase, each by itself: they need not add up.
+for phase in detection freeze decision install replay; do
+	sed -n "s/.*\"$phase\": \([0-9.]*\).*/\1/p" "$out" | sort -n |
+		awk -v phase="$phase" '{ ms[NR] = $1 } END { printf "  %s %.3f", phase, ms[int(NR * 0.5) + 1] }'
+done
+echo "  (ms, medians)"

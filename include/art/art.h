@@ -208,6 +208,19 @@ typedef void art_notify_fn(art_comm_t comm, const art_notice_t *notice, void *ct
  * still be running). Not inherited by communicators made of @comm; ends with art_comm_free().
  * ART_ERR_NOMEM: nothing has changed. */
 ART_API int art_comm_set_notify(art_comm_t comm, art_notify_fn *fn, void *ctx);
+/* This rank's last change of the members, phase by phase: nanoseconds of CLOCK_MONOTONIC, so that the
+ * ranks of one host can be compared. What is left of a recovery after installed_ns is carrying out what
+ * was decided of open operations. */
+typedef struct art_change {
+	uint64_t epoch;        /* that it began; 0: there was none yet, and all else is 0 */
+	uint64_t sign_ns;      /* the first sign here that somebody must leave */
+	uint64_t frozen_ns;    /* from here on nothing moved: this rank had promised to follow a proposer */
+	uint64_t decided_ns;   /* the decision came */
+	uint64_t installed_ns; /* and was carried out, as far as no messages were needed */
+	uint64_t reserved[3];  /* 0 */
+} art_change_t;
+/* Local; any thread. ART_ERR_ARG: null, ART_ERR_COMM: before art_init or after the last art_finalize. */
+ART_API int art_last_change(art_change_t *change);
 
 /* ---- collectives ---- */
 ART_API int art_barrier(art_comm_t comm);

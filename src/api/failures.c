@@ -186,3 +186,28 @@ int art_comm_shrink(art_comm_t comm, art_comm_t *out)
 
 	return rc ? rc : art__api_make(&h, &c, out);
 }
+
+int art_last_change(art_change_t *change)
+{
+	const struct art_change_times *t;
+	struct art_here h;
+	int rc = art__api_find(&h, "art_last_change", ART_COMM_WORLD);
+
+	if (rc)
+		return rc;
+	if (!change)
+		return null_out(&h);
+	rc = art__api_enter(&h, "art_last_change", ART_COMM_WORLD);
+	if (rc)
+		return rc;
+	t = art__core_last_change(h.ctx->core);
+	*change = (art_change_t){
+		.epoch = t->epoch,
+		.sign_ns = t->sign_ns,
+		.frozen_ns = t->frozen_ns,
+		.decided_ns = t->decided_ns,
+		.installed_ns = t->installed_ns,
+	};
+	art__api_leave(&h);
+	return 0;
+}

@@ -27,6 +27,7 @@ struct art_core {
 	struct art_ctl ctl;
 	uint64_t sign_ns;   /* of the change under way: its first sign, 0: none */
 	uint64_t frozen_ns; /* and since when nothing moves */
+	struct art_change_times last;
 	struct art_det det;
 	struct art_links links;
 	uint64_t relink_ns; /* when to act on a broken link, unless a death explains it */
@@ -55,10 +56,25 @@ static bool same_host(const struct art_core *c, int a, int b)
 	return !c->hosts || c->hosts[a] == c->hosts[b];
 }
 
+/* Who only heard of the change from its proposer saw the first sign when it froze. */
+static void stamp(struct art_core *c, uint64_t now)
+{
+	uint64_t frozen = c->frozen_ns ? c->frozen_ns : now;
+
+	c->last = (struct art_change_times){
+		.epoch = c->ft.view.epoch,
+		.sign_ns = c->sign_ns && c->sign_ns < frozen ? c->sign_ns : frozen,
+		.frozen_ns = frozen,
+		.decided_ns = now,
+	};
+}
+
 static void ft_install(void *self, const struct art_value *v)
 {
 	struct art_core *c = self;
 
+	if (v->full)
+		stamp(c, art__env_now(c->env));
 	art__coll_explain(&c->ops, v, c->sign_ns, c->frozen_ns);
 	c->frozen_ns = 0;
 	if (v->full) {
@@ -68,6 +84,8 @@ static void ft_install(void *self, const struct art_value *v)
 	art__det_stir(&c->det);
 	art__links_again(&c->links, art__env_now(c->env));
 	art__coll_install(&c->ops, v);
+	if (v->full)
+		c->last.installed_ns = art__env_now(c->env);
 }
 
 static bool ft_report(void *self, bool full, const struct art_set *proposed,
@@ -133,7 +151,8 @@ static bool ft_knows(void *self, int slot)
 	art__set_copy(&lost, &c->ft.suspect);
 	art__set_and(&lost, &c->ft.view.members);
 	ART_SET_EACH(i, &lost)
-		if (!art__set_has(&c->ft.dead, i) || !same_host(c, (int)i, slot) || !same_host(c, (int)i, c->cfg.slot))
+		if (!art__set_has(&c->ft.dead, i) || !same_host(c, (int)i, slot) ||
+		    !same_host(c, (int)i, c->cfg.slot))
 			return false;
 	return !art__set_empty(&lost);
 }
@@ -590,6 +609,11 @@ uint32_t art__core_epoch(const struct art_core *c)
 int art__core_fate(const struct art_core *c)
 {
 	return c->ft.fate;
+}
+
+const struct art_change_times *art__core_last_change(const struct art_core *c)
+{
+	return &c->last;
 }
 
 static size_t comm_bytes(const struct art_core *c, const struct art_comm *m)

@@ -72,6 +72,12 @@ const struct art_set *art__core_members(const struct art_core *c);
 uint32_t art__core_epoch(const struct art_core *c);
 /* 0, or ART_ERR_EVICTED, ART_ERR_NO_QUORUM, ART_ERR_NOMEM once this rank can do no more. */
 int art__core_fate(const struct art_core *c);
+/* When this rank's last change of the members went through its phases (env clock). */
+struct art_change_times {
+	uint32_t epoch; /* 0: there was none */
+	uint64_t sign_ns, frozen_ns, decided_ns, installed_ns;
+};
+const struct art_change_times *art__core_last_change(const struct art_core *c);
 /* Bytes of protocol state now allocated for this rank. */
 size_t art__core_bytes(const struct art_core *c);
 

@@ -206,7 +206,8 @@ static void ask_leader(struct art_ft *ft, uint64_t now)
 {
 	int leader = art__ft_leader(ft);
 
-	if (ft->request_ns == ART_NEVER && !ft->relink && !ft->nwanted && ft->client.knows(ft->client.self, leader)) {
+	if (ft->request_ns == ART_NEVER && !ft->relink && !ft->nwanted &&
+	    ft->client.knows(ft->client.self, leader)) {
 		ft->request_ns = now + ft->retry_ns / 4;
 		return;
 	}
