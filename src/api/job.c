@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/trace.h"
 #include "topo/topo.h"
 
 #define VERSION_MAJOR 0
@@ -109,6 +110,17 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 		cfg->key[i] = ctx->boot.key[i];
 }
 
+/* A job is not worth less because nobody can be told of it. */
+static void trace(struct art_ctx *ctx)
+{
+	const char *directory = getenv("ART_TRACE"), *why;
+
+	if (directory && *directory &&
+	    art__trace_open(&ctx->env, directory, ctx->rank, ctx->size, &why) < 0)
+		art__env_log(&ctx->env, ART_LOG_WARN, "nothing of this rank will be in the trace: %s: %s",
+			     directory, why);
+}
+
 static int join(struct art_ctx *ctx, char *why)
 {
 	char prefix[ART_PREFIX_MAX];
@@ -126,6 +138,7 @@ static int join(struct art_ctx *ctx, char *why)
 		ctx->config.iface = ctx->boot.iface;
 	snprintf(prefix, sizeof(prefix), "rank %d", ctx->rank);
 	art__env_posix(&ctx->env, prefix, ctx->config.log);
+	trace(ctx);
 	return 0;
 }
 
@@ -264,6 +277,7 @@ static void demolish(struct art_ctx *ctx)
 	if (ctx->engine)
 		art__engine_close(ctx->engine);
 	art__boot_close(&ctx->boot);
+	art__trace_close(&ctx->env);
 	free(ctx->incarnation);
 	free(ctx);
 }

@@ -14,6 +14,7 @@ enum art_log_level { ART_LOG_ERROR, ART_LOG_WARN, ART_LOG_INFO, ART_LOG_DEBUG };
 
 /* Rare branches have names; a test asserts that each was hit (base/marks.h). */
 enum art_mark;
+struct art_trace; /* base/trace.h */
 
 struct art_env {
 	void *self;
@@ -27,11 +28,14 @@ struct art_env {
 	void (*log)(void *self, enum art_log_level level, const char *line);
 	/* May be NULL. */
 	void (*mark)(void *self, enum art_mark mark);
+	/* An event for the trace (base/trace.h). NULL: nobody wants one. */
+	void (*trace)(void *self, const struct art_trace *t);
 	enum art_log_level log_level;
 	/* Room for whoever fills the table; env_posix.c keeps its generator and prefix here. */
 	struct {
 		uint64_t seed, drawn;
 		char prefix[48];
+		void *trace;
 	} own;
 };
 
@@ -68,6 +72,9 @@ void art__env_log(const struct art_env *e, enum art_log_level level, const char 
  * to stderr as "art: [@prefix] warn: ..."; NULL or "" leaves the brackets out. The prefix is
  * copied; *e must stay where it is. */
 void art__env_posix(struct art_env *e, const char *prefix, enum art_log_level level);
+
+/* Nanoseconds since 1970 (env_posix.c). */
+int64_t art__env_wall_ns(void);
 
 #define ART_NS_PER_MS UINT64_C(1000000)
 #define ART_NS_PER_S UINT64_C(1000000000)

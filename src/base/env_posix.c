@@ -28,6 +28,14 @@ static uint64_t posix_now_ns(void *self)
 	return (uint64_t)ts.tv_sec * ART_NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
+int64_t art__env_wall_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * (int64_t)ART_NS_PER_S + ts.tv_nsec;
+}
+
 /* A bijection of 64 bits that spreads every input bit over the whole word (splitmix64). */
 static uint64_t mix(uint64_t z)
 {

@@ -183,6 +183,8 @@ int art__coll_start(struct art_ops *c, struct art_comm *m, const struct art_call
 		m->nlog++;
 	}
 	*out = op;
+	if (c->env->trace && !op->done)
+		art__explain_call(op, false);
 	enter(op);
 	art__coll_tidy(c);
 	return 0;

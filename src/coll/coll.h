@@ -482,6 +482,7 @@ void art__coll_describe(const struct art_ops *c, struct art_report *r);
 
 /* ---- explain.c ---- */
 /* @v is installed, its ops are not resolved yet. Times of the env's clock, 0: not known. */
+void art__explain_call(const struct art_op *op, bool over);
 void art__coll_explain(const struct art_ops *c, const struct art_value *v, uint64_t sign_ns,
 		       uint64_t frozen_ns);
 

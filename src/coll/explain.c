@@ -7,6 +7,7 @@
 
 #include <art/art.h>
 
+#include "base/trace.h"
 #include "coll/coll.h"
 
 #define RANKS_SHOWN 16
@@ -29,6 +30,56 @@ static void name_lost(const struct art_ft *ft, char *out, size_t size)
 		n += (size_t)snprintf(out + n, size - n, "%s%u (%s)", n ? ", " : "", i,
 				      art__set_has(&ft->dead, i) ? "certified dead" :
 								   "told to leave");
+	}
+}
+
+/* An op was called here, or its caller can have the outcome. */
+void art__explain_call(const struct art_op *op, bool over)
+{
+	struct art_trace t = {
+		.kind = over ? ART_TRACE_LEAVE : ART_TRACE_ENTER,
+		.comm = op->comm->id,
+		.seq = op->seq,
+		.bytes = op->bytes,
+		.rank = -1,
+		.code = op->code,
+		.epoch = op->held ? op->out_epoch : op->epoch,
+		.n = op->held ? op->out_replays : op->replays,
+	};
+
+	art__trace_put(op->comm->coll->env, &t, art__who_kind(op->call.kind));
+}
+
+static void trace_decision(const struct art_ops *c, const struct art_value *v)
+{
+	static const char *const what[] = {
+		[ART_RES_DELIVER] = "is done: fetched from its holder",
+		[ART_RES_RERUN] = "runs again",
+		[ART_RES_FAIL] = "fails",
+	};
+	const struct art_ft *ft = c->ft;
+
+	for (uint32_t i = 0; i < ft->size; i++) {
+		struct art_trace t = {.kind = ART_TRACE_LEFT, .rank = (int32_t)i, .epoch = ft->view.epoch};
+
+		if (v->full && !art__set_has(&ft->view.members, i) && ft->lost_epoch[i] == ft->view.epoch)
+			art__trace_put(c->env, &t,
+				       art__set_has(&ft->dead, i) ? "certified dead" : "told to leave");
+	}
+	for (uint32_t i = 0; i < v->nres; i++) {
+		const struct art_resolution *r = &v->res[i];
+		struct art_trace t = {
+			.kind = ART_TRACE_RESOLVED,
+			.comm = r->comm,
+			.seq = r->seq,
+			.epoch = ft->view.epoch,
+			.rank = r->res == ART_RES_DELIVER ? (int32_t)r->holder : -1,
+			.code = r->res == ART_RES_FAIL ? r->code : 0,
+		};
+		char name[ART_TRACE_NAME];
+
+		snprintf(name, sizeof(name), "%s %s", art__who_kind((enum art_coll)r->kind), what[r->res]);
+		art__trace_put(c->env, &t, name);
 	}
 }
 
@@ -61,6 +112,8 @@ void art__coll_explain(const struct art_ops *c, const struct art_value *v, uint6
 	char lost[RANKS_SHOWN * 32];
 	uint64_t now;
 
+	if (c->env->trace)
+		trace_decision(c, v);
 	if (c->env->log_level < ART_LOG_INFO)
 		return;
 	now = art__env_now(c->env);

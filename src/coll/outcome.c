@@ -184,6 +184,8 @@ void art__op_settle(struct art_op *op)
 	if (!art__op_retain(op))
 		return;
 	op->done = true;
+	if (m->coll->env->trace)
+		art__explain_call(op, true);
 	m->nlog++;
 	m->log_bytes += op->saved && op->saved != op->inlined ? op->saved_cap : 0;
 	if (!op->released)

@@ -8,6 +8,7 @@
 #include <art/status.h>
 
 #include "base/marks.h"
+#include "base/trace.h"
 #include "coll/coll.h"
 #include "core/core.h"
 #include "core/ctl.h"
@@ -69,6 +70,24 @@ static void stamp(struct art_core *c, uint64_t now)
 	};
 }
 
+static void trace_phases(struct art_core *c)
+{
+	const uint64_t at[] = {c->last.sign_ns, c->last.frozen_ns, c->last.decided_ns, c->last.installed_ns};
+	static const char *const name[] = {"freeze", "decision", "install"};
+
+	for (int i = 0; i < 3; i++) {
+		struct art_trace t = {
+			.kind = ART_TRACE_CHANGE,
+			.rank = -1,
+			.begin_ns = at[i],
+			.t_ns = at[i + 1],
+			.epoch = c->last.epoch,
+			.n = art__set_count(&c->ft.view.members),
+		};
+		art__trace_put(c->env, &t, name[i]);
+	}
+}
+
 static void ft_install(void *self, const struct art_value *v)
 {
 	struct art_core *c = self;
@@ -86,6 +105,8 @@ static void ft_install(void *self, const struct art_value *v)
 	art__coll_install(&c->ops, v);
 	if (v->full)
 		c->last.installed_ns = art__env_now(c->env);
+	if (v->full && c->env->trace)
+		trace_phases(c);
 }
 
 static bool ft_report(void *self, bool full, const struct art_set *proposed,
@@ -160,6 +181,10 @@ static bool ft_knows(void *self, int slot)
 static void ft_step(void *self, const char *name)
 {
 	struct art_core *c = self;
+	struct art_trace t = {.kind = ART_TRACE_STEP, .rank = -1, .epoch = c->ft.view.epoch + 1};
+
+	if (c->env->trace)
+		art__trace_put(c->env, &t, name);
 
 	if (c->port->step)
 		c->port->step(c->port->self, name);
@@ -170,10 +195,14 @@ static void ft_step(void *self, const char *name)
 /* The change that may follow is timed from here. */
 static void sign(struct art_core *c, int slot, const char *what)
 {
+	struct art_trace t = {.kind = ART_TRACE_SIGN, .rank = slot, .epoch = c->ft.view.epoch};
+
 	if (!art__set_has(&c->ft.view.members, (uint32_t)slot))
 		return;
 	if (!c->sign_ns)
 		c->sign_ns = art__env_now(c->env);
+	if (c->env->trace)
+		art__trace_put(c->env, &t, what);
 	art__env_log(c->env, ART_LOG_INFO, "rank %d %s", slot, what);
 }
 

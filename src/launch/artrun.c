@@ -272,11 +272,13 @@ int main(int argc, char **argv)
 	if (j.opts.agent)
 		return art__agent_main(&j);
 	art__run_open(&j);
+	art__run_trace_open(&j);
 	start(&j);
 	while ((j.alive > 0 || art__hosts_awaited(&j)) && !art__run_passed(j.give_up_at))
 		art__run_round(&j);
 	say_undying(&j);
 	art__hosts_close(&j);
+	art__run_trace_close(&j);
 	art__run_finish_output(&j);
 	code = art__run_exit_code(&j);
 	art__run_finish_output(&j); /* of what that had to say */

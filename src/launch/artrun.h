@@ -16,6 +16,7 @@
  *   artrun_hear.c   what they say
  *   artrun_gone.c   their end, and what it says about their ranks
  *   artrun_rsh.c    how an agent is started, and its end
+ *   artrun_trace.c  --trace: one picture of what the ranks left behind
  *   artrun_agent.c  the agent of a host: a launcher of its ranks that decides nothing
  *
  * With --hosts the ranks are children of agents, not ours: such a rank is not `here`. The agent runs
@@ -61,6 +62,7 @@ struct run_opts {
 	int exports;
 	int cores;      /* that this process may use */
 	double timeout; /* seconds, 0: none */
+	const char *trace; /* file, NULL: none */
 	char **argv;    /* the program, NULL-terminated */
 };
 
@@ -137,6 +139,7 @@ struct run_job {
 	int *death, deaths;      /* agent: deaths on other hosts, in the order they were told */
 	int core[CPU_SETSIZE];   /* with --bind-to core: which core a CPU belongs to, -1 none of ours */
 
+	char *trace_dir; /* where ranks leave their events, NULL: no trace */
 	uint64_t id;
 	uint8_t key[ART_TP_KEY_BYTES];
 	struct art_boot_card *card; /* [n] */
@@ -300,5 +303,9 @@ void art__agent_number(struct run_job *j, enum art_agent_kind kind, const struct
 void art__agent_output(struct run_job *j, const struct run_stream *s, const char *text, size_t len);
 /* Nobody listens any more. */
 void art__agent_cut(struct run_job *j);
+
+/* artrun_trace.c: before the first rank starts; when all are gone. Without --trace nothing. */
+void art__run_trace_open(struct run_job *j);
+void art__run_trace_close(struct run_job *j);
 
 #endif

@@ -17,7 +17,7 @@
 __attribute__((visibility("default"))) const char *argp_program_version =
 	"artrun (ART) " ART_RELEASE;
 
-enum { OPT_TAG = 256, OPT_TIMEOUT, OPT_BIND, OPT_MAP, OPT_RSH, OPT_REMOTE, OPT_WDIR, OPT_AGENT };
+enum { OPT_TAG = 256, OPT_TIMEOUT, OPT_BIND, OPT_MAP, OPT_RSH, OPT_REMOTE, OPT_WDIR, OPT_AGENT, OPT_TRACE };
 
 static const struct argp_option options[] = {
 	{ "ranks", 'n', "N", 0, "Start N ranks (default: the cores this process may use)", 0 },
@@ -37,6 +37,8 @@ static const struct argp_option options[] = {
 	  "artrun on the other hosts (default: where it is on this one)", 0 },
 	{ "agent", OPT_AGENT, NULL, OPTION_HIDDEN, NULL, 0 },
 	{ "tag-output", OPT_TAG, NULL, 0, "Put \"[rank] \" in front of every line of output", 0 },
+	{ "trace", OPT_TRACE, "FILE", 0,
+	  "Write what every rank did, and when, into FILE (JSON for chrome://tracing and Perfetto)", 0 },
 	{ "timeout", OPT_TIMEOUT, "SECONDS", 0,
 	  "End the job after SECONDS, with exit code 124", 0 },
 	{ "verbose", 'v', NULL, 0, "Say when ranks start and end", 0 },
@@ -159,6 +161,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_BIND:
 		o->bind = parse_bind(state, arg);
+		return 0;
+	case OPT_TRACE:
+		o->trace = arg;
 		return 0;
 	case OPT_TIMEOUT:
 		o->timeout = parse_timeout(state, arg);
