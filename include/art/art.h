@@ -6,7 +6,7 @@
  * written on success only. With ART_ERRORS=warn (the default) an error is also one line on
  * stderr; ART_ERRORS=return keeps quiet; ART_ERRORS=abort ends the job. Besides the codes it
  * lists, any collective may return ART_ERR_COMM, ART_ERR_MISMATCH, ART_ERR_TIMEOUT,
- * ART_ERR_NO_QUORUM, ART_ERR_EVICTED, ART_ERR_NOMEM and, with ART_LOSS_ERROR,
+ * ART_ERR_NO_QUORUM, ART_ERR_EVICTED, ART_ERR_NOMEM, ART_ERR_TRANSPORT and, with ART_LOSS_ERROR,
  * ART_ERR_PROC_FAILED; each is the same at every member, unless noted.
  *
  * Counts are elements, sizes are bytes, times are seconds (double), ranks are ranks of the

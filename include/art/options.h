@@ -32,6 +32,7 @@ typedef struct art_options {
 	const char *bound;
 	const char *heartbeat;
 	const char *join_wait;
+	const char *connect_wait;
 } art_options_t;
 
 /* Options of which none is given. */

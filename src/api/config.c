@@ -151,6 +151,12 @@ static bool read_join_wait(const char *text, struct art_config *c)
 	return seconds(text, &c->join_wait_ns);
 }
 
+/* Less is no bound but a failure wherever a host is busy. */
+static bool read_connect_wait(const char *text, struct art_config *c)
+{
+	return seconds(text, &c->connect_wait_ns) && c->connect_wait_ns >= 100 * ART_NS_PER_MS;
+}
+
 /* Variable, field (its name is the key), default, help, reader, what can be read. */
 #define SETTING(variable, name_, preset_, help_, read_, wants_) \
 	{ .name = variable, .key = #name_, .field = offsetof(art_options_t, name_), \
@@ -191,6 +197,9 @@ const struct art_setting art__settings[] = {
 	SETTING("ART_JOIN_WAIT", join_wait, "60",
 		"seconds that ranks started by hand wait for each other", read_join_wait,
 		"seconds, above 0"),
+	SETTING("ART_CONNECT_WAIT", connect_wait, "10",
+		"seconds that making a connection between two ranks may take", read_connect_wait,
+		"seconds, 0.1 or more"),
 	SETTING("ART_STATUS", status, "on", "answer art-info --job through a local socket",
 		read_status, "one of: on, off"),
 };

@@ -93,6 +93,7 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 		.env = &ctx->env,
 		.transport = ctx->config.transport,
 		.iface = ctx->config.iface,
+		.connect_ns = ctx->config.connect_wait_ns,
 		.security = data_security(&ctx->config),
 		.slot = ctx->rank,
 		.size = ctx->size,

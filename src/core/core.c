@@ -133,6 +133,7 @@ static const char *fate_text(int code)
 {
 	return code == ART_ERR_EVICTED ? "this rank was evicted from the job" :
 	       code == ART_ERR_NOMEM   ? "out of memory, this rank leaves the job" :
+	       code == ART_ERR_TRANSPORT ? "no descriptor for a connection, this rank leaves the job" :
 					 "no quorum of the members can be reached";
 }
 
@@ -384,6 +385,15 @@ static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
 		c->relink_ns = art__env_now(c->env) + c->cfg.retry_ns / 4;
 }
 
+/* Members would wait for this rank, and nothing of it can be said dead or silent. */
+static void on_starved(struct art_machine *m, int peer)
+{
+	struct art_core *c = core_of(m);
+
+	if (art__set_has(&c->ft.view.members, (uint32_t)peer) && !c->ft.finalizing)
+		art__ft_give_up(&c->ft, ART_ERR_TRANSPORT);
+}
+
 static void on_dead(struct art_machine *m, int slot)
 {
 	struct art_core *c = core_of(m);
@@ -501,6 +511,7 @@ static const struct art_machine_ops core_machine = {
 	.frame = on_frame,
 	.room = on_room,
 	.link_down = on_link_down,
+	.starved = on_starved,
 	.dead = on_dead,
 	.suspect = on_suspect,
 	.beat = on_beat,

@@ -70,7 +70,7 @@ struct art_comm *art__core_world(struct art_core *c);
 /* Slots this rank believes in: members of its view not known dead. */
 const struct art_set *art__core_members(const struct art_core *c);
 uint32_t art__core_epoch(const struct art_core *c);
-/* 0, or ART_ERR_EVICTED, ART_ERR_NO_QUORUM, ART_ERR_NOMEM once this rank can do no more. */
+/* 0, or ART_ERR_EVICTED, _NO_QUORUM, _NOMEM, _TRANSPORT once this rank can do no more. */
 int art__core_fate(const struct art_core *c);
 /* When this rank's last change of the members went through its phases (env clock). */
 struct art_change_times {

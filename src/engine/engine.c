@@ -146,7 +146,7 @@ static int open_channel(struct art_engine *e, const char *transports, enum art_c
 		.security = chan == ART_CHAN_CTL ? ART_TP_ENCRYPT : cfg->security,
 		.queue_high = QUEUE_HIGH,
 		.queue_max = QUEUE_MAX,
-		.connect_ns = CONNECT_NS,
+		.connect_ns = cfg->connect_ns ? cfg->connect_ns : CONNECT_NS,
 	};
 	struct art_tp_up up;
 	int err;

@@ -22,6 +22,7 @@ struct art_engine_cfg {
 	const struct art_env *env;  /* outlives the engine */
 	const char *transport;      /* of data, as art__transport_open() takes it; control: tcp */
 	const char *iface;          /* as art_tp_opts.iface */
+	uint64_t connect_ns;        /* bound of making a connection, 0: 10 s */
 	enum art_tp_security security; /* of the data channel; control is always encrypted */
 	int slot, size;             /* size 1: no transport is opened */
 	uint64_t job, incarnation;

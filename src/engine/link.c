@@ -129,10 +129,13 @@ static void on_up(void *self, int peer)
 static void on_down(void *self, int peer, enum art_tp_why why)
 {
 	struct art_link_chan *c = self;
+	struct art_machine *m = c->link->machine;
 	/* What was no message of ours may have been one when it left. */
 	bool matters = was_used(&c->peer[peer]) || why == ART_TP_GARBAGE;
 
 	forget(&c->peer[peer]);
+	if (why == ART_TP_STARVED && m->ops->starved)
+		m->ops->starved(m, peer);
 	if (matters)
 		tell_down(c, peer);
 }

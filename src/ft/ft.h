@@ -173,7 +173,7 @@ struct art_ft_client {
 	bool (*wanted)(void *self, const struct art_named *n);
 	/* The value is decided; the view has changed already. */
 	void (*install)(void *self, const struct art_value *v);
-	/* This rank can do no more: ART_ERR_EVICTED, ART_ERR_NO_QUORUM or ART_ERR_NOMEM. */
+	/* This rank can do no more: ART_ERR_EVICTED, _NO_QUORUM, _NOMEM or _TRANSPORT. */
 	void (*fate)(void *self, int code);
 	/* Control message to a member (whole; fragments are the caller's business). */
 	void (*ctl)(void *self, int to, uint8_t kind, uint32_t epoch, const void *body, size_t len);

@@ -37,6 +37,7 @@ enum art_tp_why {
 	ART_TP_CLOSED,    /* orderly end by the peer's kernel or process */
 	ART_TP_RESET,     /* reset or an error from the system */
 	ART_TP_REFUSED,   /* could not be made within the connect bound */
+	ART_TP_STARVED,   /* nor even be tried: our own system had no descriptor or memory for it */
 	ART_TP_GARBAGE,   /* what came is no message of ours, or was altered under way */
 };
 

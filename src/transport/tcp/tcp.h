@@ -69,7 +69,7 @@ enum art_tcp_count {
 	ART_TCP_N_LEFT,        /* the peer closed before the handshake was complete */
 	ART_TCP_N_PARKED,      /* had to wait for another connection to end */
 	ART_TCP_N_ACCEPT_FAIL, /* accept() or what follows it failed for want of resources */
-	ART_TCP_N_DIAL_FAIL,   /* no socket to dial with for want of resources */
+	ART_TCP_N_DIAL_FAIL,   /* no socket to dial with, or it cannot be watched, for want of resources */
 	ART_TCP_N_SENDMSG,     /* system calls to send */
 	ART_TCP_N_RECV,        /* system calls to receive */
 	ART_TCP_N_LAST
@@ -126,6 +126,8 @@ struct art_tcp_conn {
 	uint64_t bound_ns;    /* dial: of all attempts together */
 	uint64_t backoff_ns;
 	unsigned tries;       /* dial: attempts so far */
+	int err;              /* dial: why the last one failed, an errno */
+	bool starved;         /* dial: our own system has refused it, not the other side */
 	uint64_t incarnation; /* of the peer */
 	union art_tcp_addr from; /* the other end */
 	struct art_tcp_keys keys;
@@ -148,6 +150,7 @@ TAILQ_HEAD(art_tcp_queue, art_tcp_chunk);
 struct art_tcp_peer {
 	struct art_tcp_addrs addr; /* none: not known */
 	bool dropped;
+	bool said;    /* that no connection can be made; once between two that can */
 	bool full;    /* room() is owed */
 	struct art_tcp_conn *conn; /* up */
 	struct art_tcp_conn *dial;

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -162,16 +163,31 @@ static uint32_t wanted_events(const struct art_tcp_conn *c)
 	return EPOLLIN | (c->out_at < c->out_len ? (uint32_t)EPOLLOUT : 0);
 }
 
+static void log_unwatched(struct art_tcp *t, const struct art_tcp_conn *c)
+{
+	char who[32] = "that has come in";
+
+	if (c->peer >= 0)
+		snprintf(who, sizeof(who), "with rank %d", c->peer);
+	art__env_log(t->env, ART_LOG_WARN, "epoll refuses a connection %s: %s; trying again (logged "
+		     "once)", who, strerror(c->err));
+}
+
 bool art__tcp_watch(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	struct epoll_event e = { .events = wanted_events(c), .data.ptr = c };
+	unsigned counter = c->peer < 0 ? ART_TCP_N_ACCEPT_FAIL : ART_TCP_N_DIAL_FAIL;
 
 	assert(c->fd >= 0);
 	if (e.events == c->events)
 		return true;
 	if (epoll_ctl(t->ep, c->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &e) < 0) {
-		art__env_log(t->env, ART_LOG_WARN, "epoll refuses a connection with rank %d: %s",
-			     c->peer, strerror(errno));
+		c->err = errno;
+		c->starved = true;
+		if (!(t->logged & BIT(counter)))
+			log_unwatched(t, c);
+		t->logged |= BIT(counter);
+		t->n[counter]++;
 		return false;
 	}
 	c->events = e.events;
@@ -317,7 +333,9 @@ static void attempt(struct art_tcp *t, struct art_tcp_conn *c)
 
 	assert(c->state == ART_TCP_WAIT && c->fd < 0);
 	c->fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->starved = c->fd < 0;
 	if (c->fd < 0) {
+		c->err = errno;
 		if (!(t->logged & BIT(ART_TCP_N_DIAL_FAIL)))
 			art__env_log(t->env, ART_LOG_WARN, "no socket to reach rank %d: %s; "
 				     "trying again (logged once)", c->peer, strerror(errno));
@@ -334,6 +352,7 @@ static void attempt(struct art_tcp *t, struct art_tcp_conn *c)
 		art__tcp_hello_start(t, c);
 		return;
 	}
+	c->err = errno;
 	/* An interrupted connect() goes on by itself. */
 	if ((errno != EINPROGRESS && errno != EALREADY && errno != EINTR) || !art__tcp_watch(t, c))
 		art__tcp_retry(t, c);
@@ -361,10 +380,12 @@ void art__tcp_on_connect(struct art_tcp *t, struct art_tcp_conn *c)
 	int err = 0;
 	socklen_t len = sizeof(err);
 
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 || err != 0)
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 || err != 0) {
+		c->err = err;
 		art__tcp_retry(t, c);
-	else
+	} else {
 		art__tcp_hello_start(t, c);
+	}
 }
 
 /* ---- accepting ---- */
@@ -446,6 +467,7 @@ static void come_up(struct art_tcp *t, struct art_tcp_conn *c)
 	assert(!p->conn && !p->dial && !p->dropped);
 	assert(c->incarnation >= p->incarnation);
 	p->incarnation = c->incarnation;
+	p->said = false;
 	p->conn = c;
 	c->deadline_ns = c->bound_ns = ART_NEVER;
 	art__tcp_set_state(t, c, ART_TCP_UP);
@@ -580,14 +602,34 @@ static struct art_tcp_conn *first_due(struct art_tcp_list *l, uint64_t now)
 	return c;
 }
 
+/* The bound is over. A later send() dials anew, so this may be the first of many times. */
+static void say_unreached(struct art_tcp *t, const struct art_tcp_conn *c)
+{
+	struct art_tcp_peer *p = &t->peer[c->peer];
+	char at[ART_TCP_ADDR_TEXT];
+
+	if (p->said)
+		return;
+	p->said = true;
+	art__tcp_print(&c->from, at);
+	art__env_log(t->env, ART_LOG_WARN, "no connection with rank %d, which listens at %s, within "
+		     "%g s (%s)%s", c->peer, at, (double)t->connect_ns / 1e9,
+		     c->err ? strerror(c->err) : "it does not answer",
+		     c->starved ? "" : "; trying again");
+}
+
 static void dial_due(struct art_tcp *t, struct art_tcp_conn *c, uint64_t now)
 {
-	if (now >= c->bound_ns) {
-		art__tcp_finish(t, c, c->broken ? c->why : ART_TP_REFUSED);
+	if (now >= c->bound_ns && c->broken) {
+		art__tcp_finish(t, c, c->why);
+	} else if (now >= c->bound_ns) {
+		say_unreached(t, c);
+		art__tcp_finish(t, c, c->starved ? ART_TP_STARVED : ART_TP_REFUSED);
 	} else if (c->state == ART_TCP_WAIT) {
 		attempt(t, c);
 	} else {
 		art__tcp_refuse(t, c, ART_TCP_N_SLOW);
+		c->err = 0;
 		art__tcp_retry(t, c);
 	}
 }
