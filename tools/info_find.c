@@ -302,10 +302,14 @@ static bool remote_command(const char *which, double wait_s, char *out, size_t s
 	return k > 0 && (size_t)k < size;
 }
 
+/* Never a question, and an end if the host falls silent meanwhile. */
+static const char ssh_command[] = "ssh -T -x -a -oBatchMode=yes -oConnectTimeout=5 "
+				  "-oServerAliveInterval=2 -oServerAliveCountMax=2";
+
 static void __attribute__((noreturn)) ask_there(const char *host, char *remote, int out)
 {
 	const char *given = getenv("ART_RSH");
-	char *words = strdup(given && *given ? given : "ssh -T -x -a -oBatchMode=yes -oConnectTimeout=5");
+	char *words = strdup(given && *given ? given : ssh_command);
 	char *argv[WORDS_MAX], *save = NULL;
 	int null = open("/dev/null", O_RDONLY), n = 0;
 
