@@ -557,6 +557,21 @@ static void test_kernels(void)
 		}
 }
 
+/* Every count of a few vectors and their remainders; layouts take turns. */
+static void test_every_count(void)
+{
+	for (int type = 1; type < ART_T_COUNT; type++)
+		for (int op = 1; op < ART_O_COUNT; op++) {
+			int bad = 0;
+
+			for (size_t n = 0; art__op_defined(op, type) && n <= 67 && !bad; n++)
+				for (int width = 0; width <= art__combine_widths(); width++)
+					bad += !check((struct coordinate){ width, op, type, n,
+							(int)((n + n / 4) % ALIASES), (int)(n % NSHIFTS), n + 1 });
+			CU_ASSERT_EQUAL(bad, 0);
+		}
+}
+
 /* Every pair of 8-bit operands. */
 static void test_all_bytes(void)
 {
@@ -759,7 +774,8 @@ int main(int argc, char **argv)
 		return 1;
 	CU_pSuite s = CU_add_suite("combine", NULL, NULL);
 	if (!s || !CU_add_test(s, "every type and operator", test_kernels) ||
-	    !CU_add_test(s, "all pairs of bytes", test_all_bytes) ||
+	    !CU_add_test(s, "every count up to 67", test_every_count) ||
+    !CU_add_test(s, "all pairs of bytes", test_all_bytes) ||
 	    !CU_add_test(s, "16-bit reals", test_all_halves) ||
 	    !CU_add_test(s, "examples by hand", test_by_hand) ||
 	    !CU_add_test(s, "what is defined for what", test_defined) ||

@@ -85,6 +85,11 @@ static void test_recorded(void)
 	check_xml("cgroup.xml", (struct art_locality){ 4, 7, 2, 2 });
 	/* A guest that is told of threads and nothing else. */
 	check_xml("guest.xml", (struct art_locality){ 6, 6, 1, 1 });
+	/* 2 cores of 2 threads, 4 of one. */
+	check_xml("hybrid.xml", (struct art_locality){ 6, 8, 1, 1 });
+	check_xml("one_core.xml", (struct art_locality){ 1, 1, 1, 1 });
+	/* Of 2 packages of 4 cores of 2 threads the second is allowed, and its memory is near. */
+	check_xml("second_package.xml", (struct art_locality){ 4, 8, 1, 1 });
 }
 
 static void write_file(const char *name, const char *text)
