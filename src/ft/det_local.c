@@ -15,6 +15,8 @@
 #include "ft/detector.h"
 
 #define BATCH_NS (20 * ART_NS_PER_MS)
+/* Between two looks: what it may add to the time until a stopped rank must leave. */
+#define LOOK_NS (40 * ART_NS_PER_MS)
 #define LOOKS_BUSY 8    /* while messages come in, only every so many turns look */
 
 /* All that are stopped, the next that is not, and one of the others in turn: two reads, as a rule,
@@ -47,10 +49,18 @@ static bool anybody_stopped(const struct art_det *d)
 	return false;
 }
 
+/* As seldom as may be, because every rank that waits pays for it. */
+static uint64_t pause_ns(const struct art_det *d)
+{
+	uint64_t p = d->bound_ns / 4 < LOOK_NS ? d->bound_ns / 4 : LOOK_NS;
+
+	return p > d->bound_ns / 16 ? p : d->bound_ns / 16;
+}
+
 /* A regular look, or sooner the one that makes somebody's bound full. */
 static uint64_t next_look(const struct art_det *d, uint64_t now)
 {
-	uint64_t t = now + d->bound_ns / 16;
+	uint64_t t = now + pause_ns(d);
 
 	for (int i = 0; i < d->host[d->me].count; i++) {
 		uint64_t full = d->stopped_ns[i] + d->bound_ns;
