@@ -39,13 +39,15 @@ struct bench_op {
 	const char *what;   /* one line for --help */
 	bool sized;         /* has a payload */
 	bool reduces;       /* has an operator */
+	bool apart;         /* not among `all` */
 	bool synchronises;  /* no rank can finish it before all have entered: may run back to back */
 	void (*fill)(struct bench *b);
 	int (*run)(struct bench *b);
 	bool (*check)(const struct bench *b);
 };
 
-extern const struct bench_op bench_allreduce, bench_bcast, bench_reduce, bench_barrier;
+extern const struct bench_op bench_allreduce, bench_bcast, bench_reduce, bench_barrier,
+	bench_agree, bench_shrink;
 extern const struct bench_op *const bench_ops[]; /* ends with NULL */
 
 #define BENCH_OPS_MAX 16

@@ -16,7 +16,8 @@
 #define SIZE_LIMIT ((size_t)1 << 34)
 
 const struct bench_op *const bench_ops[] = {
-	&bench_allreduce, &bench_bcast, &bench_reduce, &bench_barrier, NULL,
+	&bench_allreduce, &bench_bcast, &bench_reduce, &bench_barrier, &bench_agree,
+	&bench_shrink, NULL,
 };
 
 static bool speaks(void)
@@ -51,7 +52,7 @@ static void help(void)
 		printf("  %-10s %s%s\n", bench_ops[i]->name, bench_ops[i]->what,
 		       bench_ops[i]->synchronises ? " (default: back to back)" :
 						    " (default: separated by a barrier)");
-	puts("  all        all of these, one after the other\n"
+	puts("  all        all of these but agree and shrink, one after the other\n"
 	     "  recover    SIGKILL of a rank to the next completed 8-byte allreduce\n"
 	     "  idle       CPU use of ranks blocked in a barrier");
 	fputs("Types (default: uint64):", stdout);
@@ -119,7 +120,8 @@ static void read_op(const char *name, struct bench_options *o)
 	}
 	if (strcmp(name, "all") == 0) {
 		for (; bench_ops[i]; i++)
-			add(o, bench_ops[i]);
+			if (!bench_ops[i]->apart)
+				add(o, bench_ops[i]);
 		return;
 	}
 	while (bench_ops[i] && strcmp(bench_ops[i]->name, name))
