@@ -19,6 +19,7 @@
 #   cut HOST             its cable ends nowhere: silence, and the link looks well
 #   unplug HOST          the same, and HOST sees it
 #   part A B             A and B do not hear each other
+#   split A,B,.. C,D,..  none of the first hears one of the second, all from one moment on
 #   oneway A B           B does not hear A
 #   loss HOST PERCENT    of the packets to and from HOST are dropped
 #   rate HOST RATE       both ways, as tc(8) writes rates: 100mbit
@@ -293,6 +294,17 @@ oneway() { # FROM TO
 	echo "iifname \"p$1\" oifname \"p$2\" drop" >>"$lab/art$1/rules"
 }
 
+split() { # LIST LIST
+	local a b
+	for a in ${1//,/ }; do
+		for b in ${2//,/ }; do
+			oneway "$(number "$a")" "$(number "$b")"
+			oneway "$(number "$b")" "$(number "$a")"
+		done
+	done
+	install_rules
+}
+
 loss() { # NUMBER PERCENT
 	local per_mille way
 	per_mille=$(awk -v p="$2" 'BEGIN { printf "%d", p * 10 }')
@@ -348,6 +360,7 @@ be_host | be_switch) "$command" "$@" ;;
 exec) run_at "$@" ;;
 pid) noted "host$(number "$1")" ;;
 cut | heal | reboot) "$command" "$(number "$1")" ;;
+split) split "$1" "$2" ;;
 loss | rate) "$command" "$(number "$1")" "$2" ;;
 unplug) at_switch ip link set "p$(number "$1")" down ;;
 part)

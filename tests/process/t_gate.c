@@ -105,11 +105,11 @@ static void say_count(void)
 /* An error is the end of this process, not of the test: it says so, and goes. */
 static void told(const char *fifo)
 {
-	int fd = my_rank == 0 ? open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+	int fd = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* by all: rank 0 may be lost */
 	int in[2], out[2], rc;
 	long rounds = 0;
 
-	CHECK(my_rank != 0 || fd >= 0);
+	CHECK(fd >= 0);
 	do {
 		in[0] = my_rank + 1;
 		in[1] = byte_came(fd);
@@ -123,10 +123,8 @@ static void told(const char *fifo)
 		say_count();
 		rounds++;
 	} while (!out[1]);
-	if (my_rank == 0) {
-		close(fd);
-		printf("%ld rounds\n", rounds);
-	}
+	close(fd);
+	printf("rank %d: %ld rounds\n", my_rank, rounds);
 }
 
 static void abort_one(int who, int code)

@@ -1,0 +1,197 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Description: what happens to links, hosts and processes of a job over several hosts (tests/lab), and
+# what must not: processes stopped, hosts frozen and cut off, single links cut in one direction or both,
+# partitions that heal and that do not, strangers at the ports, slow and lossy links. Deaths and silent
+# hosts as artrun sees them: hosts.sh. Usage: lab_faults.sh [CASE]...
+set -u
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/jobs.sh"
+lab_sh=$(realpath "${ART_SRCDIR:-$(dirname "${BASH_SOURCE[0]}")/../..}")/tests/lab/lab.sh
+bash "$lab_sh" check >out 2>err || { cat out; exit 77; }
+export ART_LAB=$dir/lab ART_LAB_NET=10.78.0
+
+lab() { bash "$lab_sh" "$@"; }
+trap 'lab down; end_all' EXIT
+lab up 4 >out 2>err || { cat out err; exit 1; }
+
+is() { # is WHAT GOT WANT
+	[ "$2" = "$3" ] || complain "$case: $1: got '$2', want '$3'"
+}
+until_said() { # FILE PATTERN
+	await grep -Eq -- "$2" "$1" || complain "$case: '$2' does not come in $1"
+}
+never_said() { # FILE PATTERN
+	! grep -Eq -- "$2" "$1" || complain "$case: '$2' in $1"
+}
+pid_of() { sed -n "s/^rank $1 is process //p" out; }
+
+# A job of two ranks on each of the four hosts; each rank says how many contribute when that changes, and
+# with which error its calls end.
+job_on_all() { # SETTING=VALUE...
+	local r
+	rm -f gate
+	mkfifo gate
+	exec {gate}<>gate
+	begin bash "$lab_sh" exec 0 env ART_PROFILE=fast ART_LOG=info "$@" \
+		"$artrun" -n 8 --hosts 'art[1-4]:2' "$programs/t_gate" told gate
+	for r in 0 1 2 3 4 5 6 7; do
+		until_said out "^rank $r counts 8$"
+	done
+}
+all_count() { # N RANK...
+	local n=$1 r
+	shift
+	for r in "$@"; do
+		until_said out "^rank $r counts $n$"
+	done
+}
+end_job() {
+	printf . >&"$gate"
+	finish
+	exec {gate}>&-
+	is "exit code" $rc 0
+}
+nobody_left() { never_said err 'members, left: [0-9]'; }
+
+stalls() { grep -Ec '(has|have) not (entered|finished)' err; }
+stalls_again() { [ "$(stalls)" -gt "$1" ]; }
+
+# Nobody else finds either side silent: the link alone is to blame, and nobody leaves for it. What needs
+# the link waits, says for whom, and goes on when the link does.
+waits_for_a_link() { # COMMAND...
+	local before
+	before=$(stalls)
+	lab "$@"
+	await stalls_again "$before" || complain "$case: nobody waits after $*"
+	lab heal 1
+}
+
+strangers() { # at all ports of a host; random bytes, as many as a handshake and more
+	local port n=0
+	for port in $(lab exec "$1" awk '$4 == "0A" { sub(/.*:/, "", $2); print $2 }' /proc/net/tcp); do
+		lab exec 0 bash -c 'exec 3<>"/dev/tcp/$0/$((16#$1))" && head -c 4000 /dev/urandom >&3' \
+			$ART_LAB_NET."$1" "$port" 2>/dev/null
+		n=$((n + 1))
+	done
+	[ $n -ge 4 ] || complain "$case: only $n ports found"
+}
+
+# The job goes on for @1 seconds: several bounds.
+some_time() {
+	local end=$((SECONDS + $1))
+	while [ $SECONDS -lt $end ] && kill -0 "$job" 2>/dev/null; do
+		read -rt 0.1 -u "$never"
+	done
+}
+
+# Bad links and bad company cost time, and nobody's place.
+t_links() {
+	job_on_all ART_STALL=0.5
+	strangers 2
+	lab rate 3 2mbit
+	some_time 2
+	lab heal 3
+	waits_for_a_link oneway 2 1
+	waits_for_a_link part 1 2
+	end_job
+	nobody_left
+	never_said out ' counts [1-7]$| ended: '
+}
+
+t_a_lossy_link() {
+	job_on_all ART_PROFILE=default
+	lab loss 3 5
+	some_time 3
+	lab heal 3
+	end_job
+	nobody_left
+}
+
+# A stopped rank leaves, and then a host on which everything stands still; both hear of it when they wake.
+t_processes_that_stop() {
+	job_on_all
+	lab exec 3 kill -STOP "$(pid_of 5)"
+	all_count 7 0 1 2 3 4 6 7
+	lab exec 3 kill -CONT "$(pid_of 5)"
+	until_said out '^rank 5 ended: .*evicted'
+	lab freeze 4
+	all_count 5 0 1 2 3 4
+	lab thaw 4
+	until_said out '^rank 6 ended: .*evicted'
+	until_said out '^rank 7 ended: .*evicted'
+	end_job
+	is "ranks that ended early" "$(grep -c ' ended: ' out)" 3
+}
+
+# artrun still hears both sides, the ranks do not.
+t_a_partition_heals() {
+	job_on_all ART_QUORUM_WAIT=50
+	lab split 1,2,3 4
+	all_count 6 0 1 2 3 4 5
+	never_said out '^rank [67] (counts [1-7]$|ended)'
+	lab heal 4
+	until_said out '^rank 6 ended: .*(evicted|quorum)'
+	until_said out '^rank 7 ended: .*(evicted|quorum)'
+	end_job
+}
+
+t_a_partition_stays() {
+	job_on_all ART_QUORUM_WAIT=1
+	lab split 1,2,3 4
+	all_count 6 0 1 2 3 4 5
+	until_said out '^rank 6 ended: .*quorum'
+	until_said out '^rank 7 ended: .*quorum'
+	never_said out '^rank [67] counts [1-7]$'
+	lab heal 4
+	end_job
+}
+
+# Nobody has a majority, so both sides stop. Which of them gives up first is chance, and its processes end:
+# when the kernels of its hosts have told so, the other side is all that is left, and may go on.
+each_has_ended_or_counts_4() {
+	local r
+	for r in 0 1 2 3 4 5 6 7; do
+		grep -Eq "^rank $r (ended: .*quorum|counts 4$)" out || return 1
+	done
+}
+t_halves() {
+	job_on_all ART_QUORUM_WAIT=1
+	lab split 1,2 3,4
+	await each_has_ended_or_counts_4 || each_has_ended_or_counts_4 ||
+		complain "$case: somebody neither gives up nor goes on"
+	if grep -q '^rank [0-3] counts 4' out && grep -q '^rank [4-7] counts 4' out; then
+		complain "$case: both sides go on"
+	fi
+	printf . >&"$gate"
+	finish
+	exec {gate}>&-
+	lab heal 1
+	lab heal 2
+	never_said out ' counts [1235-7]$'
+}
+
+six_explain() {
+	[ "$(grep -c 'view [0-9]*: 6 members, left: 4 (told to leave), 5 (told to leave)' err)" = 6 ]
+}
+
+t_a_silent_host() {
+	job_on_all
+	lab poweroff 3
+	all_count 6 0 1 2 3 6 7
+	await six_explain || complain "$case: not all say who left and why"
+	printf . >&"$gate"
+	# artrun waits for word of the lost host's ranks: it may not call them dead.
+	until_said out '^rank 7: .* rounds$'
+	lab reboot 3
+	finish
+	exec {gate}>&-
+}
+
+for case in $(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else declare -F |
+	awk '$3 ~ /^t_/ { print $3 }'; fi); do
+	began=$SECONDS
+	"$case"
+	echo "$case: $((SECONDS - began)) s"
+done
+verdict
