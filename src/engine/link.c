@@ -134,7 +134,7 @@ static void on_down(void *self, int peer, enum art_tp_why why)
 	bool matters = was_used(&c->peer[peer]) || why == ART_TP_GARBAGE;
 
 	forget(&c->peer[peer]);
-	if (why == ART_TP_STARVED && m->ops->starved)
+	if (matters && why == ART_TP_STARVED && m->ops->starved)
 		m->ops->starved(m, peer);
 	if (matters)
 		tell_down(c, peer);
