@@ -45,7 +45,7 @@ static void help(void)
 {
 	puts("usage: art-bench OP... [--sizes A[:B]] [--type T] [--operator O] [--iters N] [--json]\n"
 	     "                       [--separate|--back-to-back]\n"
-	     "       art-bench recover [--kills K] [--seed S] [--json]\n"
+	     "       art-bench recover|detect [--kills K] [--seed S] [--json]\n"
 	     "       art-bench idle [--seconds T] [--json]\n"
 	     "Operations:");
 	for (int i = 0; bench_ops[i]; i++)
@@ -54,6 +54,7 @@ static void help(void)
 						    " (default: separated by a barrier)");
 	puts("  all        all of these but agree and shrink, one after the other\n"
 	     "  recover    SIGKILL of a rank to the next completed 8-byte allreduce\n"
+	     "  detect     SIGSTOP, and SIGKILL, of a rank until the others know\n"
 	     "  idle       CPU use of ranks blocked in a barrier");
 	fputs("Types (default: uint64):", stdout);
 	for (const struct bench_type *t = bench_types; t->name; t++)
@@ -114,7 +115,8 @@ static void read_op(const char *name, struct bench_options *o)
 {
 	int i = 0;
 
-	if (strcmp(name, "recover") == 0 || strcmp(name, "idle") == 0) {
+	if (strcmp(name, "recover") == 0 || strcmp(name, "detect") == 0 ||
+	    strcmp(name, "idle") == 0) {
 		o->special = name;
 		return;
 	}

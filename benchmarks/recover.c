@@ -5,6 +5,9 @@
  * survivor takes the time when its first allreduce without the victim is done; the figure is the
  * one of the slowest survivor. Every sum is checked against its contributor set.
  *
+ * As "detect" the victim is stopped (SIGSTOP) or killed in turn, and the figure is how long it took until
+ * the survivors knew: the first and the last of them.
+ *
  * Needs all ranks on one machine: the page is memory, and the clocks must be the same one. Where they
  * do not see each other's processes (benchmarks/hosts.sh), ART_BENCH_PAGE names a file of zeros that
  * all of them can open.
@@ -27,11 +30,12 @@ enum { KILLS_MAX = 512 };
 
 struct page { /* shared by all ranks, lives as long as one of them has it */
 	_Atomic uint64_t killed_ns[KILLS_MAX];
+	_Atomic int pid[KILLS_MAX]; /* of the victim */
 };
 
 struct shot { /* one planned kill, at the victim */
 	struct page *page;
-	int index;
+	int index, sig;
 	struct timespec wait;
 };
 
@@ -95,8 +99,9 @@ static void *fire(void *arg)
 	struct shot *s = arg;
 
 	nanosleep(&s->wait, NULL);
+	atomic_store(&s->page->pid[s->index], (int)getpid());
 	atomic_store(&s->page->killed_ns[s->index], now_ns());
-	kill(getpid(), SIGKILL);
+	kill(getpid(), s->sig);
 	return NULL;
 }
 
@@ -143,6 +148,7 @@ static const char *const phase_name[PHASES] = {
 
 struct recovery {
 	double ms[PHASES]; /* of the slowest survivor */
+	double first_ms, last_ms; /* detection, over the survivors */
 	int slowest, replays;
 };
 
@@ -192,13 +198,18 @@ static void share_phases(struct bench *b, const double *ms, int replays, struct 
 		   "collecting times");
 	out->replays = (int)all[PHASES];
 	out->slowest = slowest.rank;
+	out->first_ms = out->last_ms = ms[DETECTION];
+	bench_must(art_allreduce(ART_IN_PLACE, &out->first_ms, 1, ART_DOUBLE, ART_MIN, ART_COMM_WORLD),
+		   "collecting times");
+	bench_must(art_allreduce(ART_IN_PLACE, &out->last_ms, 1, ART_DOUBLE, ART_MAX, ART_COMM_WORLD),
+		   "collecting times");
 }
 
 /* From the kill to this rank's first result without the victim. */
-static void one_kill(struct bench *b, bool *live, struct page *page, int index, int victim,
+static void one_kill(struct bench *b, bool *live, struct page *page, int index, int victim, int sig,
 		     uint64_t wait_us, struct recovery *out)
 {
-	struct shot shot = { page, index, { .tv_nsec = (long)(wait_us * 1000) } };
+	struct shot shot = { page, index, sig, { .tv_nsec = (long)(wait_us * 1000) } };
 	double ms[PHASES];
 	art_status_t status;
 	pthread_t thread;
@@ -233,8 +244,22 @@ static void print_recovery(const struct bench_options *o, const struct recovery 
 	fflush(stdout);
 }
 
+static void print_detection(const struct bench_options *o, const struct recovery *r, int ranks, int victim,
+			    int sig, uint64_t seed)
+{
+	printf(o->json ? "{\"op\": \"detect\", \"ranks\": %d, \"victim\": %d, \"signal\": \"%s\", "
+			 "\"first_ms\": %.3f, \"last_ms\": %.3f, \"result_ms\": %.3f, \"seed\": %llu}\n" :
+			 "detect: %d ranks, rank %d got %s: known after %.3f ms at the first survivor, %.3f ms "
+			 "at the last; result after %.3f ms, seed %llu\n",
+	       ranks, victim, sig == SIGSTOP ? "SIGSTOP" : "SIGKILL", r->first_ms, r->last_ms, r->ms[TOTAL],
+	       (unsigned long long)seed);
+	fflush(stdout);
+}
+
 int bench_recover(const struct bench_options *o, int rank, int size)
 {
+	bool detect = strcmp(o->special, "detect") == 0;
+	int shots = detect ? 2 * o->kills : o->kills;
 	struct bench b = { .rank = rank, .size = size };
 	uint64_t seed = o->seed, shared, in, out;
 	struct page *page;
@@ -244,24 +269,29 @@ int bench_recover(const struct bench_options *o, int rank, int size)
 
 	if (!live)
 		bench_fail("out of memory");
-	if (o->kills >= size || o->kills > KILLS_MAX)
-		bench_fail("recover: --kills must leave one of the %d ranks", size);
+	if (shots >= size || shots > KILLS_MAX)
+		bench_fail("%s: --kills must leave one of the %d ranks", o->special, size);
 	page = share_page(rank, &seed);
 	shared = seed;
 	b.in = &in;
 	b.out = &out;
 	n = checked_allreduce(&b, live, &status);
-	for (int k = 0; k < o->kills; k++) {
+	for (int k = 0; k < shots; k++) {
+		int sig = detect && k % 2 == 0 ? SIGSTOP : SIGKILL;
 		int victim = choose(live, n, next_random(&seed));
 		/* A running job: its first moments, in which connections are made, are another matter. */
 		uint64_t wait_us = 50000 + next_random(&seed) % 50000;
 		struct recovery r;
 
-		one_kill(&b, live, page, k, victim, wait_us, &r);
+		one_kill(&b, live, page, k, victim, sig, wait_us, &r);
 		n = checked_allreduce(&b, live, &status);
 		for (lowest = 0; !live[lowest]; lowest++)
 			;
-		if (rank == lowest)
+		if (rank == lowest && sig == SIGSTOP)
+			kill(atomic_load(&page->pid[k]), SIGKILL); /* it is no member any more */
+		if (rank == lowest && detect)
+			print_detection(o, &r, n + 1, victim, sig, shared);
+		else if (rank == lowest)
 			print_recovery(o, &r, n + 1, victim, shared, atomic_load(&page->killed_ns[k]));
 	}
 	munmap(page, sizeof(*page));

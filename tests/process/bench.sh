@@ -59,6 +59,29 @@ wrong "'idle' runs alone" idle barrier
 wrong "no operation was named"
 wrong "'--fast' is not understood" allreduce --fast
 
+# ---- losses ----
+run "$artrun" -n 4 "$bench" recover --kills 2 --json
+[ $rc = 0 ] && [ "$(wc -l <out)" = 2 ] || complain "recover: exit status $rc"
+cp out recover.json
+run env ART_PROFILE=fast "$artrun" -n 4 "$bench" detect --json
+[ $rc = 0 ] && [ "$(wc -l <out)" = 2 ] || complain "detect: exit status $rc"
+cp out detect.json
+run "$artrun" -n 3 "$bench" agree shrink --iters 20
+[ $rc = 0 ] && [ "$(grep -cE '^ +0 +20 ' out)" = 2 ] || complain "agree, shrink: exit status $rc"
+[ -z "$python" ] || "$python" - <<'END' || complain "recover, detect: the JSON is not as documented"
+import json
+for line in open("recover.json"):
+    r = json.loads(line)
+    phases = r["phases_ms"]
+    assert list(phases) == ["detection", "freeze", "decision", "install", "replay"]
+    # a rank that had the result before the change has the total only
+    assert abs(sum(phases.values()) - r["ms"]) < 0.01 or sum(phases.values()) == 0, r
+stop, kill = [json.loads(line) for line in open("detect.json")]
+assert (stop["signal"], kill["signal"]) == ("SIGSTOP", "SIGKILL") and stop["victim"] != kill["victim"]
+assert 90 < stop["first_ms"] <= stop["last_ms"] <= stop["result_ms"], stop # the bound is 100
+assert 0 < kill["first_ms"] <= kill["last_ms"] <= kill["result_ms"], kill
+END
+
 begin "$artrun" -n 3 "$bench" allreduce --sizes 8 --iters 3000000
 await grep -q '^# art-bench' out || complain "the long benchmark did not begin"
 kill -TERM "$job"
