@@ -165,6 +165,25 @@ ART_API int art_comm_translate(art_comm_t from, int rank, art_comm_t to, int *ou
 ART_API int art_comm_free(art_comm_t *comm);
 /* Collective. Holds for the operations after it on @comm, and for communicators made of it after it. */
 ART_API int art_comm_set_loss(art_comm_t comm, art_loss_t policy);
+/* What else a communicator can be asked for. */
+enum {
+	/* The bits of a reduce's or allreduce's result depend on the contributors alone: not on the tree,
+	 * the root, the count, the transport, the timing or the failures survived. Parts are combined in
+	 * rank order in a binomial shape over the contributors. (User functions must be deterministic.) */
+	ART_REPRODUCIBLE = 1,
+	/* A call returns success only when every living member has the outcome: no rank that dies after
+	 * it returned can have seen another one than the survivors. Contributors are then never
+	 * ART_ERR_PENDING. One wave of acknowledgements longer. */
+	ART_UNIFORM = 2,
+	/* A reduce whose root is lost ends with success and its result at the lowest live rank, instead of
+	 * ART_ERR_ROOT_LOST. Implies ART_UNIFORM; recvbuf is needed at every rank of a reduce, and has the
+	 * result at every rank that gets success. */
+	ART_ROOT_SUCCESSOR = 4
+};
+/* Collective. @flags (any of the above, or'ed; 0: none, the default) hold for the operations after it on
+ * @comm, and for communicators made of it after it. ART_ERR_ARG: other bits. All ranks give the same,
+ * or the call ends with ART_ERR_MISMATCH. */
+ART_API int art_comm_set_flags(art_comm_t comm, int flags);
 /* Local: operations started by this rank on @comm from now on end with ART_ERR_TIMEOUT when not
  * every rank has entered them @seconds after they started here. 0 or less: no deadline (default).
  * Communicators made of @comm later start with it, those made before keep theirs. */

@@ -139,6 +139,8 @@ static int prepare_reduce(struct art_here *h, const char *name, const void *send
 		return rc;
 	if (root == h->obj->rank)
 		return check_pair(h, sendbuf, recvbuf, c);
+	if (art__comm_flags(h->obj->core) & ART_F_SUCCESSOR && sendbuf != ART_IN_PLACE)
+		return check_pair(h, sendbuf, recvbuf, c); /* any rank may come to be the root */
 	return check_input(h, sendbuf, c);
 }
 

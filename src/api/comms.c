@@ -196,6 +196,22 @@ int art_comm_set_loss(art_comm_t comm, art_loss_t policy)
 	return art__api_run(&h, &c);
 }
 
+int art_comm_set_flags(art_comm_t comm, int flags)
+{
+	struct art_call c = {.kind = ART_C_SETFLAGS, .root = -1, .loss = flags};
+	struct art_here h;
+	int rc = art__api_enter(&h, "art_comm_set_flags", comm);
+
+	_Static_assert((int)ART_REPRODUCIBLE == (int)ART_F_REPRODUCIBLE &&
+		       (int)ART_UNIFORM == (int)ART_F_UNIFORM &&
+		       (int)ART_ROOT_SUCCESSOR == (int)ART_F_SUCCESSOR, "one set of flags");
+	if (rc)
+		return rc;
+	if (flags & ~ART_F_ALL)
+		return art__api_refuse(&h, ART_ERR_ARG, "%#x has bits that are no flag", (unsigned)flags);
+	return art__api_run(&h, &c);
+}
+
 /* Ten years are for ever, and fit into nanoseconds. */
 #define DEADLINE_MAX_S 3e8
 

@@ -41,7 +41,7 @@ static void fill_line(const struct art_op *op, bool lost, struct art_line *l)
 	l->flags = ART_L_ENTERED;
 	if (op->held && !op->code)
 		l->flags |= ART_L_HOLDS;
-	if (op->returned && op->call.kind == ART_C_REDUCE)
+	if (op->returned && op->way == ART_C_REDUCE)
 		l->flags |= ART_L_RETURNED;
 	if (op->refused)
 		l->flags |= ART_L_REFUSED;
@@ -105,7 +105,7 @@ static bool report_named(struct art_ops *c, const struct art_set *proposed,
 	if (!m || !m->made)
 		return true;
 	if (n->seq <= m->stable || (op && op->code && !op->alone))
-		l.flags = ART_L_SETTLED;
+		l.flags = ART_L_SETTLED | (op && art__op_failed_by_policy(op) ? ART_L_NOFAIL : 0);
 	else if (op && op->entered)
 		fill_line(op, lost_by(m, proposed), &l);
 	return art__flush_add(c->env, out, &l);
@@ -137,7 +137,8 @@ bool art__coll_wanted(void *self, const struct art_named *n)
 	op = art__op_find(m, n->seq);
 	if (op && n->code == ART_ERR_TIMEOUT && (op->held || op->foreseen == ART_RES_DELIVER))
 		return false; /* everyone has entered: it is only on its way */
-	return !op || !op->code || op->alone;
+	/* where a loss has failed it, others may have called what no loss fails */
+	return !op || !op->code || op->alone || art__op_failed_by_policy(op);
 }
 
 /* ---- after: carry out ---- */
@@ -268,6 +269,14 @@ static void do_fail(struct art_op *op, const struct art_resolution *r, uint32_t 
 		epoch = op->comm->coll->ft->lost_epoch[art__set_next(r->blamed, 0)];
 	if (r->blamed)
 		blamed = art__comm_keep_set(op->comm, epoch, true, r->blamed);
+	if (art__op_failed_by_policy(op)) {
+		if (!op->spare_code && r->code != ART_ERR_PROC_FAILED) {
+			op->spare_code = r->code;
+			op->spare_epoch = epoch;
+			op->spare_blamed = blamed;
+		}
+		return;
+	}
 	op->epoch = epoch;
 	op->foreseen = ART_RES_FAIL;
 	art__op_fail(op, r->code, epoch, blamed);

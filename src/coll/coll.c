@@ -104,6 +104,27 @@ static bool no_loss_fails(enum art_coll kind)
 	       kind == ART_C_SHRINK;
 }
 
+/* What the communicator's flags make of a call. A reduce that survives its root is an allreduce: every
+ * rank then holds what whoever comes after the root has to get. Where the shape is fixed nobody may
+ * leave it, so a user function's ranks stay until none of them can be needed again. */
+static void heed_flags(struct art_op *op)
+{
+	int f = op->comm->flags;
+	enum art_coll kind = op->call.kind;
+	bool reduction = kind == ART_C_REDUCE || kind == ART_C_ALLREDUCE;
+
+	op->uniform = kind == ART_C_AGREE || kind == ART_C_SHRINK;
+	if (!f || kind == ART_C_FREE || kind == ART_C_FINALIZE)
+		return;
+	op->uniform |= f & (ART_F_UNIFORM | ART_F_SUCCESSOR);
+	op->ordered = f & ART_F_REPRODUCIBLE && reduction && !ART_COLL_MUTANT(op->comm->coll, 13);
+	op->uniform |= op->ordered && op->call.fn && kind == ART_C_REDUCE;
+	if (f & ART_F_SUCCESSOR && kind == ART_C_REDUCE) {
+		op->way = ART_C_ALLREDUCE;
+		op->root = -1;
+	}
+}
+
 /* An in-place input is saved before anything may write over it (rule R4). */
 static bool take_input(struct art_op *op, const struct art_call *call)
 {
@@ -117,6 +138,7 @@ static bool take_input(struct art_op *op, const struct art_call *call)
 	op->sig = signature(call);
 	op->root = call->root >= 0 ? op->comm->slots[call->root] : -1;
 	op->input = call->kind == ART_C_BCAST ? call->recvbuf : call->sendbuf;
+	heed_flags(op);
 	if (!op->bytes)
 		op->input = op->call.recvbuf = op->inlined;
 	return !in_place || op->comm->nrank == 1 || art__op_save(op, call->sendbuf, false);
@@ -149,6 +171,8 @@ static void refuse(struct art_op *op, int code)
 	m->nlog++;
 	if (op->held) {
 		art__stable_done(op); /* had failed already */
+		if (art__op_failed_by_policy(op)) /* but not for those whose call no loss fails */
+			art__op_ask(op, code, m->coll->cfg.slot, -1);
 	} else if (!art__change_be_odd(op)) {
 		art__op_activate(op);
 		art__op_ask(op, code, m->coll->cfg.slot, -1);
@@ -332,7 +356,7 @@ uint64_t art__coll_wake(struct art_ops *c)
 
 		if (op->again_ns && op->again_ns < t)
 			t = op->again_ns;
-		if (op->refused || op->held)
+		if (!art__op_waits(op))
 			continue;
 		if (!op->started_ns)
 			op->started_ns = art__env_now(c->env);

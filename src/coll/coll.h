@@ -13,6 +13,8 @@
 #ifndef ART_COLL_COLL_H
 #define ART_COLL_COLL_H
 
+#include <art/status.h>
+
 #include "base/env.h"
 #include "base/pool.h"
 #include "base/set.h"
@@ -38,6 +40,7 @@ enum {
 	ART_PH_DOWN = 41,
 	ART_PH_FWD = 42, /* node 0 to the root, after a reduction in rank order */
 	ART_PH_SWAP = 43, /* two ranks exchange long vectors */
+	ART_PH_ACK = 44,  /* the root of a uniform reduce has its result */
 };
 
 /* A data message that came before its time: kept whole. */
@@ -94,6 +97,7 @@ struct art_rd {
 /* Running state of a tree, up, down or both, and of the long exchange of two. */
 struct art_treeop {
 	bool up, down, swap;
+	bool ack, acked;        /* a reduce whose root tells everyone when it has the result; it has */
 	int fwd_to;             /* slot that gets the result of the top, -1: stays there */
 	bool fwd_wait;          /* this rank is that one */
 	int parent;             /* slot, -1 at the top */
@@ -127,6 +131,8 @@ struct art_op {
 	int root;                /* slot, -1 */
 	enum art_op_state state;
 	bool entered, held, returned, done, released, refused, active, nofail;
+	bool uniform;            /* the caller is told when it is stable, not before (outcome.c) */
+	bool ordered;            /* parts are combined in one fixed shape, whatever else (shape.c) */
 	bool pulled_late;        /* returned early, then decided DELIVER: outcome still wanted */
 	bool alone;              /* failed by this rank's own reasoning (its root was lost before) */
 	bool named;              /* a named decision was about it */
@@ -151,6 +157,9 @@ struct art_op {
 	uint32_t stands_epoch;   /* rank that called, or calls, otherwise is told */
 	int stands_root;
 	struct art_set *returned_set; /* for a rerun: must be leaves */
+	int spare_code;          /* failed by policy, and decided since: so, for what no loss fails */
+	uint32_t spare_epoch;
+	const struct art_set *spare_blamed;
 	int holder;              /* DELIVER: who has it */
 	uint8_t foreseen;        /* enum art_res, 0: none */
 	bool pull_told;          /* the holder's record has come */
@@ -233,7 +242,7 @@ struct art_comm {
 	int nrank, me;
 	int *slots;      /* [nrank] */
 	int *rank_of;    /* [job size], -1 */
-	int policy;
+	int policy, flags;
 	uint64_t next_seq;
 	uint64_t stable;
 	uint64_t forgot;       /* ops up to here are out of memory (catches up in tidy) */
@@ -377,10 +386,15 @@ void art__op_hold(struct art_op *op);      /* outcome: success, computed in op->
 void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_set *blamed);
 void art__op_delivered(struct art_op *op);
 void art__op_spare(struct art_op *op);
+static inline bool art__op_failed_by_policy(const struct art_op *op)
+{
+	return op->held && op->code == ART_ERR_PROC_FAILED;
+}
 void art__op_ask(struct art_op *op, int code, int a, int b); /* for a named decision */
 void art__op_again(struct art_op *op);
 void art__op_mismatch(struct art_op *op, int with);
 void art__op_return_early(struct art_op *op); /* reduce non-root: my part is safe */
+bool art__op_waits(const struct art_op *op); /* for others, as far as its caller can tell */
 void art__op_settle(struct art_op *op);    /* tell the caller if nothing stands against it */
 void art__op_note_odd(struct art_op *op);
 void art__op_lacks_memory(struct art_op *op); /* it is tried again a little later */

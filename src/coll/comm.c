@@ -223,6 +223,11 @@ int art__comm_rank_of(const struct art_comm *m, int slot)
 	return slot >= 0 && slot < m->coll->cfg.size ? m->rank_of[slot] : -1;
 }
 
+int art__comm_flags(const struct art_comm *m)
+{
+	return m->flags;
+}
+
 uint64_t art__comm_id(const struct art_comm *m)
 {
 	return m->id;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ops that make communicators or change one (rule R10): dup, split, create, shrink, set_loss, free,
- * finalize. They run as collectives like any other - split as an allreduce of a table with every
+ * Ops that make communicators or change one (rule R10): dup, split, create, shrink, set_loss,
+ * set_flags, free, finalize. They run as collectives like any other - split as an allreduce of a table with every
  * rank's colour and key, the rest as barriers - so that a loss in the middle is resolved like
  * any other, and every survivor makes the same communicator or none.
  *
@@ -143,6 +143,7 @@ static void make_child(struct art_op *op)
 	}
 	if (op->call.kind == ART_C_SHRINK)
 		keep_contributors(op);
+	child->flags = op->comm->flags;
 	art__comm_make(child, child->slots, op->comm->policy);
 	art__early_retry(op->comm->coll, child);
 }
@@ -158,6 +159,9 @@ void art__comm_op_effect(struct art_op *op)
 		break;
 	case ART_C_SETLOSS:
 		op->comm->policy = op->call.loss;
+		break;
+	case ART_C_SETFLAGS:
+		op->comm->flags = op->call.loss;
 		break;
 	case ART_C_FINALIZE:
 		art__stable_bye(op);

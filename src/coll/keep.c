@@ -56,7 +56,7 @@ static int keeps(const struct art_op *op)
 {
 	if (!op->bytes || op->code || op->seq <= op->comm->stable || op->comm->npart <= 1)
 		return 0;
-	if (op->call.kind == ART_C_REDUCE && op->root != op->comm->coll->cfg.slot)
+	if (op->way == ART_C_REDUCE && op->root != op->comm->coll->cfg.slot)
 		return 1;
 	return carries_payload(op) ? 2 : 0;
 }

@@ -232,6 +232,8 @@ static bool small_allreduce(const struct art_op *op)
 	case ART_C_REDUCE:
 		return false;
 	case ART_C_ALLREDUCE:
+		if (op->ordered && op->comm->npart & (op->comm->npart - 1))
+			return false; /* it would combine in another shape than the tree */
 		return op->bytes <= op->comm->coll->cfg.small_max ||
 		       (op->comm->npart == 2 && op->bytes <= ART_EAGER);
 	default:

@@ -152,8 +152,14 @@ void art__op_fail(struct art_op *op, int code, uint32_t epoch, const struct art_
  * shrink run as EXCLUDE (rule R8), as it turns out now. */
 void art__op_spare(struct art_op *op)
 {
-	if (op->foreseen != ART_RES_FAIL || op->code != ART_ERR_PROC_FAILED)
+	if (op->foreseen != ART_RES_FAIL || !art__op_failed_by_policy(op))
 		return;
+	if (op->spare_code) { /* somebody was refused, or called something else */
+		op->code = op->spare_code;
+		op->out_epoch = op->spare_epoch;
+		op->blamed = op->spare_blamed;
+		return;
+	}
 	op->code = 0;
 	op->held = false;
 	op->blamed = NULL;
@@ -173,6 +179,18 @@ void art__op_return_early(struct art_op *op)
 	art__stable_done(op);
 }
 
+/* Every live participant has to have the outcome first, so that none of those who die next can have seen
+ * another one. */
+static bool too_early(const struct art_op *op)
+{
+	return op->uniform && !op->code && op->comm->npart > 1 && op->seq > op->comm->stable;
+}
+
+bool art__op_waits(const struct art_op *op)
+{
+	return !op->refused && (!op->held || (!op->done && too_early(op)));
+}
+
 /* Tell the caller, unless the log is full, a function still runs, or something is unsent. */
 void art__op_settle(struct art_op *op)
 {
@@ -181,6 +199,10 @@ void art__op_settle(struct art_op *op)
 	if (op->done || !op->entered || !(op->held || op->returned) || !op->idle || op->work ||
 	    op->nstale)
 		goto out;
+	if (op->uniform && too_early(op) && !ART_COLL_MUTANT(m->coll, 11)) {
+		art__stable_urge(m, op->seq); /* settled again when it is stable */
+		return;
+	}
 	if (!art__op_retain(op))
 		return;
 	op->done = true;

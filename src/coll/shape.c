@@ -7,9 +7,17 @@
 #include "coll/coll.h"
 #include "topo/topo.h"
 
-static bool commutative(const struct art_op *op)
+/* May parts be combined in whatever order suits the network? Otherwise in order of rank, along a tree
+ * that depends on the number of participants only: for a reproducible communicator binomial, the
+ * shape that recursive doubling has when that number is a power of two. */
+static bool any_order(const struct art_op *op)
 {
-	return !op->call.fn || op->call.flags & 1;
+	return (!op->call.fn || op->call.flags & 1) && !op->ordered;
+}
+
+static int radix(const struct art_op *op)
+{
+	return op->ordered ? 2 : op->comm->coll->cfg.radix;
 }
 
 static int me(const struct art_op *op)
@@ -77,7 +85,7 @@ static void plain_tree(const struct art_op *op, const struct shape *s, int root,
 {
 	const struct art_core_cfg *cfg = &op->comm->coll->cfg;
 
-	if (cfg->hosts && commutative(op) && s->nhead == op->comm->npart) {
+	if (cfg->hosts && any_order(op) && s->nhead == op->comm->npart) {
 		int *hosts = s->head + op->comm->npart, *scratch = hosts + op->comm->npart;
 
 		for (int i = 0; i < op->comm->npart; i++)
@@ -86,7 +94,7 @@ static void plain_tree(const struct art_op *op, const struct shape *s, int root,
 				scratch);
 		return;
 	}
-	art__topo_knomial(s->nhead, root, cfg->radix, s->my_head, t);
+	art__topo_knomial(s->nhead, root, radix(op), s->my_head, t);
 }
 
 /* Parent and kids of this rank; kids (positions) in order of combination into out[]. */
@@ -94,13 +102,13 @@ static int shape_kids(const struct art_op *op, struct shape *s, int root_pos, in
 {
 	struct art_treeop *t = op->tree;
 	struct art_tree tree = { .child = s->child, .cap = op->comm->npart };
-	int n, root = commutative(op) ? root_pos : 0;
+	int n, root = any_order(op) ? root_pos : 0;
 
 	if (s->my_head < 0) {
 		t->parent = op->comm->part[s->head[head_of(s, op->comm->mypos)]];
 		return 0;
 	}
-	if (commutative(op))
+	if (any_order(op))
 		for (int i = 0; i < s->nhead; i++)
 			if (s->head[i] == root_pos)
 				root = i;
@@ -164,7 +172,7 @@ bool art__tree_shape(struct art_op *op)
 	for (int i = 0; i < p; i++)
 		if (m->part[i] == op->root)
 			root_pos = i;
-	if (commutative(op) && !(op->call.fn && op->returned_set) && !m->coll->cfg.hosts &&
+	if (any_order(op) && !(op->call.fn && op->returned_set) && !m->coll->cfg.hosts &&
 	    art__topo_knomial_children(p, m->coll->cfg.radix) <= 64)
 		return simple_shape(op, root_pos);
 	mem = art__pool_get(pool, (size_t)p * 7 * sizeof(int));
@@ -179,7 +187,7 @@ bool art__tree_shape(struct art_op *op)
 		memset(&op->tree->kid[i], 0, sizeof(op->tree->kid[i]));
 		op->tree->kid[i].slot = m->part[mem[6 * (size_t)p + (size_t)i]];
 	}
-	if (!commutative(op) && op->call.kind == ART_C_REDUCE) {
+	if (!any_order(op) && op->way == ART_C_REDUCE) {
 		int top = m->part[s.head[0]];
 
 		op->tree->fwd_to = me(op) == top && op->root != top ? op->root : -1;

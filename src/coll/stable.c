@@ -23,7 +23,7 @@ static bool finished(const struct art_op *op)
 	if (op->held)
 		return true;
 	/* returned early: the root's own mark stands for the rest, as long as there is a root */
-	return op->returned && op->call.kind == ART_C_REDUCE &&
+	return op->returned && op->way == ART_C_REDUCE &&
 	       art__set_has(&op->comm->coll->ft->view.members, (uint32_t)op->root);
 }
 

@@ -118,6 +118,7 @@ bool art__tree_begin(struct art_op *op)
 	t->down_tx = t->inline_tx;
 	t->fwd_to = -1;
 	t->up = !bcast;
+	t->ack = op->way == ART_C_REDUCE && op->uniform && !ART_COLL_MUTANT(op->comm->coll, 12);
 	t->down = bcast || op->way == ART_C_ALLREDUCE;
 	if (op->way == ART_C_ALLREDUCE && op->comm->npart == 2)
 		ok = begin_swap(op);
@@ -411,6 +412,54 @@ static bool step_swap(struct art_op *op)
 	return sent && rx->got == op->bytes && (!rx->whole || t->up_over);
 }
 
+/* ---- up only: the end ---- */
+
+static void ack(struct art_op *op, int slot)
+{
+	art__op_send(op, slot, ART_PH_ACK, 0, NULL, 0);
+}
+
+/* From the root, which need not be the top, and from there down. */
+static enum art_take data_ack(struct art_op *op, int from, const struct art_hdr *h)
+{
+	struct art_treeop *t = op->tree;
+
+	if (!t->ack || t->acked || !t->up_over || (from != t->parent && from != op->root))
+		return ART_IGNORED;
+	t->acked = true;
+	if (h->lag != ART_LAG_UNKNOWN && h->lag <= h->seq)
+		op->low = h->seq - h->lag; /* the root has heard of everybody's */
+	return ART_TAKEN;
+}
+
+static void tell_kids(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+
+	for (int i = 0; i < t->nkid; i++)
+		if (t->kid[i].slot != op->root)
+			ack(op, t->kid[i].slot);
+}
+
+/* This rank's part is out, or (the root) the result is here. */
+static void step_end(struct art_op *op)
+{
+	struct art_treeop *t = op->tree;
+
+	if (op->root != me(op) && !t->ack) {
+		art__op_return_early(op);
+		return;
+	}
+	if (op->root != me(op) && !t->acked)
+		return;
+	if (t->ack)
+		tell_kids(op);
+	if (t->ack && t->fwd_wait)
+		ack(op, t->down_rx.slot);
+	op->idle = true;
+	art__op_hold(op);
+}
+
 /* ---- all of it ---- */
 
 void art__tree_step(struct art_op *op)
@@ -433,14 +482,8 @@ void art__tree_step(struct art_op *op)
 	if (!t->down) {
 		over = t->fwd_wait ? t->up_over && t->down_begun && t->final >= op->bytes :
 				     t->up_over;
-		if (!over)
-			return;
-		if (op->root == me(op)) {
-			op->idle = true;
-			art__op_hold(op);
-		} else {
-			art__op_return_early(op);
-		}
+		if (over)
+			step_end(op);
 		return;
 	}
 	over = step_down(op);
@@ -463,6 +506,8 @@ enum art_take art__tree_data(struct art_op *op, int from, const struct art_hdr *
 	case ART_PH_FWD:
 		return t->fwd_wait && from == t->down_rx.slot ? data_down(op, h, body) :
 								ART_IGNORED;
+	case ART_PH_ACK:
+		return data_ack(op, from, h);
 	case ART_PH_SWAP:
 		return t->swap && from == t->down_rx.slot ? data_swap(op, h, body) : ART_IGNORED;
 	default:

@@ -61,7 +61,8 @@ const char *art__who_kind(enum art_coll kind)
 {
 	static const char *const name[] = { "?", "barrier", "bcast", "reduce", "allreduce", "comm_dup",
 					    "comm_set_loss", "comm_free", "finalize",
-					    "comm_split", "comm_create", "agree", "comm_shrink" };
+					    "comm_split", "comm_create", "agree", "comm_shrink",
+					    "comm_set_flags" };
 
 	/* A decision names the kinds that its proposer read off the wire. */
 	return name[(size_t)kind < sizeof(name) / sizeof(name[0]) ? kind : 0];
@@ -132,7 +133,7 @@ uint64_t art__who_wake(const struct art_op *op)
 /* Called while the op waits; times are set here so that starting an op reads no clock. */
 void art__who_tick(struct art_op *op, uint64_t now)
 {
-	if (op->refused || op->held)
+	if (!art__op_waits(op))
 		return;
 	if (!op->started_ns) {
 		op->started_ns = now;

@@ -22,6 +22,15 @@ enum art_coll {
 	ART_C_SPLIT, ART_C_CREATE,
 	ART_C_AGREE,  /* an allreduce that no loss fails: its contributors are who is agreed to be left */
 	ART_C_SHRINK, /* a communicator of the contributors */
+	ART_C_SETFLAGS,
+};
+
+/* What a communicator may be asked for, beside its loss policy (art.h's ART_UNIFORM and so on). */
+enum {
+	ART_F_REPRODUCIBLE = 1, /* results depend on the contributors alone */
+	ART_F_UNIFORM = 2,      /* who returns knows that every member has the outcome */
+	ART_F_SUCCESSOR = 4,    /* a reduce survives its root */
+	ART_F_ALL = 7
 };
 
 typedef void art__user_fn(const void *in, void *inout, size_t count, struct art_type_s *type,
@@ -35,7 +44,7 @@ struct art_call {
 	int type;            /* enum art_type_code, 0 for none */
 	int op;              /* enum art_op_code, 0 for a user function or none */
 	int root;            /* rank in the communicator, -1 for none */
-	int loss;            /* ART_C_SETLOSS: the new policy */
+	int loss;            /* ART_C_SETLOSS: the new policy; ART_C_SETFLAGS: ART_F_* */
 	int colour, key;     /* ART_C_SPLIT; a negative colour: no communicator for this rank */
 	const int *ranks;    /* ART_C_CREATE: [count] different ranks of the parent, read at the start only */
 	art__user_fn *fn;    /* user function or NULL */
@@ -138,6 +147,7 @@ bool art__core_notify(struct art_core *c, struct art_comm *comm, art__news_fn *f
 /* Ranks and slots. */
 int art__comm_rank(const struct art_comm *comm);
 int art__comm_size(const struct art_comm *comm);
+int art__comm_flags(const struct art_comm *comm); /* ART_F_* of the ops that start now */
 int art__comm_slot(const struct art_comm *comm, int rank);
 int art__comm_rank_of(const struct art_comm *comm, int slot); /* -1: no member */
 uint64_t art__comm_id(const struct art_comm *comm);

@@ -94,6 +94,13 @@ static bool any_flag(const struct art_line *l, uint32_t n, uint16_t flag)
 	return false;
 }
 
+/* Failed before, and for everybody; what a loss has failed is not, for whoever calls there what no loss
+ * fails. */
+static bool settled(const struct art_line *l, uint32_t n)
+{
+	return any_flag(l, n, ART_L_SETTLED) && !any_flag(l, n, ART_L_NOFAIL);
+}
+
 static bool blame_returned(const struct art_env *env, const struct art_line *l, uint32_t n,
 			   struct art_value *v, struct art_resolution *s)
 {
@@ -280,7 +287,7 @@ bool art__ft_resolve(const struct art_env *env, const struct art_set *old, struc
 
 		for (n = 1; i + n < f->nline && l[n].comm == l->comm && l[n].seq == l->seq; n++)
 			;
-		if (l->seq <= stable_of(f, l->comm) || any_flag(l, n, ART_L_SETTLED))
+		if (l->seq <= stable_of(f, l->comm) || settled(l, n))
 			continue;
 		if (!v->full && !why)
 			continue;

@@ -97,6 +97,8 @@ enum {
 	CLUSTER_USER = 4,      /* user function, commutative: adds (type must be ART_T_UINT64) */
 	CLUSTER_USER_AFFINE = 8, /* user function, not commutative (type ART_T_INT64_INT64) */
 	CLUSTER_USER_ELEM = 16,  /* with either: ART_OP_ELEMENTWISE */
+	CLUSTER_ROUGH = 32,      /* (set by the cluster) on a reproducible communicator: inputs and user
+				  * function are such that every shape of combining gives other bits */
 };
 enum cluster_verb {
 	CLUSTER_CALL,    /* .call */
@@ -115,7 +117,7 @@ struct cluster_call {
 	size_t count;        /* elements */
 	int type, op;        /* ART_T_*, ART_O_* (op 0 with CLUSTER_USER*) */
 	int root;            /* a slot; of a communicator that lacks it, another one in its place */
-	int loss;            /* ART_C_SETLOSS: ART_LOSS_* */
+	int loss;            /* ART_C_SETLOSS: ART_LOSS_*; ART_C_SETFLAGS: ART_F_* */
 	unsigned flags;      /* CLUSTER_* */
 	uint64_t deadline_ns; /* from the start of the call; 0: none */
 	int refuse;          /* negative code: a refused call (art__core_refuse), .kind is ignored */

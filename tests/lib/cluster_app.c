@@ -156,7 +156,9 @@ static void fill_call(struct crank *r, struct call *q, uint64_t seq, struct art_
 	bool in_place;
 
 	root |= r->slot == k->root;
-	in_place = (k->flags & CLUSTER_IN_PLACE) && root && is_reduction(k->kind);
+	root |= k->kind == ART_C_REDUCE && q->cflags & ART_F_SUCCESSOR;
+	in_place = (k->flags & CLUSTER_IN_PLACE) && root && is_reduction(k->kind) &&
+		   (k->kind != ART_C_REDUCE || r->slot == k->root);
 	*out = (struct art_call){ .kind = k->kind, .count = k->count, .type = k->type, .op = k->op,
 				  .root = -1, .loss = k->loss };
 	q->bytes = k->count * cluster__elem(k);
@@ -296,6 +298,7 @@ static void end_call(struct crank *r, struct call *q)
 	q->returned_code = q->out.code;
 	q->was_pending = q->out.pending;
 	q->returned_ns = cluster_now(c);
+	q->done_view = art__core_members(r->core)->w[0];
 	keep_outcome(c, q);
 	if (q->send && cluster__digest(&q->what, q->send) != q->send_digest)
 		cluster_fail(c, "rank %d call %d: the send buffer was changed", r->slot, q->index);
@@ -309,8 +312,11 @@ static void end_call(struct crank *r, struct call *q)
 		     q->index, (unsigned long long)q->seq, q->what.comm, q->out.code,
 		     (unsigned)q->out.epoch, (unsigned)q->out.replays,
 		     q->out.pending ? ", pending" : "");
+	if (q->what.kind == ART_C_SETFLAGS && !q->out.code)
+		r->flags[q->what.comm] = q->what.loss;
 	if (q->what.child && !q->out.code && art__op_child(q->op)) {
 		r->comm[q->what.child] = art__op_child(q->op);
+		r->flags[q->what.child] = q->cflags;
 		cluster__app_listen(r, q->what.child);
 		c->comms[q->what.child].strict |= c->comms[q->what.comm].strict;
 	}
@@ -498,6 +504,10 @@ static void do_call(struct crank *r, const struct cluster_item *it)
 	struct call *q = new_call(r, &it->call);
 
 	q->comm = r->comm[it->call.comm];
+	q->cflags = r->flags[it->call.comm];
+	if (q->cflags & ART_F_REPRODUCIBLE &&
+	    (q->what.kind == ART_C_REDUCE || q->what.kind == ART_C_ALLREDUCE))
+		q->what.flags |= CLUSTER_ROUGH;
 	if (!q->comm) { /* its making failed, alike everywhere; or this rank is not in it */
 		no_start(r, q, ART_ERR_COMM);
 		return;

@@ -239,7 +239,8 @@ static bool code_has_cause(struct cluster *c, const struct op_rec *op, const str
 	case ART_ERR_NO_QUORUM:
 		return c->rank[q->rank].fate == q->out.code;
 	case ART_ERR_ROOT_LOST:
-		return a_root_is_lost(c, op);
+		return a_root_is_lost(c, op) && !(q->what.kind == ART_C_REDUCE &&
+						  q->cflags & ART_F_SUCCESSOR);
 	case ART_ERR_PROC_FAILED:
 		return c->comms[q->what.comm].strict && any_lost(c) &&
 		       q->what.kind != ART_C_AGREE && q->what.kind != ART_C_SHRINK;
@@ -406,6 +407,33 @@ static void check_agreement(struct cluster *c, const struct op_rec *op, const st
 			     (unsigned)a->out.replays, (unsigned)b->out.replays);
 }
 
+static bool is_uniform(const struct call *q)
+{
+	return q->cflags & (ART_F_UNIFORM | ART_F_SUCCESSOR) || q->what.kind == ART_C_AGREE ||
+	       q->what.kind == ART_C_SHRINK;
+}
+
+/* Is there a survivor of the view in which @q ended? Only such a one can know of it. */
+static bool has_witness(struct cluster *c, const struct call *q)
+{
+	for (int s = 0; s < c->n && s < 64; s++)
+		if (binds(c, s) && q->done_view >> s & 1)
+			return true;
+	return false;
+}
+
+/* Who returned from a uniform call before it was lost agrees with the survivors, too. */
+static void check_uniform(struct cluster *c, const struct op_rec *op, const struct call *q)
+{
+	for (int s = 0; s < c->n; s++) {
+		const struct call *o = op->by_rank[s];
+
+		if (comparable(o) && !binds(c, s) && is_uniform(o) && !o->out.code &&
+		    same_call(&o->what, &q->what) && has_witness(c, o))
+			check_agreement(c, op, q, o);
+	}
+}
+
 void cluster__check_done(struct crank *r, struct call *q)
 {
 	struct cluster *c = r->cluster;
@@ -419,8 +447,11 @@ void cluster__check_done(struct crank *r, struct call *q)
 		check_result(c, op, q);
 	if (!q->out.code && !q->out.pending && !q->contributors && q->what.kind != ART_C_FREE)
 		cluster_fail(c, "%s: success without a contributor set", where(q));
+	if (!q->out.code && q->out.pending && is_uniform(q) && q->what.kind != ART_C_FREE)
+		cluster_fail(c, "%s: pending on a uniform communicator", where(q));
 	if (!comparable(q) || !binds(c, r->slot))
 		return;
+	check_uniform(c, op, q);
 	for (int s = 0; s < c->n; s++)
 		if (s != r->slot && comparable(op->by_rank[s]) && binds(c, s))
 			check_agreement(c, op, q, op->by_rank[s]);

@@ -37,6 +37,8 @@ struct call {
 	bool known;           /* final outcome read */
 	bool used_late;       /* its user function ran after the return */
 	bool was_pending;     /* returned early */
+	int cflags;           /* ART_F_* of its communicator when it started */
+	uint64_t done_view;   /* the first 64 members of its rank's view when it was done */
 	bool told_late;       /* the callback heard of its failure after that */
 	uint64_t key;         /* sequence number that its input was made for */
 	int returned_code;
@@ -97,6 +99,7 @@ struct crank {
 	int first_unknown, first_undone, first_back; /* calls before it are known, done, returned */
 	bool running;        /* cluster__app_run() is on the stack */
 	struct art_comm *comm[CLUSTER_COMMS];
+	int flags[CLUSTER_COMMS]; /* ART_F_* of its communicators, by what it has called */
 	struct heard heard[CLUSTER_COMMS];
 	/* user functions */
 	struct art_job *jobs, **jobs_tail;

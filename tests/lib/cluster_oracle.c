@@ -3,7 +3,8 @@
  * Inputs and right results. An input is a function of (seed, communicator, op, slot, element), and
  * no two are alike, so that the result itself shows a contribution that is missing or counted
  * twice. Real numbers are drawn such that every sum and product is exact: any order gives the
- * same bits. The expected result folds the inputs of the reported contributors in rank order.
+ * same bits - but on reproducible communicators, where every order but the right one gives others. The
+ * expected result folds the inputs of the reported contributors in rank order.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -52,6 +53,21 @@ static double real(uint64_t h, int op, int bits, int n)
 	return (double)(int64_t)(h >> (65 - room)) * (h & 1 ? -1.0 : 1.0);
 }
 
+/* Of many sizes, with all bits of the mantissa: no two ways to add several of them agree. */
+static double rough(uint64_t h, int op)
+{
+	int e = (int)(h >> 54 & 63) - 32;
+
+	if (op == ART_O_PROD)
+		e /= 8;
+	return ldexp((double)(int64_t)(h << 10 >> 11 | 1), e - 53) * (h & 1 ? -1.0 : 1.0);
+}
+
+static double number(const struct cluster_call *k, uint64_t h, int bits, int n)
+{
+	return k->flags & CLUSTER_ROUGH ? rough(h, k->op) : real(h, k->op, bits, n);
+}
+
 struct affine {
 	int64_t a, b; /* x -> a x + b, modulo 2^64 */
 };
@@ -62,25 +78,25 @@ static void element(const struct cluster_call *k, uint64_t h, int slot, int n, u
 
 	switch (k->type) {
 	case ART_T_FLOAT: {
-		float x = (float)real(h, k->op, 24, n);
+		float x = (float)number(k, h, 24, n);
 
 		memcpy(p, &x, sizeof(x));
 		return;
 	}
 	case ART_T_DOUBLE: {
-		double x = real(h, k->op, 48, n);
+		double x = number(k, h, 48, n);
 
 		memcpy(p, &x, sizeof(x));
 		return;
 	}
 	case ART_T_LONG_DOUBLE: {
-		long double x = (long double)real(h, k->op, 48, n);
+		long double x = (long double)number(k, h, 48, n);
 
 		memcpy(p, &x, sizeof(x));
 		return;
 	}
 	case ART_T_FLOAT_COMPLEX: {
-		float x[2] = { (float)real(h, k->op, 24, n), (float)real(mix(h), k->op, 24, n) };
+		float x[2] = { (float)number(k, h, 24, n), (float)number(k, mix(h), 24, n) };
 
 		if (k->op == ART_O_PROD)
 			x[h >> 5 & 1] = 0; /* a power of i times a power of 2 */
@@ -88,7 +104,7 @@ static void element(const struct cluster_call *k, uint64_t h, int slot, int n, u
 		return;
 	}
 	case ART_T_DOUBLE_COMPLEX: {
-		double x[2] = { real(h, k->op, 48, n), real(mix(h), k->op, 48, n) };
+		double x[2] = { number(k, h, 48, n), number(k, mix(h), 48, n) };
 
 		if (k->op == ART_O_PROD)
 			x[h >> 5 & 1] = 0;
@@ -192,8 +208,10 @@ static void user_fold(const struct cluster_call *k, const void *in, void *inout,
 	uint64_t *y = inout;
 
 	if (k->flags & CLUSTER_USER) {
+		bool mean = k->flags & CLUSTER_ROUGH; /* commutes, and is not associative */
+
 		for (size_t i = 0; i < count; i++)
-			y[i] += x[i];
+			y[i] = mean ? (x[i] >> 1) + (y[i] >> 1) : y[i] + x[i];
 		return;
 	}
 	for (size_t i = 0; i < count; i++) { /* first x, then y: y.a (x.a t + x.b) + y.b */
@@ -231,13 +249,57 @@ static uint64_t key_of(struct cluster *c, const struct call *q, int slot)
 	return own ? own->key : q->seq;
 }
 
+/* The fixed shape: the largest power of two that leaves something first, then the rest. */
+static bool fold_in_shape(struct cluster *c, const struct call *q, const int *slot, int n, void *out)
+{
+	const struct cluster_call *k = &q->what;
+	int half = 1;
+	void *x;
+	bool ok;
+
+	if (n == 1) {
+		cluster__input(c, k, key_of(c, q, slot[0]), slot[0], out);
+		return true;
+	}
+	while (2 * half < n)
+		half *= 2;
+	x = malloc(q->bytes + 1);
+	ok = x && fold_in_shape(c, q, slot, half, out) &&
+	     fold_in_shape(c, q, slot + half, n - half, x);
+	if (ok && k->flags & (CLUSTER_USER | CLUSTER_USER_AFFINE)) {
+		user_fold(k, out, x, k->count);
+		memcpy(out, x, q->bytes);
+	} else if (ok) {
+		art__combine(k->op, k->type, out, x, out, k->count);
+	}
+	free(x);
+	return ok;
+}
+
+static bool expected_shape(struct cluster *c, const struct call *q, const uint64_t *set, void *out)
+{
+	const struct comm_rec *cr = &c->comms[q->what.comm];
+	int *slot = malloc((size_t)c->n * sizeof(*slot)), n = 0;
+	bool ok;
+
+	for (int r = 0; slot && r < cr->nslot; r++)
+		if (word_has(set, cr->slot[r]))
+			slot[n++] = cr->slot[r];
+	ok = n > 0 && fold_in_shape(c, q, slot, n, out);
+	free(slot);
+	return ok;
+}
+
 bool cluster__expected(struct cluster *c, const struct call *q, const uint64_t *set, void *out)
 {
 	const struct cluster_call *k = &q->what;
 	const struct comm_rec *cr = &c->comms[k->comm];
-	void *x = malloc(q->bytes + 1);
+	void *x;
 	bool first = true;
 
+	if (k->flags & CLUSTER_ROUGH)
+		return expected_shape(c, q, set, out);
+	x = malloc(q->bytes + 1);
 	if (!x)
 		return false;
 	for (int r = 0; r < cr->nslot; r++) { /* in order of rank */

@@ -73,6 +73,7 @@ const char *scenario_coll_name(enum art_coll kind)
 		[ART_C_FREE] = "free", [ART_C_FINALIZE] = "finalize",
 		[ART_C_SPLIT] = "split", [ART_C_CREATE] = "create",
 		[ART_C_AGREE] = "agree", [ART_C_SHRINK] = "shrink",
+		[ART_C_SETFLAGS] = "set_flags",
 	};
 	return names[kind];
 }
@@ -324,6 +325,8 @@ static void print_item(const struct cluster_item *it, FILE *out)
 		scenario_coll_name(call->kind), call->comm);
 	if (call->child)
 		fprintf(out, " -> %d", call->child);
+	if (call->kind == ART_C_SETFLAGS)
+		fprintf(out, ", flags %d", call->loss);
 	if (call->kind == ART_C_SPLIT)
 		fprintf(out, ", colour %d, key %d", call->colour, call->key);
 	if (call->kind == ART_C_CREATE)

@@ -71,6 +71,9 @@ bool scenario_profile_parse(const char *name, enum scenario_profile *out);
 	X(ERROR, "scenarios with the loss policy ERROR") \
 	X(AGREE, "agreements") \
 	X(SHRINK, "scenarios with shrunk communicators") \
+	X(REPRODUCIBLE, "reproducible communicators") \
+	X(UNIFORM, "uniform communicators") \
+	X(SUCCESSOR, "communicators whose reduces survive their roots") \
 	X(DEADLINE, "calls with a deadline that can expire") \
 	X(MISMATCH, "mismatched calls") \
 	X(REFUSED, "refused calls") \

@@ -214,6 +214,16 @@ static void set_loss(struct draft *d, int comm)
 	d->s->classes[SCENARIO_C_ERROR] = 1;
 }
 
+static void set_flags(struct draft *d, int comm)
+{
+	int flags = 1 + (int)scenario_below(&d->s->rng, ART_F_ALL);
+
+	add_call(d, ART_C_SETFLAGS, comm, flags);
+	d->s->classes[SCENARIO_C_REPRODUCIBLE] += (flags & ART_F_REPRODUCIBLE) != 0;
+	d->s->classes[SCENARIO_C_UNIFORM] += (flags & ART_F_UNIFORM) != 0;
+	d->s->classes[SCENARIO_C_SUCCESSOR] += (flags & ART_F_SUCCESSOR) != 0;
+}
+
 /* A number for what a call makes of @parent for those of this colour. */
 static int number_of(struct draft *d, int *of, int parent, int colour)
 {
@@ -293,6 +303,8 @@ static void draw_comms(struct draft *d)
 	d->ncomms = 1;
 	if (scenario_chance(&s->rng, 35))
 		set_loss(d, 0);
+	if (s->profile == SCENARIO_POLICY && scenario_chance(&s->rng, 50))
+		set_flags(d, 0);
 	for (int i = 0; i < made && d->numbers + 4 < NOWHERE; i++) {
 		int parent = draw_comm(d), child = d->ncomms++;
 
@@ -306,6 +318,8 @@ static void draw_comms(struct draft *d)
 		d->strict[child] = d->strict[parent];
 		if (!d->strict[child] && scenario_chance(&s->rng, 35))
 			set_loss(d, child);
+		if (s->profile == SCENARIO_POLICY && scenario_chance(&s->rng, 40))
+			set_flags(d, child);
 	}
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Description: each shortcut that a hurried implementer would take (M1..M10, compiled into
+ * Description: each shortcut that a hurried implementer would take (M1..M13, compiled into
  * libart_mutant only) must be caught by the campaign's oracle; the same schedule without the
  * shortcut must be clean. A campaign that lets one live proves nothing.
  *
@@ -34,6 +34,11 @@ static const struct mutant mutants[] = {
 	{ 8, "keep the old partial sum on a rerun", { SCENARIO_RERUN, SCENARIO_OLD } },
 	{ 9, "count the certified dead as yes votes", { SCENARIO_SPLIT, SCENARIO_BALLOT } },
 	{ 10, "shrink the denominator to the live", { SCENARIO_SPLIT, SCENARIO_BALLOT } },
+	{ 11, "return from a uniform call as soon as it is held", { SCENARIO_POLICY, SCENARIO_RERUN } },
+	{ 12, "leaves of a uniform reduce go without its root's word",
+	  { SCENARIO_POLICY, SCENARIO_RERUN } },
+	{ 13, "combine as the network likes it, reproducible or not",
+	  { SCENARIO_POLICY, SCENARIO_RERUN } },
 };
 #define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))
 
@@ -192,7 +197,7 @@ int main(int argc, char **argv)
 		default: good = false;
 		}
 	}
-	if (!good || optind != argc || bit < 0 || bit > 10) {
+	if (!good || optind != argc || bit < 0 || bit > 13) {
 		fprintf(stderr, "usage: mutants [--mutant BIT "
 				"[--profile P --seed A [--verbose]]]\n");
 		return 2;

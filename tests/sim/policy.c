@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Description: what a program may ask of a communicator beside its results: agreement, a communicator
- * of the survivors, news of losses and of late failures. One named scenario a sentence, in virtual
+ * of the survivors, news of losses and of late failures; and its flags: uniform, successor of a lost root,
+ * reproducible. One named scenario a sentence, in virtual
  * time.
  *
  *	policy [SCENARIO] [--verbose]
@@ -27,6 +28,11 @@ static void agrees(struct cluster *c, int rank, int comm)
 static void shrinks(struct cluster *c, int rank, int comm, int child)
 {
 	calls(c, rank, (struct cluster_call){ .kind = ART_C_SHRINK, .comm = comm, .child = child });
+}
+
+static void sets_flags(struct cluster *c, int rank, int comm, int flags)
+{
+	calls(c, rank, (struct cluster_call){ .kind = ART_C_SETFLAGS, .comm = comm, .loss = flags });
 }
 
 /* ---- agree ---- */
@@ -125,6 +131,41 @@ static unsigned a_loss_before_a_shrink_spares_it_at_every_rank(const char *name)
 		if (r != first && replays_of(c, r, 1) != 1)
 			cluster_fail(c, "rank %d: %u replays", r, replays_of(c, r, 1));
 	return ends(c);
+}
+
+/* The loss has failed the next operation beforehand: for the rank that calls something ordinary, or is
+ * refused, but not for those who agree. They must not wait for it for ever. */
+static unsigned who_calls_otherwise_after_a_loss_fails_an_agreement(const char *name)
+{
+	unsigned bad = 0;
+
+	for (int k = 0; k < 6; k++) { /* which comes first, last, at the same time */
+		struct cluster *c = job_of(5, name);
+		int victim = 3, refused = k % 2;
+
+		sets_policy(c, ALL, 0, ART_LOSS_ERROR);
+		sleeps(c, ALL, 20 * MS);
+		if (k / 2)
+			sleeps(c, k / 2 == 1 ? 1 : 2, 20 * MS);
+		if (k / 2 == 2)
+			for (int r = 0; r < 5; r += 2)
+				sleeps(c, r, 20 * MS);
+		for (int r = 0; r < 5; r++)
+			calls(c, r, (struct cluster_call){
+				.kind = r == 1 ? ART_C_BARRIER : ART_C_AGREE,
+				.refuse = r == 1 && refused ? ART_ERR_COUNT : 0 });
+		sums(c, ALL);
+		finalizes(c, ALL);
+		cluster_after(c, 10 * MS, kill_it, &victim);
+		runs(c);
+		for (int r = 0; r < 5; r++)
+			if (r != victim)
+				gets(c, r, 1, refused ? ART_ERR_COUNT : r == 1 ? ART_ERR_PROC_FAILED :
+									      ART_ERR_MISMATCH);
+		all_count(c, 2, 0x17);
+		bad += ends(c);
+	}
+	return bad;
 }
 
 static unsigned an_agreement_is_not_mistaken_for_an_allreduce(const char *name)
@@ -285,11 +326,223 @@ static unsigned a_freed_communicator_says_nothing(const char *name)
 	return ends(c);
 }
 
+/* ---- uniform ---- */
+
+/* A leaf of a reduce and the root of a bcast stay until everyone has the outcome; without the flag
+ * they are gone at once. */
+static unsigned a_uniform_call_returns_when_all_have_the_outcome(const char *name)
+{
+	unsigned bad = 0;
+
+	for (int uniform = 0; uniform < 2; uniform++) {
+		struct cluster *c = job_of(5, name);
+		struct cluster_result r;
+
+		sets_flags(c, ALL, 0, uniform ? ART_F_UNIFORM : 0);
+		sleeps(c, 2, 50 * MS);
+		reduces(c, ALL, 2);
+		bcasts(c, ALL, 0, 4);
+		finalizes(c, ALL);
+		cluster_until(c, cluster_all_finished, NULL, 20 * MS);
+		cluster_result(c, 4, 1, &r);
+		if (r.returned == uniform)
+			cluster_fail(c, "flag %d: the leaf has%s returned", uniform, uniform ? "" : " not");
+		cluster_result(c, 0, 2, &r);
+		if (uniform ? r.started : !r.returned)
+			cluster_fail(c, "flag %d: the root of the bcast has%s returned", uniform,
+				     uniform ? "" : " not");
+		runs(c);
+		all_get(c, 1, ART_SUCCESS);
+		all_count(c, 1, 0x1f);
+		all_count(c, 2, 0x1f);
+		bad += ends(c);
+	}
+	return bad;
+}
+
+/* Whoever returns from a call and dies at once has seen what the survivors see (the cluster compares);
+ * every step of the wave is a place to die. */
+static unsigned nobody_takes_another_outcome_to_the_grave(const char *name)
+{
+	unsigned bad = 0, returned = 0;
+
+	for (int victim = 0; victim < 5; victim++)
+		for (uint64_t step = 0; step < 60; step++) {
+			struct cluster *c = job_of(5, name);
+			struct cluster_result r;
+			int hit;
+
+			sets_flags(c, ALL, 0, ART_F_UNIFORM);
+			reduces(c, ALL, 3);
+			sleeps(c, ALL, 5 * MS);
+			finalizes(c, ALL);
+			kill_at(c, victim, 2, step);
+			kill_at(c, (victim + 1) % 5, 2, step);
+			runs(c);
+			cluster_result(c, victim, 1, &r);
+			returned += r.returned;
+			hit = cluster_kills_hit(c);
+			bad += ends(c);
+			if (!hit)
+				break;
+		}
+	if (!returned) {
+		printf("FAIL policy %s: no victim had returned\n", name);
+		bad++;
+	}
+	return bad;
+}
+
+static unsigned the_missing_are_named_though_this_rank_holds(const char *name)
+{
+	struct cluster_cfg cfg;
+	struct cluster *c;
+
+	cluster_defaults(&cfg, 4, 7);
+	cfg.limit_ns = 60 * ART_NS_PER_S;
+	c = job_with(&cfg, name);
+	sets_flags(c, ALL, 0, ART_F_UNIFORM);
+	sleeps(c, 3, 13 * ART_NS_PER_S);
+	bcasts(c, ALL, 0, 4);
+	cluster_until(c, cluster_all_finished, NULL, 12 * ART_NS_PER_S);
+	if (!was_said(c, "rank 3 has not entered bcast"))
+		cluster_fail(c, "nobody said that rank 3 is missing");
+	finalizes(c, ALL);
+	runs(c);
+	all_get(c, 1, ART_SUCCESS);
+	return ends(c);
+}
+
+/* ---- successor ---- */
+
+static unsigned a_reduce_survives_its_root_wherever_it_dies(const char *name)
+{
+	bool in = false, out = false;
+	unsigned bad = 0;
+
+	for (uint64_t step = 0; step < 100; step++) {
+		struct cluster *c = job_of(5, name);
+		int hit;
+
+		sets_flags(c, ALL, 0, ART_F_SUCCESSOR);
+		reduces(c, ALL, 2);
+		reduces(c, ALL, 2); /* dead for long */
+		finalizes(c, ALL);
+		kill_at(c, 2, 2, step);
+		runs(c);
+		hit = cluster_kills_hit(c);
+		all_get(c, 1, ART_SUCCESS);
+		all_get(c, 2, ART_SUCCESS);
+		if (hit) {
+			in |= cluster_contributed(c, 0, 1, 2);
+			out |= !cluster_contributed(c, 0, 1, 2);
+		}
+		bad += ends(c);
+		if (!hit)
+			break;
+	}
+	if (!in || !out) {
+		printf("FAIL policy %s: the root was never %s\n", name, in ? "left out" : "in");
+		bad++;
+	}
+	return bad;
+}
+
+static unsigned successors_may_die_too(const char *name)
+{
+	struct cluster *c = job_of(6, name);
+
+	sets_flags(c, ALL, 0, ART_F_SUCCESSOR);
+	sleeps(c, 5, 100 * MS);
+	reduces(c, ALL, 3);
+	finalizes(c, ALL);
+	kill_at(c, 3, 2, 1);
+	kill_at(c, 0, 2, 2);
+	kill_at(c, 1, 2, 3);
+	runs(c);
+	all_get(c, 1, ART_SUCCESS);
+	all_count(c, 1, 0x34);
+	return ends(c);
+}
+
+static unsigned flags_are_inherited_and_set_by_all_alike(const char *name)
+{
+	struct cluster *c = job_of(5, name);
+	int root = 2;
+
+	sets_flags(c, ALL, 0, ART_F_SUCCESSOR);
+	dups(c, ALL, 1);
+	for (int r = 0; r < 5; r++)
+		sets_flags(c, r, 0, r == 3 ? ART_F_UNIFORM : 0);
+	sets_flags(c, ALL, 0, 0);
+	sleeps(c, root, 50 * MS);
+	for (int comm = 0; comm < 2; comm++)
+		calls(c, ALL, (struct cluster_call){ .kind = ART_C_REDUCE, .comm = comm, .root = root,
+			.count = 4, .type = ART_T_UINT64, .op = ART_O_SUM });
+	finalizes(c, ALL);
+	cluster_after(c, 5 * MS, kill_it, &root);
+	runs(c);
+	all_get(c, 2, ART_ERR_MISMATCH);
+	all_get(c, 4, ART_ERR_ROOT_LOST);
+	all_get(c, 5, ART_SUCCESS);
+	return ends(c);
+}
+
+/* ---- reproducible ---- */
+
+/* The cluster gives inputs and a user function of which every shape makes something else, and computes the
+ * right one: for every number of ranks, root, size of the vector and radix of the trees, on one host
+ * and on several, with and without a loss. */
+static void odd_radix(struct art_core_cfg *core, int rank, void *arg)
+{
+	(void)rank;
+	core->radix = *(int *)arg;
+	core->small_max = 256;
+}
+
+static unsigned bits_depend_on_the_contributors_alone(const char *name)
+{
+	static const size_t counts[] = { 1, 100, 40000 };
+	static const int two[9] = { 0, 1, 0, 1, 0, 1, 0, 1, 0 };
+	unsigned bad = 0;
+
+	for (int n = 2; n <= 9; n++)
+		for (int k = 0; k < 9; k++) {
+			struct cluster_cfg cfg;
+			struct cluster *c;
+			int radix = 2 + k % 3, victim = k % n;
+			struct cluster_call call = { .kind = ART_C_ALLREDUCE, .count = counts[k / 3],
+						     .type = ART_T_DOUBLE, .op = ART_O_SUM };
+
+			cluster_defaults(&cfg, n, (uint64_t)k);
+			cfg.tune = odd_radix;
+			cfg.tune_arg = &radix;
+			cfg.hosts = k % 2 ? two : NULL;
+			c = job_with(&cfg, name);
+			sets_flags(c, ALL, 0, ART_F_REPRODUCIBLE);
+			for (int i = 0; i < 6; i++) {
+				calls(c, ALL, call);
+				call.kind = i % 2 ? ART_C_ALLREDUCE : ART_C_REDUCE;
+				call.root = i * 5 % n;
+				call.flags = i > 3 ? CLUSTER_USER : 0;
+				call.type = i > 3 ? ART_T_UINT64 : i % 2 ? ART_T_FLOAT : ART_T_DOUBLE;
+				call.op = i > 3 ? 0 : i == 3 ? ART_O_PROD : ART_O_SUM;
+			}
+			finalizes(c, ALL);
+			if (k >= 3)
+				kill_at(c, victim, 2 + k / 2, (uint64_t)k);
+			runs(c);
+			bad += ends(c);
+		}
+	return bad;
+}
+
 static const struct word_scenario scenarios[] = {
 	SCENARIO(an_agreement_completes_wherever_a_rank_dies),
 	SCENARIO(no_policy_fails_an_agreement),
 	SCENARIO(a_loss_while_agreeing_is_no_error_either),
 	SCENARIO(a_loss_before_a_shrink_spares_it_at_every_rank),
+	SCENARIO(who_calls_otherwise_after_a_loss_fails_an_agreement),
 	SCENARIO(an_agreement_is_not_mistaken_for_an_allreduce),
 	SCENARIO(a_shrunk_communicator_is_that_of_the_survivors),
 	SCENARIO(a_refused_shrink_makes_nothing_anywhere),
@@ -297,6 +550,13 @@ static const struct word_scenario scenarios[] = {
 	SCENARIO(who_had_returned_hears_of_the_failure_later),
 	SCENARIO(news_reach_a_rank_that_waits),
 	SCENARIO(a_freed_communicator_says_nothing),
+	SCENARIO(a_uniform_call_returns_when_all_have_the_outcome),
+	SCENARIO(nobody_takes_another_outcome_to_the_grave),
+	SCENARIO(the_missing_are_named_though_this_rank_holds),
+	SCENARIO(a_reduce_survives_its_root_wherever_it_dies),
+	SCENARIO(successors_may_die_too),
+	SCENARIO(flags_are_inherited_and_set_by_all_alike),
+	SCENARIO(bits_depend_on_the_contributors_alone),
 };
 
 int main(int argc, char **argv)
