@@ -16,7 +16,7 @@
 
 #define QUEUE_HIGH (256u * 1024)
 #define QUEUE_MAX (64u * 1024 * 1024)
-#define FAR_TURNS 32u /* every so many polls far is looked at, even if no pair uses it */
+#define FAR_TURNS 1024u /* every so many polls far is looked at, even if no pair uses it */
 
 struct held { /* a message sent before there was a near connection */
 	STAILQ_ENTRY(held) next;

@@ -131,6 +131,10 @@ void art__shm_put(struct art_shm_tx *tx, const struct iovec *iov, int niov, size
 	/* Ordered before the look at whether the reader sleeps, as well as after all the above. */
 	atomic_store(art__shm_word(tx->ring, tx->bytes, tx->at), art__shm_word_of(tx->at, body));
 	tx->at = next;
+	/* The next small record finds its lines owned: but the first, for which the reader looks. */
+	rec = tx->ring + (next & (tx->bytes - 1));
+	__builtin_prefetch(rec + ART_SHM_LINE, 1);
+	__builtin_prefetch(rec + 2 * ART_SHM_LINE, 1);
 }
 
 int art__shm_get(struct art_shm_rx *rx, uint8_t head[ART_TP_HEAD], const uint8_t **body,
@@ -143,6 +147,7 @@ int art__shm_get(struct art_shm_rx *rx, uint8_t head[ART_TP_HEAD], const uint8_t
 
 	if (word == 0)
 		return 0;
+	__builtin_prefetch(rec + ART_SHM_LINE);
 	if (n > ART_TP_BODY_MAX || word != art__shm_word_of(rx->at, n))
 		return -1;
 	memcpy(head, rec + sizeof(uint64_t), HEAD_SENT);

@@ -26,7 +26,7 @@
 #define CONNECT_NS (5 * ART_NS_PER_S)
 #define BACKLOG 512
 #define EVENTS 64
-#define SPINS 64u /* every so many polls the system is asked even if nobody rang */
+#define SPINS 1024u /* every so many polls the system is asked even if nobody rang */
 #define PREFIX "shm:"
 #define NAME "art-shm-"
 #define NAME_RANDOM 8 /* bytes */
