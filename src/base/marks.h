@@ -33,7 +33,11 @@
 	X(STOPPED_EVICTED)    /* a process of this host was stopped beyond the bound */ \
 	X(CERTIFICATE_ASKED)  /* a connection ended, and the peer's host was asked for its death */ \
 	X(CERTIFICATE_GIVEN)  /* and knew of it */ \
-	X(TRUST_AGAIN)        /* a suspect spoke while there was no quorum without it */
+	X(TRUST_AGAIN)        /* a suspect spoke while there was no quorum without it */ \
+	X(EDGE_DEAD)          /* a member that others hear was not reached */ \
+	X(RELAYED)            /* and a message for it went through a third */ \
+	X(RELAY_REFUSED)      /* which did not reach it, either */ \
+	X(EDGE_BACK)          /* the direct way was taken again */
 
 #define ART_MARK_LIST(X) \
 	ART_MARK_LIST_RESOLUTION(X, DELIVER) \

@@ -20,6 +20,7 @@ int art__coll_init(struct art_ops *c, const struct art_env *env, const struct ar
 	c->cfg = *cfg;
 	c->ft = ft;
 	art__pool_init(&c->pool, env);
+	art__set_init(&c->unanswered, (uint32_t)cfg->size);
 	c->blocked = art__env_zalloc(env, (size_t)cfg->size * sizeof(*c->blocked));
 	c->early_bytes = art__env_zalloc(env, (size_t)cfg->size * sizeof(*c->early_bytes));
 	slots = art__env_alloc(env, (size_t)cfg->size * sizeof(*slots));

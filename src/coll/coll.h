@@ -145,8 +145,9 @@ struct art_op {
 	uint32_t replays;
 	uint64_t low;            /* lowest `done` mark seen in this attempt */
 	uint64_t deadline_ns, started_ns, asked_ns;
-	bool name_due;           /* who.c: answers are coming in, then the missing are named */
-	struct art_set *entered_by; /* who answered that it has entered (who.c), or NULL */
+	bool reply_due;          /* who.c: answers are coming in, */
+	bool name_due;           /* and then the missing are named */
+	struct art_set *entered_by; /* [2] who answered that it has entered (who.c), or anything; or NULL */
 	/* the outcome */
 	int code;
 	uint32_t out_epoch, out_replays;
@@ -293,6 +294,7 @@ struct art_ops {
 	struct art_work *works;
 	struct art_early *parked; /* came while frozen */
 	bool frozen;
+	struct art_set unanswered; /* ranks that did not answer a question: is there a way to them? */
 	bool *blocked;           /* [size] no room towards this slot */
 	size_t *early_bytes;     /* [size] kept of this slot's messages that came before their time */
 	struct art_gone {

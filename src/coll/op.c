@@ -90,7 +90,7 @@ void art__op_deactivate(struct art_op *op)
 	if (op->next)
 		op->next->prev = op->prev;
 	op->started_ns = op->asked_ns = 0;
-	op->name_due = false;
+	op->name_due = op->reply_due = false;
 }
 
 static void recycle(struct art_op *op)

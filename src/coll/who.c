@@ -18,10 +18,12 @@ static void ask_all(struct art_op *op)
 			     .seq = op->seq, .sig = op->sig };
 
 	if (!op->entered_by)
-		op->entered_by = art__env_alloc(c->env, sizeof(*op->entered_by));
+		op->entered_by = art__env_alloc(c->env, 2 * sizeof(*op->entered_by));
 	if (!op->entered_by)
 		return;
-	art__set_init(op->entered_by, (uint32_t)c->cfg.size);
+	op->reply_due = true;
+	art__set_init(&op->entered_by[0], (uint32_t)c->cfg.size);
+	art__set_init(&op->entered_by[1], (uint32_t)c->cfg.size);
 	for (int i = 0; i < op->comm->npart; i++)
 		if (op->comm->part[i] != c->cfg.slot)
 			c->port->send(c->port->self, ART_CHAN_CTL, op->comm->part[i], &h, NULL, 0);
@@ -50,9 +52,12 @@ void art__who_on_reply(struct art_ops *c, int from, const struct art_hdr *h)
 	struct art_comm *m = art__comm_find(c, h->comm);
 	struct art_op *op = m ? art__op_find(m, h->seq) : NULL;
 
-	if (!op || !op->active || !op->entered_by || !(h->flags & 1))
+	if (!op || !op->active || !op->entered_by)
 		return;
-	art__set_add(op->entered_by, (uint32_t)from);
+	art__set_add(&op->entered_by[1], (uint32_t)from);
+	if (!(h->flags & 1))
+		return;
+	art__set_add(&op->entered_by[0], (uint32_t)from);
 	if (h->sig != op->sig && h->sig)
 		art__op_mismatch(op, from);
 }
@@ -81,6 +86,18 @@ bool art__who_missing(const struct art_op *op, struct art_set *entered, struct a
 		art__set_add(here ? entered : missing, slot);
 	}
 	return true;
+}
+
+/* A service thread answers whatever its application does: where it does not, the way there may be
+ * dead, and nobody would notice as long as nothing is sent. */
+static void note_unanswered(const struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+	struct art_ops *c = m->coll;
+
+	for (int i = 0; i < m->npart; i++)
+		if (m->part[i] != c->cfg.slot && !art__set_has(&op->entered_by[1], (uint32_t)m->part[i]))
+			art__set_add(&c->unanswered, (uint32_t)m->part[i]);
 }
 
 /* The lowest rank that has entered speaks for all. */
@@ -123,7 +140,7 @@ uint64_t art__who_wake(const struct art_op *op)
 {
 	uint64_t stall = op->comm->coll->cfg.stall_ns;
 
-	if (op->name_due)
+	if (op->reply_due)
 		return op->asked_ns + (stall < 2 * REPLY_NS ? stall / 2 : REPLY_NS);
 	if (!op->asked_ns)
 		return first_ask(op);
@@ -141,9 +158,11 @@ void art__who_tick(struct art_op *op, uint64_t now)
 	}
 	if (now < art__who_wake(op))
 		return;
-	if (op->name_due) {
-		op->name_due = false;
-		name_missing(op);
+	if (op->reply_due) {
+		op->reply_due = false;
+		note_unanswered(op);
+		if (op->name_due)
+			name_missing(op);
 		return;
 	}
 	op->name_due = now - op->started_ns >= op->comm->coll->cfg.stall_ns;

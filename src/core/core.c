@@ -3,7 +3,8 @@
  * One rank's protocol: hands events to coll (ops) and ft (decisions) and joins the two. Holds no
  * rule of its own but two: a message from a rank outside the view means nothing (invariant 7),
  * and a broken data connection between members is put right by a view change with the same
- * members, because some message of some op may be gone.
+ * members, because some message of some op may be gone. Where there is no direct way between two
+ * members any more, relay.c has their messages carried by a third.
  */
 #include <art/status.h>
 
@@ -13,6 +14,7 @@
 #include "core/core.h"
 #include "core/ctl.h"
 #include "core/links.h"
+#include "core/relay.h"
 #include "engine/report.h"
 #include "ft/detector.h"
 #include "ft/ft.h"
@@ -26,6 +28,7 @@ struct art_core {
 	struct art_ft ft;
 	struct art_ops ops;
 	struct art_ctl ctl;
+	struct art_relay relay;
 	uint64_t sign_ns;   /* of the change under way: its first sign, 0: none */
 	uint64_t frozen_ns; /* and since when nothing moves */
 	struct art_change_times last;
@@ -99,6 +102,7 @@ static void ft_install(void *self, const struct art_value *v)
 	if (v->full) {
 		c->relink_ns = ART_NEVER;
 		c->sign_ns = 0;
+		art__relay_installed(&c->relay);
 	}
 	art__det_stir(&c->det);
 	art__links_again(&c->links, art__env_now(c->env));
@@ -230,6 +234,28 @@ static void det_verdict(void *self, const struct art_set *slots)
 	art__ft_suspect_all(&c->ft, slots);
 }
 
+/* The whole host behind @slot. */
+static void det_edge(void *self, int slot, bool dead)
+{
+	struct art_core *c = self;
+	bool change = false;
+
+	for (int i = 0; i < c->cfg.size; i++)
+		if (same_host(c, i, slot) && art__set_has(&c->ft.view.members, (uint32_t)i))
+			change |= art__relay_edge(&c->relay, i, dead);
+	if (change)
+		c->relink_ns = art__env_now(c->env);
+}
+
+static void det_send_round(void *self, int to, const void *p, size_t len)
+{
+	struct art_core *c = self;
+	struct art_hdr h = { .kind = ART_K_RELAY_BEAT };
+
+	if (art__relay_indirect(&c->relay, to))
+		c->port->send(c->port->self, ART_CHAN_CTL, to, &h, p, len);
+}
+
 static void det_tell_evicted(void *self, int to)
 {
 	struct art_core *c = self;
@@ -305,19 +331,63 @@ static bool well_formed(enum art_chan chan, const struct art_hdr *h)
 {
 	if ((chan == ART_CHAN_DATA) != (h->kind <= ART_K_BYE))
 		return false;
-	return !h->len || is_ft(h->kind) || h->kind == ART_K_DATA || h->kind == ART_K_OUTCOME;
+	return !h->len || is_ft(h->kind) || h->kind == ART_K_DATA || h->kind == ART_K_OUTCOME ||
+	       h->kind == ART_K_RELAY || h->kind == ART_K_RELAY_BEAT;
 }
 
-static void on_frame(struct art_machine *m, enum art_chan chan, int from, const struct art_hdr *h,
-		     const uint8_t *body)
+/* ---- dead edges ---- */
+
+static void take_frame(struct art_core *c, enum art_chan chan, int from, const struct art_hdr *h,
+		       const uint8_t *body);
+
+/* Could a message that was lost just now have mattered? */
+static bool anything_unstable(const struct art_core *c)
 {
-	struct art_core *c = core_of(m);
+	for (const struct art_comm *m = c->ops.comms; m; m = m->next)
+		if (m->top_seq > m->stable || m->early)
+			return true;
+	return false;
+}
+
+/* A change of the view puts right what may be lost. */
+static void mend(struct art_core *c)
+{
+	if (c->relink_ns == ART_NEVER && anything_unstable(c))
+		c->relink_ns = art__env_now(c->env) + c->cfg.retry_ns / 4;
+}
+
+static void on_relay(struct art_core *c, int from, const struct art_hdr *h, const uint8_t *body)
+{
+	struct art_relayed in;
+	struct art_set watched;
+	const uint8_t *whole;
+	size_t len;
+	int to;
+
+	if (!art__ctl_take(&c->ctl, from, h, body, &whole, &len))
+		return;
+	if (art__relay_take(&c->relay, from, whole, len, &in, &to)) {
+		if (art__relay_heard(&c->relay, in.from, true))
+			c->relink_ns = art__env_now(c->env);
+		if (well_formed(in.chan, &in.h))
+			take_frame(c, in.chan, in.from, &in.h, in.body);
+	}
+	art__ctl_reset(&c->ctl, from);
+	if (to < 0)
+		return;
+	art__set_init(&watched, (uint32_t)c->cfg.size);
+	art__set_add(&watched, (uint32_t)to);
+	art__det_want(&c->det, &watched);
+}
+
+/* ---- messages ---- */
+
+static void take_frame(struct art_core *c, enum art_chan chan, int from, const struct art_hdr *h,
+		       const uint8_t *body)
+{
 	const uint8_t *whole;
 	size_t len;
 
-	if (!well_formed(chan, h))
-		return;
-	art__det_heard(&c->det, from);
 	if (c->ft.fate) {
 		/* whoever still counts on this rank may stop */
 		if (chan == ART_CHAN_CTL && h->kind != ART_K_EVICTED && h->kind != ART_K_GONE)
@@ -336,11 +406,30 @@ static void on_frame(struct art_machine *m, enum art_chan chan, int from, const 
 		on_ask_cert(c, from, h);
 	} else if (h->kind == ART_K_CERT) {
 		on_cert(c, from, h);
+	} else if (h->kind == ART_K_RELAY) {
+		on_relay(c, from, h, body);
+	} else if (h->kind == ART_K_RELAY_BEAT) {
+		art__det_beat_round(&c->det, from, body, h->len);
+	} else if (h->kind == ART_K_RELAY_NO) {
+		art__relay_refused(&c->relay, from, h->seq < (uint64_t)c->cfg.size ? (int)h->seq : -1);
 	} else if (chan == ART_CHAN_CTL) {
 		art__coll_ctl(&c->ops, from, h);
 	} else {
 		art__coll_data(&c->ops, from, h, body);
 	}
+}
+
+static void on_frame(struct art_machine *m, enum art_chan chan, int from, const struct art_hdr *h,
+		     const uint8_t *body)
+{
+	struct art_core *c = core_of(m);
+
+	if (!well_formed(chan, h))
+		return;
+	art__det_heard(&c->det, from);
+	if (c->relay.peer)
+		art__relay_heard(&c->relay, from, false);
+	take_frame(c, chan, from, h, body);
 	art__coll_tidy(&c->ops);
 }
 
@@ -352,15 +441,6 @@ static void on_room(struct art_machine *m, int to)
 	art__coll_tidy(&c->ops);
 }
 
-/* Could a message that was lost just now have mattered? */
-static bool anything_unstable(const struct art_core *c)
-{
-	for (const struct art_comm *m = c->ops.comms; m; m = m->next)
-		if (m->top_seq > m->stable || m->early)
-			return true;
-	return false;
-}
-
 static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
 {
 	struct art_core *c = core_of(m);
@@ -369,6 +449,8 @@ static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
 		return;
 	if (!c->ft.finalizing)
 		ask_for_certificate(c, peer);
+	if (art__relay_down(&c->relay, chan, peer))
+		mend(c);
 	if (chan == ART_CHAN_CTL) {
 		art__ctl_reset(&c->ctl, peer);
 		/* a report may be gone: say it again, unless the peer is */
@@ -381,8 +463,8 @@ static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
 	c->ops.blocked[peer] = false;
 	if (c->ft.finalizing && !c->ops.active)
 		return; /* this rank has finished; those who have, too, are closing down */
-	if (anything_unstable(c) && c->relink_ns == ART_NEVER)
-		c->relink_ns = art__env_now(c->env) + c->cfg.retry_ns / 4;
+	if (!art__relay_indirect(&c->relay, peer))
+		mend(c);
 }
 
 /* Members would wait for this rank, and nothing of it can be said dead or silent. */
@@ -459,6 +541,12 @@ static void on_tick(struct art_machine *m)
 		art__det_want(&c->det, &awaited);
 	if (!c->ft.fate)
 		art__coll_tick(&c->ops, now);
+	if (!art__set_empty(&c->ops.unanswered)) {
+		art__det_want(&c->det, &c->ops.unanswered);
+		art__set_init(&c->ops.unanswered, (uint32_t)c->cfg.size);
+	}
+	if (art__relay_lost(&c->relay))
+		mend(c);
 	art__coll_tidy(&c->ops);
 }
 
@@ -532,6 +620,8 @@ static int init_detector(struct art_core *c)
 		.send = c->port->beat ? det_send : NULL,
 		.look = c->port->look ? det_look : NULL,
 		.verdict = det_verdict,
+		.edge = det_edge,
+		.send_round = det_send_round,
 		.tell_evicted = det_tell_evicted,
 		.ask_view = det_ask_view,
 	};
@@ -588,20 +678,22 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 		return ART_ERR_NOMEM;
 	c->machine.ops = &core_machine;
 	c->env = env;
-	c->port = port;
 	c->cfg = *cfg;
 	c->relink_ns = ART_NEVER;
 	client.self = c;
 	rc = copy_hosts(c);
-	art__ctl_init(&c->ctl, env, port);
-	art__links_init(&c->links, port, cfg->slot, cfg->heartbeat_ns ? cfg->size : 0, art__env_now(env));
+	art__relay_init(&c->relay, env, port, &c->ctl, cfg->slot, cfg->size, c->hosts);
+	c->port = art__relay_port(&c->relay);
+	art__ctl_init(&c->ctl, env, c->port);
+	art__links_init(&c->links, c->port, cfg->slot, cfg->heartbeat_ns ? cfg->size : 0, art__env_now(env));
 	if (!rc)
 		rc = art__ft_init(&c->ft, env, &client, cfg->slot, (uint32_t)cfg->size,
 				  cfg->retry_ns, cfg->quorum_wait_ns, cfg->mutant);
+	art__relay_watch(&c->relay, &c->ft.view.members, &c->ft.suspect);
 	if (!rc)
 		rc = init_detector(c);
 	if (!rc)
-		rc = art__coll_init(&c->ops, env, port, &c->cfg, &c->ft);
+		rc = art__coll_init(&c->ops, env, c->port, &c->cfg, &c->ft);
 	if (rc) {
 		art__core_destroy(c);
 		return rc;
@@ -620,6 +712,8 @@ void art__core_destroy(struct art_core *c)
 		art__ctl_fini(&c->ctl);
 	if (c->det.env)
 		art__det_fini(&c->det);
+	if (c->relay.env)
+		art__relay_fini(&c->relay);
 	art__env_free(c->env, c->hosts);
 	art__env_free(c->env, c);
 }
@@ -672,7 +766,8 @@ static size_t comm_bytes(const struct art_core *c, const struct art_comm *m)
 size_t art__core_bytes(const struct art_core *c)
 {
 	size_t n = sizeof(*c) + (size_t)c->cfg.size * (sizeof(bool) + sizeof(size_t)) +
-		   art__ft_bytes(&c->ft) + art__det_bytes(&c->det) + art__pool_bytes(&c->ops.pool) + c->ops.op_bytes;
+		   art__ft_bytes(&c->ft) + art__det_bytes(&c->det) +
+		   art__relay_bytes(&c->relay) + art__pool_bytes(&c->ops.pool) + c->ops.op_bytes;
 
 	if (c->hosts)
 		n += (size_t)c->cfg.size * sizeof(int);

@@ -9,6 +9,7 @@
  *
  * Enough: two of a host's observers, or all of them that are not themselves silent. A host counts
  * as silent when we do not hear it, or when it says for so long that it does not hear us.
+ * An observer hears one that this rank does not: then it lives, and the way to it is dead (edge).
  * Whoever hears nobody at all condemns all at once: that is a partition, and a quorum decides
  * who is on the right side of it.
  */
@@ -22,7 +23,7 @@
 
 bool art__det_watches(const struct art_det *d, const struct art_det_host *h, uint64_t now)
 {
-	return h->place >= 0 && ((h->near && d->acting) || now < h->wanted_ns);
+	return h->place >= 0 && ((h->near && d->acting) || now < h->wanted_ns || h->edge);
 }
 
 /* The bound, longer where this rank or that host runs late. */
@@ -194,7 +195,7 @@ static bool enough_agree(const struct art_det *d, const struct art_det_host *h, 
 		if (vote == 1)
 			++*agree;
 		else if (who[i] != d->me && !art__det_all_suspect(d, o) &&
-			 (vote == 0 || o->heard_ns >= h->asked_ns ||
+			 (vote == 0 || o->edge || o->heard_ns >= h->asked_ns ||
 			  since(h->asked_ns, now) < art__det_effective(d, h) / 2))
 			others++; /* disagrees, or lives and may yet speak */
 	}
@@ -233,6 +234,31 @@ static void condemn(struct art_det *d, struct art_det_host *h, int agree, uint64
 		     agree, who);
 }
 
+/* Somebody hears it, and has said so since we said that we do not: by then a host that is silent is
+ * so for all of its observers, give or take a heartbeat. */
+static bool heard_elsewhere(const struct art_det *d, const struct art_det_host *h, uint64_t now)
+{
+	for (int i = 0; i < ART_DET_OBSERVERS; i++)
+		if (h->vote[i].host >= 0 && !h->vote[i].silent && h->vote[i].at_ns > h->accused_ns &&
+		    counts(d, h, &h->vote[i], now))
+			return true;
+	return false;
+}
+
+static void set_edge(struct art_det *d, struct art_det_host *h, bool dead, uint64_t now)
+{
+	if (h->edge != dead)
+		art__env_log(d->env, ART_LOG_INFO, dead ? "the host of rank %d: not heard for %llu ms, others "
+			     "hear it: the way to it is dead" : "the host of rank %d: the way to it is back "
+			     "(%llu ms)", d->order[h->first],
+			     (unsigned long long)(art__det_silence(d, h, now) / ART_NS_PER_MS));
+	h->answered &= h->edge == dead;
+	h->edge = dead;
+	h->edge_ns = now;
+	if (d->client.edge)
+		d->client.edge(d->client.self, d->order[h->first], dead);
+}
+
 static void judge_host(struct art_det *d, struct art_det_host *h, uint64_t now)
 {
 	uint64_t bound = art__det_effective(d, h), silence = art__det_silence(d, h, now);
@@ -241,7 +267,9 @@ static void judge_host(struct art_det *d, struct art_det_host *h, uint64_t now)
 	if (silence < bound / 2 || unborn(d, h, now)) {
 		if (h->asked_ns)
 			art__det_calm(d, h);
-		if (probed_anyway(d, h) && since(h->probed_ns, now) >= bound / 8)
+		if (h->edge && h->answered)
+			set_edge(d, h, false, now);
+		if ((probed_anyway(d, h) || h->edge) && since(h->probed_ns, now) >= bound / 8)
 			probe_ranks(d, h, now);
 		return;
 	}
@@ -251,12 +279,16 @@ static void judge_host(struct art_det *d, struct art_det_host *h, uint64_t now)
 	}
 	if (silence >= bound && since(h->asked_ns, now) >= bound / 4 && !h->accused) {
 		h->accused = true;
+		h->accused_ns = now;
 		h->probed_ns = 0; /* the others hear of it now */
 	}
 	if (since(h->probed_ns, now) >= bound / 8)
 		probe(d, h, now);
 	if (h->accused && enough_agree(d, h, now, &agree))
 		condemn(d, h, agree, now);
+	else if (h->accused && (!h->edge || since(h->edge_ns, now) >= bound) &&
+		 heard_elsewhere(d, h, now))
+		set_edge(d, h, true, now);
 }
 
 /* Nobody outside this host is heard. */

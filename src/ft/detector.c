@@ -276,7 +276,11 @@ void art__det_say(struct art_det *d, int to, enum art_det_kind kind, int about, 
 	art__w_u64(&w, d->progress);
 	art__w_u64(&w, nonce);
 	assert(!w.bad && w.len == ART_DET_BYTES);
-	d->client.send(d->client.self, to, b, w.len);
+	if ((kind == ART_DET_ASK || kind == ART_DET_VOTE) && d->host[d->host_of[to]].edge &&
+	    d->client.send_round)
+		d->client.send_round(d->client.self, to, b, w.len);
+	else
+		d->client.send(d->client.self, to, b, w.len);
 }
 
 static void beat(struct art_det *d, uint64_t now)
@@ -350,6 +354,8 @@ static void on_ask(struct art_det *d, int from, int about, uint64_t now)
 	}
 	watch_too(d, h, 4, now);
 	silence = art__det_silence(d, h, now);
+	if (silence < now - h->life_ns) /* just begun to watch */
+		silence = now - h->life_ns;
 	if (d->doubt_ns || !d->acting || (silence >= art__det_effective(d, h) / 2 && !h->accused))
 		art__det_say(d, from, ART_DET_ALIVE, d->slot, false, 0); /* no opinion yet */
 	else
@@ -369,7 +375,9 @@ static void take_life(struct art_det *d, int from, struct art_det_host *h, const
 {
 	if (h->asked_ns && s->kind == ART_DET_ALIVE)
 		ART_MARK(d->env, ART_M_PROBE_ANSWERED);
+	h->answered |= s->kind == ART_DET_ALIVE;
 	h->heard_ns = now > h->heard_ns ? now : h->heard_ns;
+	h->life_ns = now;
 	h->spoke = true;
 	h->lag = s->lag < LAG_MAX ? s->lag : LAG_MAX;
 	d->any_ns = now;
@@ -418,6 +426,19 @@ void art__det_beat(struct art_det *d, int from, const uint8_t *p, size_t len)
 		break;
 	default: break;
 	}
+}
+
+void art__det_beat_round(struct art_det *d, int from, const uint8_t *p, size_t len)
+{
+	struct said s;
+	uint64_t now = art__env_now(d->env);
+
+	if (!remote(d) || !read_said(d, p, len, &s) || d->host_of[from] == d->me)
+		return;
+	if (s.kind == ART_DET_ASK)
+		on_ask(d, from, (int)s.about, now);
+	else if (s.kind == ART_DET_VOTE)
+		art__det_take_vote(d, d->host_of[from], d->host_of[s.about], s.silent, now);
 }
 
 void art__det_hint(struct art_det *d, int slot)
@@ -514,6 +535,7 @@ static void take_traffic(struct art_det *d)
 		h->fresh = false;
 		h->spoke = true;
 		h->heard_ns = h->heard_ns < d->tick_ns ? d->tick_ns : h->heard_ns;
+		h->life_ns = h->life_ns < d->tick_ns ? d->tick_ns : h->life_ns;
 		d->any_ns = d->any_ns < d->tick_ns ? d->tick_ns : d->any_ns;
 	}
 }

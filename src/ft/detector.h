@@ -27,6 +27,11 @@ struct art_det_client {
 	void (*look)(void *self, int slot);
 	/* These must leave. Returns to a machine that may have changed its view. */
 	void (*verdict)(void *self, const struct art_set *slots);
+	/* A host that others hear and this rank does not (@dead; said anew each bound), or does again: its
+	 * first slot. NULL: not asked for. */
+	void (*edge)(void *self, int slot, bool dead);
+	/* As send(), over another rank: to a host that is not reached. NULL if there is no edge(). */
+	void (*send_round)(void *self, int to, const void *p, size_t len);
 	/* @to speaks as a member and is none: let it know. */
 	void (*tell_evicted)(void *self, int to);
 	/* @to knows a later view: ask for it. */
@@ -46,12 +51,17 @@ struct art_det_host {
 	bool near;             /* on the graph: both beat to each other */
 	bool spoke;            /* at least once */
 	bool fresh;            /* a message came from it since the last tick */
-	bool accused;          /* my own vote is out */
+	bool accused;          /* my own vote is out, */
+	uint64_t accused_ns;   /* since then */
+	bool edge;             /* others hear it all the same: the way to it is dead */
+	uint64_t edge_ns;      /* when that was said last */
+	bool answered;         /* and since then it has answered a question of ours */
 	uint8_t lag;           /* its own score, as it said last */
 	int agent;             /* who spoke for it last, -1 */
 	unsigned attempts;     /* questions sent to it */
 	uint64_t wanted_ns;    /* watched until then because somebody waits for it */
 	uint64_t heard_ns;     /* last sign of life, or since when it is watched */
+	uint64_t life_ns;      /* last sign of life, without any benefit of a doubt */
 	uint64_t told_ns;      /* when it said last how long it has not heard us, 0: never */
 	uint64_t told_age_ns;
 	uint64_t asked_ns;     /* silent for half the bound: since when it is probed; 0: not */
@@ -114,6 +124,8 @@ static inline void art__det_heard(struct art_det *d, int slot)
 }
 
 void art__det_beat(struct art_det *d, int from, const uint8_t *p, size_t len);
+/* A datagram that came round: an opinion, no sign that there is a way. */
+void art__det_beat_round(struct art_det *d, int from, const uint8_t *p, size_t len);
 /* The connection to a slot ended: do not wait for half the bound before asking. */
 void art__det_hint(struct art_det *d, int slot);
 /* Somebody here waits for these: watch their hosts for a while. */

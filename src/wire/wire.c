@@ -260,6 +260,9 @@ const char *art__wire_kind_name(uint8_t kind)
 	case ART_K_WHO_REPLY: return "who-reply";
 	case ART_K_ASK_CERT: return "ask-certificate";
 	case ART_K_CERT: return "certificate";
+	case ART_K_RELAY: return "relay";
+	case ART_K_RELAY_NO: return "relay-no";
+	case ART_K_RELAY_BEAT: return "relay-beat";
 	}
 	return "unknown";
 }

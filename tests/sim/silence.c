@@ -29,11 +29,12 @@
 #define SEEDS 120
 
 enum profile { QUIET, SLOW, LOST, RACK, STOPPED, FROZEN, AGENT, NAP, SPLIT, HEALED, NONE_QUORATE,
-	       MUTE, DEAF, EDGE, LINKS, CERTIFIED, MANY, PROFILES };
+	       MUTE, DEAF, EDGE, LINKS, CERTIFIED, MANY, DEAD_EDGE, DEAD_EDGES, PROFILES };
 
 static const char *const names[PROFILES] = {
 	"quiet", "slow", "lost", "rack", "stopped", "frozen", "agent", "nap", "split", "healed",
 	"none-quorate", "mute", "deaf", "edge", "links", "certified", "many",
+	"dead-edge", "dead-edges",
 };
 
 struct run {
@@ -57,7 +58,7 @@ struct act {
 enum { VANISH, STOP_HOST, WAKE_HOST, STOP_RANK, WAKE_RANK, KILL_RANK, CUT_OUT, CUT_IN, CUT_EDGE,
        GROUPS, HEAL, NAP_RANK, BREAK };
 
-static struct act acts[64];
+static struct act acts[512];
 static int nacts;
 
 static void each_rank(struct run *r, int host, void (*fn)(struct run *r, int rank, int arg), int arg)
@@ -172,6 +173,8 @@ static void draw_job(struct run *r, uint64_t seed)
 		per = 2 + (int)below(r, 2);
 	if (r->profile == RACK || r->profile == MANY || r->profile == NONE_QUORATE)
 		least = 6;
+	if (r->profile == DEAD_EDGES)
+		least = 5;
 	r->nhost = least + (int)below(r, (uint64_t)(HOSTS - least) + 1);
 	if (r->profile == STOPPED && below(r, 2))
 		r->nhost = 1, per = 2 + (int)below(r, 7);
@@ -331,6 +334,40 @@ static void one_edge(struct run *r)
 	plan(r, at + 3 * BOUND, HEAL, 0);
 }
 
+/* Two hosts that do not reach each other any more, in one direction or both; healed late or never. */
+static void cut_hosts(struct run *r, uint64_t at, int a, int b)
+{
+	unsigned ways = 1 + (unsigned)below(r, 3);
+
+	for (int i = 0; i < r->n; i++)
+		for (int k = 0; k < r->n; k++)
+			if ((ways & 1 && r->hosts[i] == a && r->hosts[k] == b) ||
+			    (ways & 2 && r->hosts[i] == b && r->hosts[k] == a))
+				plan(r, at, CUT_EDGE, i)->to = k;
+	if (below(r, 3) == 0)
+		plan(r, at + 3 * BOUND + below(r, 300 * MS), HEAL, 0);
+}
+
+static void dead_edge(struct run *r)
+{
+	int a = (int)below(r, (uint64_t)r->nhost);
+
+	cut_hosts(r, when(r), a, (a + 1 + (int)below(r, (uint64_t)r->nhost - 1)) % r->nhost);
+}
+
+/* One host with two dead edges, one of them to the neighbour that would carry for it: it may have to
+ * leave, if both are its observers; all others stay. Somebody may die, too. */
+static void dead_edges(struct run *r)
+{
+	int a = some_host(r), step = 1 + (int)below(r, (uint64_t)r->nhost - 2);
+	uint64_t at = when(r);
+
+	cut_hosts(r, at, a, (a + step) % r->nhost);
+	cut_hosts(r, at + below(r, 5 * BOUND), a, (a + step + 1) % r->nhost);
+	if (below(r, 2))
+		plan(r, when(r) + below(r, 10 * BOUND), KILL_RANK, 0)->to = first_rank(r, some_host(r));
+}
+
 static void links_break(struct run *r)
 {
 	for (int i = 0; i < 3; i++) {
@@ -379,6 +416,8 @@ static void draw_faults(struct run *r)
 	case LINKS: links_break(r); r->nobody_leaves = true; break;
 	case CERTIFIED: agents_end(r); links_break(r); break;
 	case MANY: many(r); break;
+	case DEAD_EDGE: dead_edge(r); r->nobody_leaves = true; break;
+	case DEAD_EDGES: dead_edges(r); break;
 	case PROFILES: break;
 	}
 }

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Two members that live and cannot reach each other: what one has for the other goes through a
+ * third, so that nobody is evicted for a bad cable (ARCHITECTURE.md, "A dead edge").
+ *
+ *   direct --dead edge--> turning --view--> relayed --edge is back--> healed --view--> direct
+ *     control   direct     relayed           relayed                   direct           direct
+ *     data      direct     dropped           relayed                   relayed          direct
+ *
+ * (view: a change of the view that touches every op.) What was on the edge when it died is lost, and
+ * nobody knows how much: the view change that the caller asks for runs every open op again, and from
+ * then on each direction has one path and keeps its order. Each end turns when its own detector says so
+ * or when a message comes round: of a way that is dead in one direction only one end knows.
+ *
+ * While no edge is dead, art__relay_port() is the world's port: nothing is in the way.
+ */
+#ifndef ART_CORE_RELAY_H
+#define ART_CORE_RELAY_H
+
+#include "base/set.h"
+#include "core/ctl.h"
+#include "engine/machine.h"
+
+enum art_relay_state { ART_RELAY_DIRECT, ART_RELAY_TURNING, ART_RELAY_RELAYED, ART_RELAY_HEALED };
+
+struct art_relay_peer {
+	int via;               /* who carries for us; -1: nobody is left to ask */
+	enum art_relay_state state;
+	bool deaf;             /* our detector does not hear it */
+	bool unheard;          /* it does not hear us, since it has its messages carried */
+	bool carried;          /* we have carried something to or from it since the last view */
+	struct art_set *no;    /* who has said that it does not reach this peer, either; NULL: nobody */
+};
+
+struct art_relay {
+	const struct art_env *env;
+	const struct art_port *world;
+	struct art_port out;
+	struct art_ctl *ctl;
+	const struct art_set *members, *suspect; /* ft's */
+	const int *hosts;                        /* [size] or NULL */
+	int slot, size;
+	struct art_relay_peer *peer; /* [size], NULL until it is needed */
+	bool lost;                   /* something could not be sent on: a view change must mend it */
+};
+
+/* A message that came for this rank through another. */
+struct art_relayed {
+	int from;
+	enum art_chan chan;
+	struct art_hdr h;
+	const uint8_t *body; /* h.len bytes, of the envelope */
+};
+
+/* All pointers must outlive @r. */
+void art__relay_init(struct art_relay *r, const struct art_env *env, const struct art_port *world,
+		     struct art_ctl *ctl, int slot, int size, const int *hosts);
+void art__relay_watch(struct art_relay *r, const struct art_set *members, const struct art_set *suspect);
+void art__relay_fini(struct art_relay *r);
+size_t art__relay_bytes(const struct art_relay *r);
+/* What everybody above speaks to; the pointer stays good. */
+const struct art_port *art__relay_port(struct art_relay *r);
+
+/* The detector: @slot lives and the way to it is dead, or is back. The other end is told. True: the
+ * view must be changed, because something may have been lost on the way. */
+bool art__relay_edge(struct art_relay *r, int slot, bool dead);
+/* A message of @slot came, by its own connection or round. True: the view must be changed, as above. */
+bool art__relay_heard(struct art_relay *r, int slot, bool round);
+bool art__relay_indirect(const struct art_relay *r, int slot);
+/* A connection to @peer ended. True: with it, perhaps, what somebody carries for somebody. */
+bool art__relay_down(const struct art_relay *r, enum art_chan chan, int peer);
+/* A view was installed that touches every op. */
+void art__relay_installed(struct art_relay *r);
+
+/* An envelope came from @from. True: it is for this rank, in @out. False: it was sent on, or dropped.
+ * @to: whose host is to be watched now, because something was carried to it, or -1. */
+bool art__relay_take(struct art_relay *r, int from, const uint8_t *body, size_t len,
+		     struct art_relayed *out, int *to);
+/* @by does not reach @to. */
+void art__relay_refused(struct art_relay *r, int by, int to);
+/* Something was lost on the way since this was asked last. */
+bool art__relay_lost(struct art_relay *r);
+
+#endif
