@@ -222,8 +222,8 @@ static void attempt(struct art_shm *t, struct art_shm_conn *c)
 	assert(c->state == ART_SHM_WAIT && c->fd < 0 && len > 0 && len < ART_SHM_NAME_MAX);
 	memcpy(a.sun_path + 1, name, len);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0) {
-		art__shm_retry(t, c);
+	if (c->fd < 0) { /* for want of descriptors, say: then there is none for a segment, either */
+		art__shm_refused(t, c);
 		return;
 	}
 	len += offsetof(struct sockaddr_un, sun_path) + 1;
