@@ -9,7 +9,8 @@
  *                           which error its calls end
  *   t_gate abort WHO CODE   rank WHO calls art_abort, the others do allreduces until they have lost it
  *
- * Each rank says which process it is, and checks every result.
+ * Each rank says which process it is, and checks every result. Where ranks may be lost, rank 0 says
+ * so as soon as a result lacks one: "without 2 3".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -67,11 +68,27 @@ static int sum_of_contributors(void)
 	return sum;
 }
 
+static void say_missing(void)
+{
+	art_status_t status;
+	int yes;
+
+	OK(art_last_status(ART_COMM_WORLD, &status));
+	printf("without");
+	for (int r = 0; r < my_size; r++) {
+		OK(art_status_contributed(&status, r, &yes));
+		if (!yes)
+			printf(" %d", r);
+	}
+	printf("\n");
+	fflush(stdout);
+}
+
 static void busy(const char *fifo, bool lossy)
 {
 	int fd = my_rank == 0 ? open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
 	long rounds = 0;
-	int in[2], out[2];
+	int in[2], out[2], last = sum_of_ranks();
 
 	CHECK(my_rank != 0 || fd >= 0);
 	do {
@@ -80,6 +97,9 @@ static void busy(const char *fifo, bool lossy)
 		OK(art_allreduce(in, out, 2, ART_INT32, ART_SUM, ART_COMM_WORLD));
 		CHECK(out[0] == (lossy ? sum_of_contributors() : sum_of_ranks()));
 		rounds++;
+		if (my_rank == 0 && out[0] != last)
+			say_missing();
+		last = out[0];
 	} while (!out[1]);
 	if (my_rank == 0) {
 		close(fd);
