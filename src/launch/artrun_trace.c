@@ -302,7 +302,9 @@ static bool write_all(struct merge *m, const char *path)
 		put_event(m, &m->item[i], m->item[0].at_ns);
 	fputs("\n]}\n", m->out);
 	/* Both are tried: an error that shows at the end counts, too. */
-	return !ferror(m->out) & !fclose(m->out);
+	bool written = !ferror(m->out);
+
+	return fclose(m->out) == 0 && written;
 }
 
 static void remove_directory(const char *path)
