@@ -177,6 +177,11 @@ static void print_rank(FILE *out, const json_t *r)
 		fprintf(out, "    can do no more: %s\n", text(a, "fate"));
 	if (json_is_true(json_object_get(a, "changing")))
 		fputs("    a decision about the members is under way\n", out);
+	if (json_array_size(json_object_get(a, "indirect"))) {
+		fputs("    reached through another rank only, the way there is dead: ", out);
+		print_ranges(out, json_object_get(a, "indirect"));
+		fputc('\n', out);
+	}
 	print_quiet(out, json_object_get(a, "detector"), "silent", "silent_s");
 	print_quiet(out, json_object_get(a, "detector"), "stopped", "stopped_s");
 }

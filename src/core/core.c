@@ -356,6 +356,14 @@ static void mend(struct art_core *c)
 		c->relink_ns = art__env_now(c->env) + c->cfg.retry_ns / 4;
 }
 
+static void on_no_way(struct art_core *c, int from, const struct art_hdr *h)
+{
+	if (h->seq != (uint64_t)from)
+		art__relay_refused(&c->relay, from, h->seq < (uint64_t)c->cfg.size ? (int)h->seq : -1);
+	else if (art__relay_unheard(&c->relay, from, !(h->flags & 1)))
+		c->relink_ns = art__env_now(c->env);
+}
+
 static void on_relay(struct art_core *c, int from, const struct art_hdr *h, const uint8_t *body)
 {
 	struct art_relayed in;
@@ -367,8 +375,6 @@ static void on_relay(struct art_core *c, int from, const struct art_hdr *h, cons
 	if (!art__ctl_take(&c->ctl, from, h, body, &whole, &len))
 		return;
 	if (art__relay_take(&c->relay, from, whole, len, &in, &to)) {
-		if (art__relay_heard(&c->relay, in.from, true))
-			c->relink_ns = art__env_now(c->env);
 		if (well_formed(in.chan, &in.h))
 			take_frame(c, in.chan, in.from, &in.h, in.body);
 	}
@@ -411,7 +417,7 @@ static void take_frame(struct art_core *c, enum art_chan chan, int from, const s
 	} else if (h->kind == ART_K_RELAY_BEAT) {
 		art__det_beat_round(&c->det, from, body, h->len);
 	} else if (h->kind == ART_K_RELAY_NO) {
-		art__relay_refused(&c->relay, from, h->seq < (uint64_t)c->cfg.size ? (int)h->seq : -1);
+		on_no_way(c, from, h);
 	} else if (chan == ART_CHAN_CTL) {
 		art__coll_ctl(&c->ops, from, h);
 	} else {
@@ -427,8 +433,6 @@ static void on_frame(struct art_machine *m, enum art_chan chan, int from, const 
 	if (!well_formed(chan, h))
 		return;
 	art__det_heard(&c->det, from);
-	if (c->relay.peer)
-		art__relay_heard(&c->relay, from, false);
 	take_frame(c, chan, from, h, body);
 	art__coll_tidy(&c->ops);
 }
@@ -591,6 +595,10 @@ static void on_describe(struct art_machine *m, struct art_report *r)
 	r->changing = c->ft.frozen || c->ft.nfrozen_named || art__ft_needed(&c->ft);
 	r->fate = c->ft.fate ? fate_text(c->ft.fate) : NULL;
 	r->memory_bytes = art__core_bytes(c);
+	art__set_init(&r->indirect, (uint32_t)c->cfg.size);
+	for (int i = 0; i < c->cfg.size; i++)
+		if (art__relay_indirect(&c->relay, i) && art__set_has(&r->members, (uint32_t)i))
+			art__set_add(&r->indirect, (uint32_t)i);
 	art__det_describe(&c->det, r);
 	art__coll_describe(&c->ops, r);
 }
@@ -682,7 +690,8 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 	c->relink_ns = ART_NEVER;
 	client.self = c;
 	rc = copy_hosts(c);
-	art__relay_init(&c->relay, env, port, &c->ctl, cfg->slot, cfg->size, c->hosts);
+	art__relay_init(&c->relay, env, port, &c->ctl, cfg->slot, cfg->size, c->hosts,
+			 cfg->bound_ns);
 	c->port = art__relay_port(&c->relay);
 	art__ctl_init(&c->ctl, env, c->port);
 	art__links_init(&c->links, c->port, cfg->slot, cfg->heartbeat_ns ? cfg->size : 0, art__env_now(env));

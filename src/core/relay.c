@@ -10,6 +10,7 @@
 #include "base/marks.h"
 #include "core/relay.h"
 
+#define PATIENCE 32 /* bounds */
 #define ENVELOPE (3 * 4 + ART_HDR_BYTES) /* before the body */
 
 static bool same_host(const struct art_relay *r, int a, int b)
@@ -210,7 +211,7 @@ static bool turn(struct art_relay *r, int slot)
 {
 	struct art_relay_peer *p = &r->peer[slot];
 
-	if (p->deaf || p->unheard) {
+	if (p->deaf || p->unheard_ns) {
 		if (p->state == ART_RELAY_HEALED)
 			p->state = ART_RELAY_RELAYED;
 		if (p->state != ART_RELAY_DIRECT)
@@ -229,25 +230,22 @@ static bool turn(struct art_relay *r, int slot)
 
 bool art__relay_edge(struct art_relay *r, int slot, bool dead)
 {
-	struct art_hdr h = { .kind = ART_K_RELAY_NO, .seq = (uint64_t)r->slot };
+	struct art_hdr h = { .kind = ART_K_RELAY_NO, .flags = !dead, .seq = (uint64_t)r->slot };
 	bool change;
 
 	if (dead ? !begin(r) : !r->peer)
 		return false;
 	r->peer[slot].deaf = dead;
 	change = turn(r, slot);
-	if (dead)
-		port_send(r, ART_CHAN_CTL, slot, &h, NULL, 0);
+	port_send(r, ART_CHAN_CTL, slot, &h, NULL, 0);
 	return change;
 }
 
-bool art__relay_heard(struct art_relay *r, int slot, bool round)
+bool art__relay_unheard(struct art_relay *r, int slot, bool dead)
 {
-	if (round ? !begin(r) : !r->peer)
+	if (dead ? !begin(r) : !r->peer)
 		return false;
-	if (r->peer[slot].unheard == round)
-		return false;
-	r->peer[slot].unheard = round;
+	r->peer[slot].unheard_ns = dead ? art__env_now(r->env) : 0;
 	return turn(r, slot);
 }
 
@@ -270,6 +268,8 @@ void art__relay_installed(struct art_relay *r)
 		struct art_relay_peer *p = &r->peer[i];
 
 		p->carried = false;
+		if (p->unheard_ns && art__env_now(r->env) - p->unheard_ns > r->patience_ns)
+			art__relay_unheard(r, i, false);
 		if (p->state == ART_RELAY_TURNING) {
 			p->state = ART_RELAY_RELAYED;
 		} else if (p->state == ART_RELAY_HEALED) {
@@ -355,7 +355,7 @@ void art__relay_refused(struct art_relay *r, int by, int to)
 /* ---- life ---- */
 
 void art__relay_init(struct art_relay *r, const struct art_env *env, const struct art_port *world,
-		     struct art_ctl *ctl, int slot, int size, const int *hosts)
+		     struct art_ctl *ctl, int slot, int size, const int *hosts, uint64_t bound_ns)
 {
 	memset(r, 0, sizeof(*r));
 	r->env = env;
@@ -365,6 +365,7 @@ void art__relay_init(struct art_relay *r, const struct art_env *env, const struc
 	r->slot = slot;
 	r->size = size;
 	r->hosts = hosts;
+	r->patience_ns = PATIENCE * bound_ns;
 }
 
 void art__relay_watch(struct art_relay *r, const struct art_set *members, const struct art_set *suspect)

@@ -9,8 +9,9 @@
  *
  * (view: a change of the view that touches every op.) What was on the edge when it died is lost, and
  * nobody knows how much: the view change that the caller asks for runs every open op again, and from
- * then on each direction has one path and keeps its order. Each end turns when its own detector says so
- * or when a message comes round: of a way that is dead in one direction only one end knows.
+ * then on each direction has one path and keeps its order. Each end turns when its own detector says so or
+ * the other end says that it is not heard: of a way that is dead in one direction only one end knows.
+ * That is said anew each bound, and taken back; not said for long, it is over.
  *
  * While no edge is dead, art__relay_port() is the world's port: nothing is in the way.
  */
@@ -27,7 +28,7 @@ struct art_relay_peer {
 	int via;               /* who carries for us; -1: nobody is left to ask */
 	enum art_relay_state state;
 	bool deaf;             /* our detector does not hear it */
-	bool unheard;          /* it does not hear us, since it has its messages carried */
+	uint64_t unheard_ns;   /* when it said last that it does not hear us; 0: no more */
 	bool carried;          /* we have carried something to or from it since the last view */
 	struct art_set *no;    /* who has said that it does not reach this peer, either; NULL: nobody */
 };
@@ -40,6 +41,7 @@ struct art_relay {
 	const struct art_set *members, *suspect; /* ft's */
 	const int *hosts;                        /* [size] or NULL */
 	int slot, size;
+	uint64_t patience_ns;        /* after which somebody who says no more that he does not hear us does */
 	struct art_relay_peer *peer; /* [size], NULL until it is needed */
 	bool lost;                   /* something could not be sent on: a view change must mend it */
 };
@@ -54,7 +56,7 @@ struct art_relayed {
 
 /* All pointers must outlive @r. */
 void art__relay_init(struct art_relay *r, const struct art_env *env, const struct art_port *world,
-		     struct art_ctl *ctl, int slot, int size, const int *hosts);
+		     struct art_ctl *ctl, int slot, int size, const int *hosts, uint64_t bound_ns);
 void art__relay_watch(struct art_relay *r, const struct art_set *members, const struct art_set *suspect);
 void art__relay_fini(struct art_relay *r);
 size_t art__relay_bytes(const struct art_relay *r);
@@ -64,8 +66,8 @@ const struct art_port *art__relay_port(struct art_relay *r);
 /* The detector: @slot lives and the way to it is dead, or is back. The other end is told. True: the
  * view must be changed, because something may have been lost on the way. */
 bool art__relay_edge(struct art_relay *r, int slot, bool dead);
-/* A message of @slot came, by its own connection or round. True: the view must be changed, as above. */
-bool art__relay_heard(struct art_relay *r, int slot, bool round);
+/* @slot says that it does not hear us, or does again. True: the view must be changed, as above. */
+bool art__relay_unheard(struct art_relay *r, int slot, bool dead);
 bool art__relay_indirect(const struct art_relay *r, int slot);
 /* A connection to @peer ended. True: with it, perhaps, what somebody carries for somebody. */
 bool art__relay_down(const struct art_relay *r, enum art_chan chan, int peer);

@@ -41,6 +41,7 @@ struct art_report {
 	uint32_t epoch, base;
 	struct art_set members;
 	struct art_set dead, suspect; /* of the members: certified dead, told to leave */
+	struct art_set indirect;      /* of the members: reached through a third one only */
 	bool changing;                /* frozen: a decision about the members is under way */
 	const char *fate;             /* why this rank can do no more, or NULL */
 	/* The detector: silent are members whose hosts were asked whether they live, and have not

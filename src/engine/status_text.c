@@ -110,6 +110,8 @@ static void put_machine(struct out *o, const struct art_report *r, uint64_t now)
 	put_set(o, "dead", &r->dead);
 	put(o, ",");
 	put_set(o, "suspect", &r->suspect);
+	put(o, ",");
+	put_set(o, "indirect", &r->indirect);
 	put_detector(o, r);
 	put(o, ",\"memory_bytes\":%zu,\"comms_all\":%d,\"comms\":[", r->memory_bytes, r->ncomm_all);
 	for (int i = 0; i < r->ncomm; i++) {

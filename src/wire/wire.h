@@ -41,7 +41,8 @@ enum art_kind {
 	ART_K_ASK_CERT, /* core: my connection to slot seq, of your host, ended: is it dead? */
 	ART_K_CERT,     /* core: slot seq of my host is dead, its kernel says so */
 	ART_K_RELAY,    /* core: an envelope, relay.c */
-	ART_K_RELAY_NO, /* core: I do not reach slot seq, either (my own: I do not hear you) */
+	ART_K_RELAY_NO, /* core: I do not reach slot seq, either (my own: I do not hear you;
+			 * flags 1: I do again) */
 	ART_K_RELAY_BEAT, /* core: a datagram of the detector, in an envelope */
 	ART_K_LAST
 };

@@ -190,6 +190,69 @@ static unsigned a_stopped_rank_is_told(const char *name)
 	return ends(c);
 }
 
+/* ---- a dead edge ---- */
+
+static bool both_go_round(struct cluster *c, void *report)
+{
+	struct art_report *r = report;
+
+	asks(c, 0, r);
+	if (!art__set_has(&r->indirect, 2))
+		return false;
+	asks(c, 2, r);
+	return art__set_has(&r->indirect, 0);
+}
+
+static bool nobody_goes_round(struct cluster *c, void *report)
+{
+	struct art_report *r = report;
+
+	asks(c, 0, r);
+	if (!art__set_empty(&r->indirect))
+		return false;
+	asks(c, 2, r);
+	return art__set_empty(&r->indirect);
+}
+
+/* Dead in these directions (1: from 0 to 2, 2: from 2 to 0), and healed; the change of the view that a
+ * death brings then puts the messages back on their way. */
+static unsigned a_dead_edge(const char *name, unsigned ways)
+{
+	struct cluster *c = watched_job(5, own_hosts, name);
+	struct art_report r;
+
+	for (int i = 0; i < 40; i++) {
+		sums(c, ALL);
+		sleeps(c, ALL, 10 * MS);
+	}
+	finalizes(c, ALL);
+	if (ways & 1)
+		cluster_cut(c, 0, 2, ART_SIM_STALL);
+	if (ways & 2)
+		cluster_cut(c, 2, 0, ART_SIM_STALL);
+	if (!cluster_until(c, both_go_round, &r, 3000 * MS))
+		cluster_fail(c, "0 and 2 do not both have their messages carried");
+	is_set(c, "members", &r.members, 0x1f);
+	cluster_heal(c);
+	cluster_until(c, cluster_all_finished, NULL, 5 * BOUND);
+	cluster_kill(c, 4);
+	if (!cluster_until(c, nobody_goes_round, &r, 20 * BOUND))
+		cluster_fail(c, "messages go round for ever");
+	is_set(c, "members", &r.members, 0xf);
+	runs(c);
+	return ends(c);
+}
+
+static unsigned an_edge_is_dead_and_heals(const char *name)
+{
+	return a_dead_edge(name, 3);
+}
+
+static unsigned an_edge_is_dead_one_way_and_heals(const char *name)
+{
+	return a_dead_edge(name, 1) + a_dead_edge(name, 2);
+}
+
 /* The same job, asked by everybody about everything after every event, or not at all. */
 static uint64_t events_of_a_job(const char *name, bool ask, unsigned *bad)
 {
@@ -228,6 +291,8 @@ static const struct word_scenario scenarios[] = {
 	SCENARIO(a_loss_is_in_the_view),
 	SCENARIO(a_silent_host_is_told_until_it_is_given_up),
 	SCENARIO(a_stopped_rank_is_told),
+	SCENARIO(an_edge_is_dead_and_heals),
+	SCENARIO(an_edge_is_dead_one_way_and_heals),
 	SCENARIO(asking_changes_nothing),
 };
 
