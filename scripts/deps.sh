@@ -28,6 +28,7 @@ needs() {
 	check) cat <<-END
 		command g++ g++
 		command nm binutils
+		command python3 python3
 		module cunit libcunit1-dev
 		END
 		;;
