@@ -30,8 +30,9 @@
 #include "launch/artrun.h"
 
 struct part { /* one rank's file */
-	const struct art_trace_head *head;
+	struct art_trace_head head;   /* a copy: the rank may still be writing */
 	const struct art_trace *ring;
+	void *map;
 	size_t bytes;
 };
 
@@ -61,8 +62,9 @@ void art__run_trace_open(struct run_job *j)
 	if (!f)
 		art__run_die("cannot write the trace to %s: %s", j->opts.trace, strerror(errno));
 	fclose(f);
-	if (snprintf(directory, sizeof(directory), "%s.XXXXXX", j->opts.trace) >= (int)sizeof(directory) ||
-	    !mkdtemp(directory) || !realpath(directory, full) || setenv("ART_TRACE", full, 1))
+	if (snprintf(directory, sizeof(directory), "%s.XXXXXX", j->opts.trace) >= (int)sizeof(directory))
+		art__run_die("the name of the trace is too long: %s", j->opts.trace);
+	if (!mkdtemp(directory) || !realpath(directory, full) || setenv("ART_TRACE", full, 1))
 		art__run_die("cannot make a directory for the trace beside %s: %s", j->opts.trace,
 			     strerror(errno));
 	j->trace_dir = strdup(full);
@@ -88,7 +90,7 @@ static bool read_part(struct merge *m, int directory, const char *name)
 	void *at;
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (fd < 0 || fstat(fd, &st) || st.st_size < (off_t)sizeof(*p.head)) {
+	if (fd < 0 || fstat(fd, &st) || st.st_size < (off_t)sizeof(p.head)) {
 		if (fd >= 0)
 			close(fd);
 		return fd >= 0; /* a rank that was killed before its first event */
@@ -97,9 +99,10 @@ static bool read_part(struct merge *m, int directory, const char *name)
 	close(fd);
 	if (at == MAP_FAILED)
 		return false;
-	p = (struct part){.head = at, .bytes = (size_t)st.st_size};
-	p.ring = (const struct art_trace *)(p.head + 1);
-	grown = is_sound(p.head, p.bytes) ? realloc(m->part, (m->parts + 1) * sizeof(*grown)) : NULL;
+	p = (struct part){.map = at, .bytes = (size_t)st.st_size};
+	memcpy(&p.head, at, sizeof(p.head));
+	p.ring = (const struct art_trace *)((const struct art_trace_head *)at + 1);
+	grown = is_sound(&p.head, p.bytes) ? realloc(m->part, (m->parts + 1) * sizeof(*grown)) : NULL;
 	if (!grown) {
 		munmap(at, p.bytes);
 		return true;
@@ -157,12 +160,12 @@ static bool put_in_order(struct merge *m)
 	uint64_t first;
 
 	for (uint32_t i = 0; i < m->parts; i++)
-		all += events_of(m->part[i].head, &first);
+		all += events_of(&m->part[i].head, &first);
 	m->item = malloc((all + 1) * sizeof(*m->item));
 	if (!m->item)
 		return false;
 	for (uint32_t i = 0; i < m->parts; i++) {
-		const struct art_trace_head *h = m->part[i].head;
+		const struct art_trace_head *h = &m->part[i].head;
 		uint32_t n = events_of(h, &first);
 
 		for (uint32_t k = 0; k < n && m->items < all; k++) {
@@ -257,7 +260,7 @@ static void put_details(struct merge *m, const struct art_trace *t)
 static void put_event(struct merge *m, const struct item *i, uint64_t zero)
 {
 	const struct art_trace *t = &m->part[i->part].ring[i->event];
-	int rank = m->part[i->part].head->rank;
+	int rank = m->part[i->part].head.rank;
 
 	switch (t->kind) {
 	case ART_TRACE_ENTER:
@@ -297,7 +300,7 @@ static bool write_all(struct merge *m, const char *path)
 		return false;
 	fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[", m->out);
 	for (uint32_t i = 0; i < m->parts; i++)
-		name_rank(m, m->part[i].head);
+		name_rank(m, &m->part[i].head);
 	for (size_t i = 0; i < m->items; i++)
 		put_event(m, &m->item[i], m->item[0].at_ns);
 	fputs("\n]}\n", m->out);
@@ -332,7 +335,7 @@ void art__run_trace_close(struct run_job *j)
 	else
 		remove_directory(j->trace_dir);
 	for (uint32_t i = 0; i < m.parts; i++)
-		munmap((void *)(uintptr_t)m.part[i].head, m.part[i].bytes);
+		munmap(m.part[i].map, m.part[i].bytes);
 	free(m.part);
 	free(m.item);
 	free(j->trace_dir);
