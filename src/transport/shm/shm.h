@@ -132,6 +132,7 @@ struct art_shm {
 	bool polling;   /* inside poll(): nothing is freed */
 	bool nudge;     /* a parked connection may have got its place */
 	bool buried;    /* some of ups[] are dead */
+	uint64_t accept_ns; /* accept() again at this time; 0: the listener is watched */
 	int budget, upcalls; /* of the present poll() */
 	unsigned spins, turn;
 	unsigned n_up, n_pending, n_ended, n_queues; /* n_ended, n_queues: of ups[] */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define ACCEPT_BURST 16
+#define ACCEPT_PAUSE_NS (100 * ART_NS_PER_MS)
 #define BACKOFF_MIN_NS ART_NS_PER_MS
 #define BACKOFF_MAX_NS (64 * ART_NS_PER_MS)
 
@@ -290,18 +291,40 @@ static void admit(struct art_shm *t, int fd)
 	art__shm_hello_step(t, c); /* its hello is often there already */
 }
 
-/* Who waits in the backlog while there are no descriptors is seen again at the next poll(). */
+static void watch_listener(struct art_shm *t, bool on)
+{
+	struct epoll_event e = {.events = on ? (uint32_t)EPOLLIN : 0, .data.ptr = &t->lfd};
+
+	if (epoll_ctl(t->ep, EPOLL_CTL_MOD, t->lfd, &e) < 0)
+		art__env_log(t->env, ART_LOG_WARN, "epoll refuses the local listener: %s",
+			     strerror(errno));
+}
+
+/* Out of descriptors or memory: the callers stay in the backlog for a while. A listener that is
+ * watched meanwhile would show them again and again, and nobody could sleep. */
+static void pause_accept(struct art_shm *t, int err)
+{
+	if (!(t->logged & BIT(ART_SHM_N_ACCEPT_FAIL)))
+		art__env_log(t->env, ART_LOG_WARN,
+			     "cannot accept local connections: %s; trying again (logged once)",
+			     strerror(err));
+	t->logged |= BIT(ART_SHM_N_ACCEPT_FAIL);
+	t->n[ART_SHM_N_ACCEPT_FAIL]++;
+	t->accept_ns = art__env_now(t->env) + ACCEPT_PAUSE_NS;
+	watch_listener(t, false);
+}
+
 void art__shm_accept(struct art_shm *t)
 {
-	for (int i = 0; i < ACCEPT_BURST; i++) {
+	for (int i = 0; i < ACCEPT_BURST && !t->accept_ns; i++) {
 		int fd = accept4(t->lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd >= 0) {
+		if (fd >= 0)
 			admit(t, fd);
-		} else if (errno != EINTR && errno != ECONNABORTED) {
-			t->n[ART_SHM_N_ACCEPT_FAIL] += errno != EAGAIN;
+		else if (errno == EAGAIN)
 			return;
-		}
+		else if (errno != EINTR && errno != ECONNABORTED)
+			pause_accept(t, errno);
 	}
 }
 
@@ -480,9 +503,14 @@ void art__shm_timers(struct art_shm *t)
 
 	if (t->nudge)
 		claim_parked(t);
-	if (TAILQ_EMPTY(&t->pending) && TAILQ_EMPTY(&t->parked) && TAILQ_EMPTY(&t->dials))
+	if (!t->accept_ns && TAILQ_EMPTY(&t->pending) && TAILQ_EMPTY(&t->parked) &&
+	    TAILQ_EMPTY(&t->dials))
 		return;
 	now = art__env_now(t->env);
+	if (t->accept_ns && now >= t->accept_ns) {
+		t->accept_ns = 0;
+		watch_listener(t, true);
+	}
 	while ((c = first_due(&t->pending, now)))
 		stranger_due(t, c);
 	while ((c = first_due(&t->parked, now)))
@@ -503,8 +531,10 @@ static uint64_t earliest(const struct art_shm_list *l, uint64_t ns)
 
 uint64_t art__shm_next_timer(const struct art_shm *t)
 {
-	uint64_t ns = t->nudge ? 0 : ART_NEVER;
+	uint64_t ns = t->accept_ns ? t->accept_ns : ART_NEVER;
 
+	if (t->nudge)
+		return 0;
 	ns = earliest(&t->pending, ns);
 	ns = earliest(&t->parked, ns);
 	return earliest(&t->dials, ns);
