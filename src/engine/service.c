@@ -299,7 +299,9 @@ static void close_pidfd(struct art_engine *e, int slot)
 {
 	if (e->pidfd[slot] < 0)
 		return;
-	close(e->pidfd[slot]); /* which also ends the watch */
+	/* Closing ends the watch only if no child of the application has inherited it. */
+	watch(e, EPOLL_CTL_DEL, e->pidfd[slot], 0, 0);
+	close(e->pidfd[slot]);
 	e->pidfd[slot] = -1;
 }
 

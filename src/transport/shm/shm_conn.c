@@ -121,14 +121,22 @@ static bool watch(struct art_shm *t, struct art_shm_conn *c)
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
-		close(*fd); /* a socket leaves epoll by itself */
+		close(*fd);
 	*fd = -1;
 }
 
-/* Of one attempt: another one begins with nothing. */
-static void release(struct art_shm_conn *c)
+/* It leaves epoll by itself only if no child of the application has inherited it. */
+static void close_socket(struct art_shm *t, struct art_shm_conn *c)
 {
+	if (c->fd >= 0)
+		(void)epoll_ctl(t->ep, EPOLL_CTL_DEL, c->fd, NULL);
 	close_fd(&c->fd);
+}
+
+/* Of one attempt: another one begins with nothing. */
+static void release(struct art_shm *t, struct art_shm_conn *c)
+{
+	close_socket(t, c);
 	close_fd(&c->got[0]);
 	close_fd(&c->got[1]);
 	close_fd(&c->bell);
@@ -143,7 +151,7 @@ void art__shm_reap(struct art_shm *t)
 		sweep(t);
 	while ((c = TAILQ_FIRST(&t->dead))) {
 		TAILQ_REMOVE(&t->dead, c, list);
-		release(c); /* a body that was being read may have been in its ring */
+		release(t, c); /* a body that was being read may have been in its ring */
 		art__env_free(t->env, c);
 	}
 }
@@ -152,7 +160,7 @@ void art__shm_kill(struct art_shm *t, struct art_shm_conn *c)
 {
 	struct art_shm_peer *p = c->peer >= 0 ? &t->peer[c->peer] : NULL;
 
-	close_fd(&c->fd);
+	close_socket(t, c);
 	if (c->state == ART_SHM_UP)
 		t->n_ended -= c->ended;
 	if (p && p->conn == c) {
@@ -188,14 +196,14 @@ void art__shm_end(struct art_shm *t, struct art_shm_conn *c, enum art_tp_why why
 		t->n_ended++;
 	else
 		c->bound_ns = 0;
-	close_fd(&c->fd); /* the peer learns of it at once */
+	close_socket(t, c); /* the peer learns of it at once */
 }
 
 /* ---- dialling ---- */
 
 void art__shm_retry(struct art_shm *t, struct art_shm_conn *c)
 {
-	release(c);
+	release(t, c);
 	c->backoff_ns = c->backoff_ns ? 2 * c->backoff_ns : BACKOFF_MIN_NS;
 	if (c->backoff_ns > BACKOFF_MAX_NS)
 		c->backoff_ns = BACKOFF_MAX_NS;
@@ -207,7 +215,7 @@ void art__shm_retry(struct art_shm *t, struct art_shm_conn *c)
 /* poll() says so: this may be inside send(). */
 void art__shm_refused(struct art_shm *t, struct art_shm_conn *c)
 {
-	release(c);
+	release(t, c);
 	c->bound_ns = c->deadline_ns = 0;
 	art__shm_set_state(t, c, ART_SHM_WAIT);
 	t->nudge |= !TAILQ_EMPTY(&t->parked);

@@ -194,10 +194,13 @@ bool art__tcp_watch(struct art_tcp *t, struct art_tcp_conn *c)
 	return true;
 }
 
-static void close_socket(struct art_tcp_conn *c)
+/* It leaves epoll by itself only if no child of the application has inherited it. */
+static void close_socket(struct art_tcp *t, struct art_tcp_conn *c)
 {
+	if (c->events)
+		(void)epoll_ctl(t->ep, EPOLL_CTL_DEL, c->fd, NULL);
 	if (c->fd >= 0)
-		close(c->fd); /* leaves epoll by itself */
+		close(c->fd);
 	c->fd = -1;
 	c->events = 0;
 }
@@ -230,7 +233,7 @@ void art__tcp_kill(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	struct art_tcp_peer *p = c->peer >= 0 ? &t->peer[c->peer] : NULL;
 
-	close_socket(c);
+	close_socket(t, c);
 	art__tcp_forget_keys(c);
 	if (c->in_todo)
 		TAILQ_REMOVE(&t->todo, c, todo);
@@ -295,7 +298,7 @@ void art__tcp_retry(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	bool more = c->tries < (unsigned)t->peer[c->peer].addr.n;
 
-	close_socket(c);
+	close_socket(t, c);
 	c->backoff_ns = c->backoff_ns ? 2 * c->backoff_ns : BACKOFF_MIN_NS;
 	if (c->backoff_ns > BACKOFF_MAX_NS)
 		c->backoff_ns = BACKOFF_MAX_NS;
