@@ -18,10 +18,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { HELLO = 1, CHALLENGE, PROOF, WELCOME, REFUSED };
@@ -333,10 +335,21 @@ bool art__shm_hello_welcome(struct art_shm *t, struct art_shm_conn *c)
 	return say_segment(t, c, WELCOME);
 }
 
+/* Writing into it neither blocks nor, as into a pipe that nobody reads, ends this process. */
+static bool bell_good(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	return flags >= 0 && (flags & O_NONBLOCK) && fstat(fd, &st) == 0 &&
+	       !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) && !S_ISCHR(st.st_mode);
+}
+
 /* The peer's segment and bell, from c->got. */
 static bool take_segment(struct art_shm_conn *c)
 {
-	bool ok = c->got[0] >= 0 && c->got[1] >= 0 && art__shm_segment_map(&c->rx, c->got[0]);
+	bool ok = c->got[0] >= 0 && c->got[1] >= 0 && bell_good(c->got[1]) &&
+		  art__shm_segment_map(&c->rx, c->got[0]);
 
 	if (c->got[0] >= 0)
 		close(c->got[0]);
