@@ -140,19 +140,22 @@ static bool flow(struct multi *m, int peer)
 
 /* ---- the choice ---- */
 
-static void set_far(struct multi *m, struct pair *p)
+/* Near refuses the peer from now on, so that it follows. */
+static void set_far(struct multi *m, int peer)
 {
+	struct pair *p = &m->pair[peer];
+
 	assert(!p->far);
 	p->far = true;
 	p->dialled = p->up = false;
 	m->far_pairs++;
+	if (m->near)
+		m->near->ops->drop(m->near, peer);
 }
 
-/* Near refuses the peer from now on, so that it follows. */
 static void choose_far(struct multi *m, int peer)
 {
-	set_far(m, &m->pair[peer]);
-	m->near->ops->drop(m->near, peer);
+	set_far(m, peer);
 	art__env_log(m->env, ART_LOG_INFO, "rank %d cannot be reached over %s: over %s instead", peer,
 		     m->near->ops->name, m->far->ops->name);
 }
@@ -206,7 +209,7 @@ static void on_far_up(void *self, int peer)
 	if (!p->far && p->near_known)
 		choose_far(m, peer);
 	else if (!p->far) /* somebody of whom we were not told yet */
-		set_far(m, p);
+		set_far(m, peer);
 	if (was_up)
 		tell_down(m, peer, ART_TP_RESET);
 	if (flow(m, peer)) {
@@ -367,7 +370,7 @@ static int multi_peer(struct art_tp *tp, int peer, const char *addr)
 		return ART_ERR_ARG;
 	p->near_known = *near && m->near;
 	if (!p->near_known && !p->far)
-		set_far(m, p);
+		set_far(m, peer);
 	return 0;
 }
 
