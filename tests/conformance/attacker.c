@@ -36,6 +36,7 @@ void step(struct conf *c)
 		if (!node(c, i)->tp)
 			continue;
 		conf_poll(node(c, i), 16);
+		art__transport_arm(node(c, i)->tp);
 		p[n++] = (struct pollfd){ .fd = c->ops->fd(node(c, i)->tp), .events = POLLIN };
 	}
 	CHECK(c, poll(p, n, 5) >= 0 || errno == EINTR);
