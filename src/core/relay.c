@@ -326,8 +326,8 @@ bool art__relay_take(struct art_relay *r, int from, const uint8_t *body, size_t 
 	out->from = (int)origin;
 	out->chan = (enum art_chan)chan;
 	out->body = body + ENVELOPE;
-	if ((int)to == r->slot)
-		return art__set_has(r->members, origin);
+	if ((int)to == r->slot) /* not of @from itself: pieces of both would lie in one place (ctl.c) */
+		return (int)origin != from && art__set_has(r->members, origin);
 	if ((int)origin != from)
 		return false; /* two hops and no more */
 	*carried_to = (int)to;
