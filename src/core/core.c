@@ -116,7 +116,11 @@ static void ft_install(void *self, const struct art_value *v)
 static bool ft_report(void *self, bool full, const struct art_set *proposed,
 		      const struct art_named *named, uint32_t n, struct art_flush *out)
 {
-	return art__coll_report(&((struct art_core *)self)->ops, full, proposed, named, n, out);
+	struct art_core *c = self;
+
+	if (full) /* the answer must not go through one who is lost, and this rank may not know that it is */
+		art__relay_promised(&c->relay, proposed);
+	return art__coll_report(&c->ops, full, proposed, named, n, out);
 }
 
 static void ft_freeze(void *self)

@@ -36,8 +36,9 @@ static void forget_refusals(struct art_relay *r, struct art_relay_peer *p)
 
 static bool may_carry(const struct art_relay *r, int who, int to)
 {
-	return who != r->slot && who != to && there(r, who) && !art__relay_indirect(r, who) &&
-	       !same_host(r, who, to) && !(r->peer[to].no && art__set_has(r->peer[to].no, (uint32_t)who));
+	return who != r->slot && who != to && there(r, who) &&
+	       !(r->promised && !art__set_has(&r->next, (uint32_t)who)) &&
+	       !art__relay_indirect(r, who) && !same_host(r, who, to) && !(r->peer[to].no && art__set_has(r->peer[to].no, (uint32_t)who));
 }
 
 /* Of a third host if there is one: what lies on ours has most likely lost the same way. The search
@@ -261,9 +262,15 @@ bool art__relay_down(const struct art_relay *r, enum art_chan chan, int peer)
 	return false;
 }
 
+void art__relay_promised(struct art_relay *r, const struct art_set *next)
+{
+	r->promised = true;
+	art__set_copy(&r->next, next);
+}
+
 void art__relay_installed(struct art_relay *r)
 {
-	r->lost = false;
+	r->lost = r->promised = false;
 	for (int i = 0; r->peer && i < r->size; i++) {
 		struct art_relay_peer *p = &r->peer[i];
 

@@ -44,6 +44,8 @@ struct art_relay {
 	uint64_t patience_ns;        /* after which somebody who says no more that he does not hear us does */
 	struct art_relay_peer *peer; /* [size], NULL until it is needed */
 	bool lost;                   /* something could not be sent on: a view change must mend it */
+	bool promised;               /* a change of the view is under way: */
+	struct art_set next;         /* whom it leaves in; others carry nothing, whatever we know of them */
 };
 
 /* A message that came for this rank through another. */
@@ -71,6 +73,8 @@ bool art__relay_unheard(struct art_relay *r, int slot, bool dead);
 bool art__relay_indirect(const struct art_relay *r, int slot);
 /* A connection to @peer ended. True: with it, perhaps, what somebody carries for somebody. */
 bool art__relay_down(const struct art_relay *r, enum art_chan chan, int peer);
+/* The promise for a view with these members is about to go out. */
+void art__relay_promised(struct art_relay *r, const struct art_set *next);
 /* A view was installed that touches every op. */
 void art__relay_installed(struct art_relay *r);
 

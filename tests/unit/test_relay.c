@@ -219,6 +219,37 @@ static void nobody_wraps_what_it_could_have_sent(void)
 	gone(c);
 }
 
+/* A carrier dies, and the rank whose answer the change of the view waits for hears of it from nobody else. */
+static void who_leaves_with_the_ballot_carries_no_answer(void)
+{
+	struct art_set members, next, suspect;
+	struct art_hdr h = {.kind = ART_K_PROMISE};
+	const struct art_port *out;
+	struct art_relay r;
+	struct art_ctl ctl;
+
+	art__set_init(&members, RANKS);
+	art__set_init(&suspect, RANKS);
+	art__set_fill(&members, RANKS);
+	art__set_init(&next, RANKS);
+	blocks = sent = 0;
+	art__ctl_init(&ctl, &env, &port);
+	art__relay_init(&r, &env, &port, &ctl, ME, RANKS, (const int[]){0, 1, 2, 3},
+			500 * ART_NS_PER_MS);
+	art__relay_watch(&r, &members, &suspect);
+	CU_ASSERT(art__relay_edge(&r, 3, true));
+	CU_ASSERT(sent == 1 && sent_to == 0); /* the other end is told, round */
+	art__set_add(&next, ME);
+	art__set_add(&next, 2);
+	art__set_add(&next, 3);
+	art__relay_promised(&r, &next);
+	out = art__relay_port(&r);
+	out->send(out->self, ART_CHAN_CTL, 3, &h, NULL, 0);
+	CU_ASSERT(sent == 2 && sent_to == 2);
+	art__relay_fini(&r);
+	CU_ASSERT(blocks == 0);
+}
+
 int main(void)
 {
 	CU_pSuite s;
@@ -230,6 +261,7 @@ int main(void)
 	if (!s || !CU_ADD_TEST(s, what_is_for_another_is_sent_on_unchanged) ||
 	    !CU_ADD_TEST(s, who_has_no_way_either_says_so) ||
 	    !CU_ADD_TEST(s, what_is_wrong_goes_nowhere) ||
+	    !CU_ADD_TEST(s, who_leaves_with_the_ballot_carries_no_answer) ||
 	    !CU_ADD_TEST(s, nobody_wraps_what_it_could_have_sent))
 		return 99;
 	CU_basic_set_mode(CU_BRM_VERBOSE);
