@@ -109,17 +109,7 @@ static unsigned different_lists_are_a_mismatch(const char *name)
 
 static unsigned a_refused_split_makes_nothing_anywhere(const char *name)
 {
-	struct cluster *c = job_of(4, name);
-
-	for (int r = 0; r < 4; r++)
-		calls(c, r, (struct cluster_call){ .kind = ART_C_SPLIT, .colour = 0, .child = 1,
-			.refuse = r == 3 ? ART_ERR_ARG : 0 });
-	sums(c, ALL);
-	finalizes(c, ALL);
-	runs(c);
-	all_get(c, 0, ART_ERR_ARG);
-	all_count(c, 1, 0xf);
-	return ends(c);
+	return makes_nothing_if_refused(name, ART_C_SPLIT, 3);
 }
 
 static unsigned a_rank_lost_before_a_split_is_in_no_part(const char *name)

@@ -211,17 +211,7 @@ static unsigned a_shrunk_communicator_is_that_of_the_survivors(const char *name)
 
 static unsigned a_refused_shrink_makes_nothing_anywhere(const char *name)
 {
-	struct cluster *c = job_of(4, name);
-
-	for (int r = 0; r < 4; r++)
-		calls(c, r, (struct cluster_call){ .kind = ART_C_SHRINK, .child = 1,
-			.refuse = r == 1 ? ART_ERR_ARG : 0 });
-	sums(c, ALL);
-	finalizes(c, ALL);
-	runs(c);
-	all_get(c, 0, ART_ERR_ARG);
-	all_count(c, 1, 0xf);
-	return ends(c);
+	return makes_nothing_if_refused(name, ART_C_SHRINK, 1);
 }
 
 /* ---- news ---- */

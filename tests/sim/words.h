@@ -239,6 +239,22 @@ static inline bool was_said(struct cluster *c, const char *text)
 	return yes;
 }
 
+/* One rank's call that would have made a communicator is refused: nobody has one, life goes on. */
+static inline unsigned makes_nothing_if_refused(const char *name, enum art_coll kind, int refused)
+{
+	struct cluster *c = job_of(4, name);
+
+	for (int r = 0; r < 4; r++)
+		calls(c, r, (struct cluster_call){ .kind = kind, .child = 1,
+			.refuse = r == refused ? ART_ERR_ARG : 0 });
+	sums(c, ALL);
+	finalizes(c, ALL);
+	runs(c);
+	all_get(c, 0, ART_ERR_ARG);
+	all_count(c, 1, 0xf);
+	return ends(c);
+}
+
 struct word_scenario {
 	const char *name;
 	unsigned (*fn)(const char *name); /* violations */
