@@ -338,8 +338,11 @@ static void give_back(struct crank *r, struct call *q)
 	cluster__leave(r);
 }
 
+/* Others may go on without a rank that has evidently left: it must not go on itself. */
 void cluster__app_done(struct crank *r, struct art_op *op)
 {
+	struct art_outcome out;
+
 	for (int k = r->ncalls - 1; k >= 0; k--) {
 		struct call *q = r->calls[k];
 
@@ -347,6 +350,10 @@ void cluster__app_done(struct crank *r, struct art_op *op)
 			continue;
 		if (q->signalled)
 			cluster_fail(r->cluster, "rank %d call %d: done twice", r->slot, k);
+		art__op_outcome(op, &out);
+		if (art__core_fate(r->core) && !out.code)
+			cluster_fail(r->cluster, "rank %d call %d: success after it has given up",
+				     r->slot, k);
 		q->signalled = true;
 		return;
 	}

@@ -87,8 +87,9 @@ static bool extinct(const struct cluster *c, const struct view_rec *v)
 	return true;
 }
 
-/* A view all of whose members are dead or have given up binds nobody: with that proven, one who was cut off
- * goes on from the view that it knows. */
+/* A view all of whose members are dead or have given up binds nobody: with that proven - by the kernel, or
+ * by their own word, which is final (rule R3) - one who was cut off goes on from the view that it knows.
+ * That nobody who has given up gets another result is checked where ops end (cluster__app_done()). */
 static void forget_extinct(struct cluster *c)
 {
 	while (c->newest > 0 && (!c->view[c->newest].known || extinct(c, &c->view[c->newest]))) {
