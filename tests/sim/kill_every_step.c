@@ -10,10 +10,12 @@
  *	                --kill R:OP:STEP:ATTEMPT [--with WHOM] [--second R:OP:STEP:ATTEMPT]
  *
  * COLL barrier, bcast, reduce, allreduce, split (odd and even, backwards; then an allreduce on what it
- * made), create (all but slot 1, likewise); POLICY exclude, error; SIZE none, small, medium, large,
- * user (an operator that does not commute); WHOM alone, parent, root, leader, all.
+ * made), create (all but slot 1, likewise), agree, shrink (then an allreduce among those left);
+ * POLICY exclude, error; SIZE none, small, medium, large, user (an operator
+ * that does not commute); WHOM alone, parent, root, leader, all.
  */
 #include <getopt.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,14 +55,14 @@ struct run {
 };
 
 struct tally {
-	uint64_t begun; /* cases, the crashed one included */
 	uint64_t runs, kills, bad;
 	uint64_t marks[ART_M_COUNT];
 };
 
+/* Shared by the workers. */
 struct sweep {
-	int jobs;
-	struct tally *tally; /* [jobs], shared */
+	_Atomic uint64_t next; /* case that nobody has taken */
+	struct tally tally[SCENARIO_JOBS];
 };
 
 /* ---- one run ---- */
@@ -110,7 +112,7 @@ static void set_program(struct cluster *c, const struct what *w)
 	if (w->loss == ART_LOSS_ERROR)
 		cluster_call(c, CLUSTER_ALL, &loss);
 	for (int r = 0; r < w->n; r++) {
-		int child = w->coll == ART_C_SPLIT ? 1 + r % 2 : 
+		int child = w->coll == ART_C_SPLIT ? 1 + r % 2 :
 			    w->coll == ART_C_CREATE || w->coll == ART_C_SHRINK ? 1 : 0;
 
 		under_test.colour = r % 2;
@@ -362,43 +364,38 @@ static bool next_case(struct what *w)
 	return w->n <= MAX_RANKS;
 }
 
-/* The cases in a fixed order; every worker takes every jobs-th. */
+/* Every worker takes the next case that nobody has, because some take many times as long as others.
+ * One that crashed is not tried again. */
 static int sweep_share(void *arg, int worker)
 {
 	struct what w = { .coll = ART_C_BARRIER, .n = 2, .root = -1 };
 	struct sweep *sw = arg;
-	struct tally *t = &sw->tally[worker];
-	uint64_t k = 0, skip = t->begun; /* > 0: this worker crashed */
+	uint64_t k = 0, mine = atomic_fetch_add(&sw->next, 1);
 
 	while (next_case(&w)) {
-		if (!sensible(&w) || k++ % (uint64_t)sw->jobs != (uint64_t)worker)
+		if (!sensible(&w) || k++ != mine)
 			continue;
-		if (skip) {
-			skip--;
-			continue;
-		}
-		t->begun++;
-		sweep_case(&w, t);
+		sweep_case(&w, &sw->tally[worker]);
+		mine = atomic_fetch_add(&sw->next, 1);
 	}
 	return 0;
 }
 
 static int sweep_all(int jobs)
 {
-	struct sweep sw = { .jobs = jobs };
+	struct sweep *sw = scenario_shared(sizeof(*sw));
 	struct tally sum = { 0 };
 	bool good;
 
-	sw.tally = scenario_shared(sizeof(*sw.tally) * (size_t)jobs);
-	if (!sw.tally)
+	if (!sw)
 		return 77;
-	good = scenario_parallel(jobs, sweep_share, &sw);
+	good = scenario_parallel(jobs, sweep_share, sw);
 	for (int i = 0; i < jobs; i++) {
-		sum.runs += sw.tally[i].runs;
-		sum.kills += sw.tally[i].kills;
-		sum.bad += sw.tally[i].bad;
+		sum.runs += sw->tally[i].runs;
+		sum.kills += sw->tally[i].kills;
+		sum.bad += sw->tally[i].bad;
 		for (int m = 0; m < ART_M_COUNT; m++)
-			sum.marks[m] += sw.tally[i].marks[m];
+			sum.marks[m] += sw->tally[i].marks[m];
 	}
 	printf("%llu runs, %llu with every planned death, %llu failed\n",
 	       (unsigned long long)sum.runs, (unsigned long long)sum.kills,
