@@ -137,6 +137,7 @@ static void survivors_agree_and_shrink(void)
 	OK(art_barrier(W));
 	check_failed(1);
 	CHECK(lost[my_size - 1] == 1);
+	OK(art_barrier(W)); /* the next one dies when all have looked */
 }
 
 int main(void)
