@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -63,6 +64,7 @@ void art__shm_count_refusal(struct art_shm *t, const struct art_shm_conn *c,
 			    enum art_shm_count why)
 {
 	enum art_log_level level = ART_LOG_INFO;
+	char who[24] = "a stranger";
 
 	assert(reasons[why]);
 	t->n[why]++;
@@ -73,7 +75,9 @@ void art__shm_count_refusal(struct art_shm *t, const struct art_shm_conn *c,
 		level = ART_LOG_DEBUG;
 	else if (why == ART_SHM_N_VERSION)
 		level = ART_LOG_WARN;
-	art__env_log(t->env, level, "shared memory with rank %d refused: %s (logged once)", c->peer,
+	if (c->peer >= 0)
+		snprintf(who, sizeof(who), "rank %d", c->peer);
+	art__env_log(t->env, level, "shared memory with %s refused: %s (logged once)", who,
 		     reasons[why]);
 }
 
