@@ -6,6 +6,7 @@
  * counted, no descriptor may be left, and traffic between the good ranks must flow on with its
  * connection untouched. The handshake and the records are spoken by this file's own description.
  */
+#include <art/status.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -766,6 +767,39 @@ static void no_descriptors(struct conf *c)
 	conf_end(c);
 }
 
+/* Whoever may write only small files gets no memory to share, and no signal. */
+static void small_files_only(struct conf *c)
+{
+	struct art_tp_self self = {.size = 2, .job = CONF_JOB};
+	struct art_tp_up up = {0};
+	struct rlimit before, now;
+	struct art_tp *tp;
+	struct thief t;
+	uint64_t segments;
+	struct words w = fair();
+	int fds[2];
+
+	begin(c);
+	t = challenged(c, &w);
+	fds[0] = own_segment(c);
+	fds[1] = bell(c);
+	CHECK(c, getrlimit(RLIMIT_FSIZE, &before) == 0);
+	now = before;
+	now.rlim_cur = RING;
+	CHECK(c, setrlimit(RLIMIT_FSIZE, &now) == 0);
+	CHECK(c, c->ops->open(&c->env, &self, &c->opts, &up, &tp) == ART_ERR_TRANSPORT);
+	segments = tally(c, ART_SHM_N_SEGMENT);
+	prove(c, &t, CONF_KEY_BYTE, fds, 2);
+	WAIT(c, shut(c, &t));
+	CHECK(c, tally(c, ART_SHM_N_SEGMENT) == segments + 1);
+	close(fds[0]);
+	close(fds[1]);
+	go(&t);
+	traffic(c);
+	CHECK(c, setrlimit(RLIMIT_FSIZE, &before) == 0);
+	conf_end(c);
+}
+
 /* A child of the application has inherited our end of a connection: its fate is none of ours. */
 static void inherited_by_a_child(struct conf *c)
 {
@@ -814,6 +848,7 @@ static const struct conf_case cases[] = {
 	{"dies_in_a_store", dies_in_a_store},
 	{"dial_liars", dial_liars},
 	{"no_descriptors", no_descriptors},
+	{"small_files_only", small_files_only},
 	{"inherited_by_a_child", inherited_by_a_child},
 };
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,15 +50,29 @@ static uint8_t *map(int fd, size_t ring, int prot)
 	return p;
 }
 
+/* Beyond the limit on the size of files the system would send SIGXFSZ. */
+static bool within_limit(size_t bytes)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_FSIZE, &l) < 0 || l.rlim_cur == RLIM_INFINITY || bytes <= l.rlim_cur)
+		return true;
+	errno = EFBIG;
+	return false;
+}
+
 /* All its memory is had now: later there is nobody whom a lack of it could be told. */
 int art__shm_segment_make(struct art_shm_tx *tx, size_t ring_bytes)
 {
 	size_t bytes = page_bytes() + ring_bytes;
 	uint8_t *p = NULL;
-	int fd = memfd_create("art", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
+	int fd, err;
 
 	assert(ring_bytes >= ART_SHM_RING_MIN && ring_bytes <= ART_SHM_RING_MAX &&
 	       (ring_bytes & (ring_bytes - 1)) == 0);
+	if (!within_limit(bytes))
+		return -1;
+	fd = memfd_create("art", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -1;
 	if (ftruncate(fd, (off_t)bytes) == 0 && fallocate(fd, 0, 0, (off_t)bytes) == 0 &&
