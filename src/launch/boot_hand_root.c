@@ -349,16 +349,24 @@ static int fill_table(struct meeting *m, struct art_boot_card *all)
 	return number && id ? 0 : fail(m, "rank 0 is out of memory");
 }
 
-/* As much of the table, and of the MAC behind it, as the connection takes. True: no more to do. */
-static bool send_table(struct guest *g, const uint8_t *t, size_t len, const uint8_t *mac)
+/* As much of the table, and of the MAC behind it, as the connection takes. True: no more to do. The
+ * MAC is made when its turn has come: it costs a look at the whole table for each member. */
+static bool send_table(const struct meeting *m, struct guest *g, const uint8_t *t)
 {
+	size_t len = ART_HAND_TABLE(m->b->size) - ART_HAND_MAC;
+	uint8_t mac[ART_HAND_MAC];
+
 	while (g->sent < len + ART_HAND_MAC) {
 		size_t at = g->sent;
-		ssize_t n = at < len ? send(g->fd, t + at, len - at, MSG_DONTWAIT | MSG_NOSIGNAL |
-					    MSG_MORE) :
-				       send(g->fd, mac + (at - len), len + ART_HAND_MAC - at,
-					    MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n;
 
+		if (at < len) {
+			n = send(g->fd, t + at, len - at, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+		} else {
+			art__hand_table_mac(t, m->b->size, &g->session, mac);
+			n = send(g->fd, mac + (at - len), len + ART_HAND_MAC - at,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		}
 		if (n > 0)
 			g->sent += (size_t)n;
 		else if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -372,20 +380,17 @@ static bool send_table(struct guest *g, const uint8_t *t, size_t len, const uint
 static void deliver(struct meeting *m, const uint8_t *t)
 {
 	uint64_t until_ns = art__hand_now() + DELIVER_NS;
-	size_t len = ART_HAND_TABLE(m->b->size) - ART_HAND_MAC;
 	int left;
 
 	do {
 		left = 0;
 		for (int i = 0; i < m->b->size; i++) {
 			struct guest *g = &m->member[i];
-			uint8_t mac[ART_HAND_MAC];
 
 			m->poll[i] = (struct pollfd){ .fd = -1 };
 			if (g->fd < 0)
 				continue;
-			art__hand_table_mac(t, m->b->size, &g->session, mac);
-			if (send_table(g, t, len, mac)) {
+			if (send_table(m, g, t)) {
 				leave(g);
 				continue;
 			}
