@@ -40,13 +40,14 @@ may_include() {
 	esac
 }
 
-# A transport sees the contract and its own folder; the registry sees their names.
+# A transport sees the contract, the words of all handshakes, and its own folder; the registry sees
+# their names.
 transport_may_include() {
 	local folder=${1#src/transport/}
 	case $folder in
 	registry.c) echo '^(transport/|art/status\.h)' ;;
-	*/*) echo "^(base/|transport/transport\\.h|transport/${folder%%/*}/|art/status\\.h)" ;;
-	*) echo '^(base/|transport/transport\.h|art/status\.h)' ;;
+	*/*) echo "^(base/|transport/(transport|words)\\.h|transport/${folder%%/*}/|art/status\\.h)" ;;
+	*) echo '^(base/|transport/(transport|words)\.h|art/status\.h)' ;;
 	esac
 }
 

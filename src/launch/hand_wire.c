@@ -11,27 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "base/set.h"
 #include "launch/boot_wire.h"
 
 #define MAGIC "ARTb"
 #define MAGIC_BYTES 4
 #define VERSION 1
-
-static void put(uint8_t *p, uint64_t v, int bytes)
-{
-	for (int i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get(const uint8_t *p, int bytes)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < bytes; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
 
 /* ---- the variables ---- */
 bool art__hand_number_parse(const char *text, long min, long max, int *out)
@@ -95,7 +81,7 @@ void art__hand_job(const uint8_t *key, const uint8_t nonce[ART_HAND_JOB_NONCE], 
 	uint8_t number[32];
 
 	labelled(number, "ART by hand: job", key, nonce);
-	*job = get(number, 8);
+	*job = art__le_get(number, 8);
 	labelled(job_key, "ART by hand: job key", key, nonce);
 }
 
@@ -147,14 +133,14 @@ enum art_hand_check art__hand_prefix_check(const uint8_t *b, size_t have, enum a
 void art__hand_hello_put(uint8_t b[ART_HAND_HELLO], int rank, int size, const uint8_t nonce[16])
 {
 	put_prefix(b, ART_HAND_K_HELLO);
-	put(b + 8, (uint64_t)rank, 4);
-	put(b + 12, (uint64_t)size, 4);
+	art__le_put(b + 8, (uint64_t)rank, 4);
+	art__le_put(b + 12, (uint64_t)size, 4);
 	memcpy(b + 16, nonce, 16);
 }
 
 bool art__hand_hello_get(const uint8_t b[ART_HAND_HELLO], int *rank, int *size)
 {
-	uint64_t r = get(b + 8, 4), n = get(b + 12, 4);
+	uint64_t r = art__le_get(b + 8, 4), n = art__le_get(b + 12, 4);
 
 	if (n < 2 || n > ART_MAX_RANKS || r < 1 || r >= n)
 		return false;
@@ -201,8 +187,8 @@ void art__hand_welcome_put(uint8_t b[ART_HAND_WELCOME], const struct art_hand_se
 			   enum art_hand_verdict verdict, int size)
 {
 	put_prefix(b, ART_HAND_K_WELCOME);
-	put(b + 8, verdict, 4);
-	put(b + 12, (uint64_t)size, 4);
+	art__le_put(b + 8, verdict, 4);
+	art__le_put(b + 12, (uint64_t)size, 4);
 	seal(s, b, ART_HAND_WELCOME);
 }
 
@@ -211,7 +197,7 @@ enum art_hand_check art__hand_welcome_get(const uint8_t b[ART_HAND_WELCOME],
 					  enum art_hand_verdict *verdict, int *size)
 {
 	enum art_hand_check c = sealed(s, b, ART_HAND_WELCOME, ART_HAND_K_WELCOME);
-	uint64_t v = get(b + 8, 4), n = get(b + 12, 4);
+	uint64_t v = art__le_get(b + 8, 4), n = art__le_get(b + 12, 4);
 
 	if (c != ART_HAND_OK)
 		return c;
@@ -226,9 +212,9 @@ static void put_place(uint8_t *b, const struct art_boot_card *c)
 {
 	memcpy(b, c->addr, sizeof(c->addr));
 	b += sizeof(c->addr);
-	put(b, c->incarnation, 8);
-	put(b + 8, (uint32_t)c->pid, 4);
-	put(b + 12, (uint32_t)c->host, 4);
+	art__le_put(b, c->incarnation, 8);
+	art__le_put(b + 8, (uint32_t)c->pid, 4);
+	art__le_put(b + 12, (uint32_t)c->host, 4);
 }
 
 /* False: an address does not end, or a number cannot be one. */
@@ -236,9 +222,9 @@ static bool get_place(const uint8_t *b, struct art_boot_card *c, int hosts)
 {
 	memcpy(c->addr, b, sizeof(c->addr));
 	b += sizeof(c->addr);
-	c->incarnation = get(b, 8);
-	c->pid = (int32_t)get(b + 8, 4);
-	c->host = (int32_t)get(b + 12, 4);
+	c->incarnation = art__le_get(b, 8);
+	c->pid = (int32_t)art__le_get(b + 8, 4);
+	c->host = (int32_t)art__le_get(b + 12, 4);
 	return art__boot_card_good(c) && c->pid > 0 && c->host >= 0 && c->host < hosts;
 }
 
@@ -249,7 +235,7 @@ void art__hand_card_put(uint8_t b[ART_HAND_CARD], const struct art_hand_session 
 
 	put_prefix(b, ART_HAND_K_CARD);
 	put_place(b + ART_HAND_PREFIX, &m->card);
-	put(p, m->id.pid_space, 8);
+	art__le_put(p, m->id.pid_space, 8);
 	memcpy(p + 8, m->id.boot, sizeof(m->id.boot));
 	seal(s, b, ART_HAND_CARD);
 }
@@ -264,7 +250,7 @@ enum art_hand_check art__hand_card_get(const uint8_t b[ART_HAND_CARD],
 		return c;
 	if (!get_place(b + ART_HAND_PREFIX, &m->card, 1))
 		return ART_HAND_GARBAGE;
-	m->id.pid_space = get(p, 8);
+	m->id.pid_space = art__le_get(p, 8);
 	memcpy(m->id.boot, p + 8, sizeof(m->id.boot));
 	return memchr(m->id.boot, 0, sizeof(m->id.boot)) ? ART_HAND_OK : ART_HAND_GARBAGE;
 }

@@ -27,22 +27,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "transport/words.h"
+
 enum { HELLO = 1, CHALLENGE, PROOF, WELCOME, REFUSED };
 
 #define VERSION 1
 #define PREFIX 8
 #define MAGIC "ARTs"
 #define MAGIC_BYTES 4
-#define NONCE_AT 36
-#define NONCE_BYTES 16
 
-_Static_assert(NONCE_AT + NONCE_BYTES == ART_SHM_WORDS_BYTES, "words");
+_Static_assert(PREFIX + ART_TP_WORDS_BYTES == ART_SHM_WORDS_BYTES, "words");
 _Static_assert(PREFIX + ART_SHM_MAC_BYTES == ART_SHM_PROOF_BYTES, "proof");
-
-struct words {
-	uint32_t channel, from, to;
-	uint64_t job, incarnation;
-};
 
 static const char *const reasons[ART_SHM_N_LAST] = {
 	[ART_SHM_N_USER] = "it is of another user",
@@ -81,21 +76,6 @@ void art__shm_count_refusal(struct art_shm *t, const struct art_shm_conn *c,
 		     reasons[why]);
 }
 
-static void put(uint8_t *p, uint64_t v, int bytes)
-{
-	for (int i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get(const uint8_t *p, int bytes)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < bytes; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
-
 static void put_prefix(const struct art_shm *t, uint8_t *p, int type)
 {
 	memcpy(p, MAGIC, MAGIC_BYTES);
@@ -108,24 +88,7 @@ static void put_prefix(const struct art_shm *t, uint8_t *p, int type)
 static void put_words(struct art_shm *t, struct art_shm_conn *c, uint8_t *p, int type)
 {
 	put_prefix(t, p, type);
-	put(p + 8, t->self.channel, 4);
-	put(p + 12, (uint64_t)t->self.slot, 4);
-	put(p + 16, (uint64_t)c->peer, 4);
-	put(p + 20, t->self.job, 8);
-	put(p + 28, t->self.incarnation, 8);
-	/* Not env->random: that one may be reproducible. */
-	randombytes_buf(p + NONCE_AT, NONCE_BYTES);
-}
-
-static struct words get_words(const uint8_t *p)
-{
-	return (struct words){
-		.channel = (uint32_t)get(p + 8, 4),
-		.from = (uint32_t)get(p + 12, 4),
-		.to = (uint32_t)get(p + 16, 4),
-		.job = get(p + 20, 8),
-		.incarnation = get(p + 28, 8),
-	};
+	art__words_put(p + PREFIX, &t->self, c->peer);
 }
 
 /* Over the first @len bytes of the script: the dialler's words, then the acceptor's. */
@@ -270,7 +233,7 @@ void art__shm_hello_start(struct art_shm *t, struct art_shm_conn *c)
 }
 
 /* What is wrong with the words of the other side, or ART_SHM_N_LAST. */
-static enum art_shm_count check_words(const struct art_shm *t, const struct words *w)
+static enum art_shm_count check_words(const struct art_shm *t, const struct art_tp_words *w)
 {
 	if (w->channel != t->self.channel)
 		return ART_SHM_N_CHANNEL;
@@ -286,7 +249,7 @@ static enum art_shm_count check_words(const struct art_shm *t, const struct word
 
 static void on_hello(struct art_shm *t, struct art_shm_conn *c, const uint8_t *in)
 {
-	struct words w = get_words(in);
+	struct art_tp_words w = art__words_get(in + PREFIX);
 	uint8_t p[ART_SHM_HELLO_BYTES];
 	enum art_shm_count wrong;
 
@@ -364,7 +327,7 @@ static bool take_segment(struct art_shm_conn *c)
 
 static void on_challenge(struct art_shm *t, struct art_shm_conn *c, const uint8_t *in)
 {
-	struct words w = get_words(in);
+	struct art_tp_words w = art__words_get(in + PREFIX);
 	enum art_shm_count wrong;
 
 	memcpy(c->script + ART_SHM_WORDS_BYTES, in, ART_SHM_WORDS_BYTES);

@@ -24,24 +24,19 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "transport/words.h"
+
 enum { HELLO = 1, CHALLENGE, PROOF, WELCOME, REFUSED };
 
 #define VERSION 2
 #define PREFIX 8
 #define MAGIC "ARTh"
 #define MAGIC_BYTES 4
-#define NONCE_AT 36
-#define NONCE_BYTES 16
-#define EPHEMERAL_AT (NONCE_AT + NONCE_BYTES)
+#define EPHEMERAL_AT (PREFIX + ART_TP_WORDS_BYTES)
 
 _Static_assert(EPHEMERAL_AT + ART_TCP_SECRET_BYTES == ART_TCP_WORDS_BYTES, "words");
 _Static_assert(PREFIX + ART_TCP_MAC_BYTES == ART_TCP_PROOF_BYTES, "proof");
 _Static_assert(ART_TCP_HELLO_BYTES + ART_TCP_PROOF_BYTES <= 128, "little is read of a stranger");
-
-struct words {
-	uint32_t channel, from, to;
-	uint64_t job, incarnation;
-};
 
 static const char *const reasons[ART_TCP_N_LAST] = {
 	[ART_TCP_N_GARBAGE] = "it does not speak our handshake",
@@ -78,21 +73,6 @@ void art__tcp_refuse(struct art_tcp *t, struct art_tcp_conn *c, enum art_tcp_cou
 		     reasons[why]);
 }
 
-static void put(uint8_t *p, uint64_t v, int bytes)
-{
-	for (int i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get(const uint8_t *p, int bytes)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < bytes; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
-
 static void put_prefix(const struct art_tcp *t, uint8_t *p, int type)
 {
 	memcpy(p, MAGIC, MAGIC_BYTES);
@@ -107,25 +87,8 @@ static void put_words(struct art_tcp *t, struct art_tcp_conn *c, int type)
 	uint8_t *p = c->out;
 
 	put_prefix(t, p, type);
-	put(p + 8, t->self.channel, 4);
-	put(p + 12, (uint64_t)t->self.slot, 4);
-	put(p + 16, (uint64_t)c->peer, 4);
-	put(p + 20, t->self.job, 8);
-	put(p + 28, t->self.incarnation, 8);
-	/* Not env->random: that one may be reproducible. */
-	randombytes_buf(p + NONCE_AT, NONCE_BYTES);
+	art__words_put(p + PREFIX, &t->self, c->peer);
 	memcpy(p + EPHEMERAL_AT, t->public, ART_TCP_SECRET_BYTES);
-}
-
-static struct words get_words(const uint8_t *p)
-{
-	return (struct words){
-		.channel = (uint32_t)get(p + 8, 4),
-		.from = (uint32_t)get(p + 12, 4),
-		.to = (uint32_t)get(p + 16, 4),
-		.job = get(p + 20, 8),
-		.incarnation = get(p + 28, 8),
-	};
 }
 
 /* Shows that the dialler knows the job key, before anything costly is done for it. */
@@ -206,7 +169,7 @@ void art__tcp_hello_welcome(struct art_tcp *t, struct art_tcp_conn *c)
 }
 
 /* What is wrong with the words of a stranger, or ART_TCP_N_LAST. */
-static enum art_tcp_count check_words(const struct art_tcp *t, const struct words *w)
+static enum art_tcp_count check_words(const struct art_tcp *t, const struct art_tp_words *w)
 {
 	if (w->channel != t->self.channel)
 		return ART_TCP_N_CHANNEL;
@@ -221,7 +184,7 @@ static enum art_tcp_count check_words(const struct art_tcp *t, const struct word
 }
 
 static enum art_tcp_count check_hello(const struct art_tcp *t, const struct art_tcp_conn *c,
-				      const struct words *w)
+				      const struct art_tp_words *w)
 {
 	uint8_t want[ART_TCP_MAC_BYTES];
 
@@ -235,7 +198,7 @@ static enum art_tcp_count check_hello(const struct art_tcp *t, const struct art_
 
 static void on_hello(struct art_tcp *t, struct art_tcp_conn *c)
 {
-	struct words w = get_words(c->in);
+	struct art_tp_words w = art__words_get(c->in + PREFIX);
 	enum art_tcp_count wrong = check_hello(t, c, &w);
 
 	if (wrong != ART_TCP_N_LAST) {
@@ -257,7 +220,7 @@ static void on_hello(struct art_tcp *t, struct art_tcp_conn *c)
 
 static void on_challenge(struct art_tcp *t, struct art_tcp_conn *c)
 {
-	struct words w = get_words(c->in);
+	struct art_tp_words w = art__words_get(c->in + PREFIX);
 	enum art_tcp_count wrong = ART_TCP_N_LAST;
 
 	memcpy(c->script + ART_TCP_WORDS_BYTES, c->in, ART_TCP_WORDS_BYTES);
