@@ -13,8 +13,7 @@
 
 #include "engine/internal.h"
 
-/* Where every rank has a core of its own, a wait spins up to this long before it sleeps. A woken
- * process does not displace a spinning one for about 4 ms: where cores are shared there is none. */
+/* A wait looks up to this long before it sleeps; how, says wait.c. */
 #define SPIN_NS ART_NS_PER_MS
 #define QUEUE_HIGH (512u * 1024)
 #define QUEUE_MAX (64u * 1024 * 1024)

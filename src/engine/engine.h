@@ -46,7 +46,7 @@ struct art_engine_cfg {
 int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_MAX],
 		     struct art_engine **out);
 /* How many ranks this host has, this one included: where each has a core, waits spin for a while
- * before they sleep. Until told, they do not. */
+ * before they sleep; where cores are shared, they hand the core over for a while. Until told, neither. */
 void art__engine_locals(struct art_engine *e, int ranks);
 /* The effects to make the machine with; valid until art__engine_close(). */
 void art__engine_port(struct art_engine *e, struct art_port *port);

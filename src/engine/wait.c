@@ -5,6 +5,8 @@
  * are rung when their op ended, by whoever owned the engine then.
  *
  *   wait --not done--> drive: poll the data channel ... spin bound --> asleep on data fd + doorbell
+ *          every rank has a core: the core is offered to others at each look at the clock
+ *          cores are shared:      it is handed over after a look or two that found nothing
  *          another drives --> asleep on the doorbell --rung--> done? return : drive or sleep again
  *   a user function is queued --> run it, not owning the engine --> computed() --> look again
  */
@@ -19,9 +21,14 @@
 
 /* Messages per look at the data channel: the time until a wanted engine is given up. */
 #define DATA_BUDGET 4
-/* Empty looks before sleeping where cores are shared. */
+/* Empty looks before the core is handed over where cores are shared: whoever is waited for may be
+ * waiting for this very core, and a process that was woken does not displace one that spins for some
+ * milliseconds. Handing it from one to the next costs about a microsecond, sleeping and being woken
+ * many. */
+#define SPIN_SHARED 2
+/* Empty looks before sleeping as long as it is not known how cores are shared. */
 #define SPIN_FEW 2
-/* And where they are not, between two looks at the clock, at which the core is offered to others:
+/* And where each rank has one, between two looks at the clock, at which the core is offered to others:
  * some 10 us. Whoever else wants it may keep it for milliseconds, so it is not offered in the time
  * that an answer takes. */
 #define SPIN_CLOCK 16
@@ -84,9 +91,11 @@ void art__wait_locals(struct art_engine *e, int ranks, uint64_t spin_ns)
 	struct art_tp *tp = e->tp[ART_CHAN_DATA];
 	bool cheap = tp && tp->ops->caps(tp) & ART_TP_CAP_CHEAP_POLL;
 
-	e->spin_max = ranks <= e->cfg.cores ? spin_ns : 0;
-	e->spin_ns = e->spin_max;
-	e->spin_looks = cheap ? SPIN_CLOCK_CHEAP : SPIN_CLOCK;
+	e->spin_max = e->spin_ns = spin_ns;
+	if (ranks > e->cfg.cores)
+		e->spin_looks = SPIN_SHARED;
+	else
+		e->spin_looks = cheap ? SPIN_CLOCK_CHEAP : SPIN_CLOCK;
 }
 
 void art__engine_settle(struct art_engine *e)
