@@ -480,7 +480,10 @@ static void on_starved(struct art_machine *m, int peer)
 {
 	struct art_core *c = core_of(m);
 
-	if (art__set_has(&c->ft.view.members, (uint32_t)peer) && !c->ft.finalizing)
+	bool needed = peer < 0 ? c->ops.active != NULL :
+		      art__set_has(&c->ft.view.members, (uint32_t)peer) && !c->ft.finalizing;
+
+	if (needed)
 		art__ft_give_up(&c->ft, ART_ERR_TRANSPORT);
 }
 

@@ -140,6 +140,15 @@ static void on_down(void *self, int peer, enum art_tp_why why)
 		tell_down(c, peer);
 }
 
+static void on_deaf(void *self)
+{
+	struct art_link_chan *c = self;
+	struct art_machine *m = c->link->machine;
+
+	if (m->ops->starved)
+		m->ops->starved(m, -1);
+}
+
 void art__link_up(struct art_link *l, enum art_chan chan, struct art_tp_up *up)
 {
 	up->self = &l->chan[chan];
@@ -148,6 +157,7 @@ void art__link_up(struct art_link *l, enum art_chan chan, struct art_tp_up *up)
 	up->room = on_room;
 	up->up = on_up;
 	up->down = on_down;
+	up->deaf = on_deaf;
 }
 
 void art__link_attach(struct art_link *l, enum art_chan chan, struct art_tp *tp)

@@ -75,7 +75,8 @@ struct art_machine_ops {
 	/* The connection to @peer ended, or a message on it was lost: frames may be missing. */
 	void (*link_down)(struct art_machine *m, enum art_chan chan, int peer);
 	/* For as long as connecting may take, this rank's own system had no descriptor or memory for a
-	 * connection to @peer on which something waits to be sent. May be NULL. */
+	 * connection to @peer on which something waits to be sent; -1: for those that come in. May be
+	 * NULL. */
 	void (*starved)(struct art_machine *m, int peer);
 	/* Proven: the process of @slot is dead. */
 	void (*dead)(struct art_machine *m, int slot);

@@ -56,6 +56,9 @@ struct art_tp_up {
 	/* The connection to @peer ended, or could not be made; queued messages are gone. A later
 	 * send() dials anew. Not called after drop(). */
 	void (*down)(void *self, int peer, enum art_tp_why why);
+	/* For as long as making a connection may take our own system has had no descriptor, memory or
+	 * watch for those that come in, and they still come. May be NULL. */
+	void (*deaf)(void *self);
 };
 
 /* Who we are; the handshake of every connection is bound to it. */

@@ -145,6 +145,14 @@ static void on_down(void *self, int peer, enum art_tp_why why)
 		n->on_down(n, peer);
 }
 
+static void on_deaf(void *self)
+{
+	struct conf_node *n = self;
+
+	CHECK(n->c, n->polling);
+	n->deaf++;
+}
+
 static void fill(struct conf_node *n, int peer, struct head *h, uint8_t *body, size_t len)
 {
 	uint64_t number = n->peer[peer].sent;
@@ -206,7 +214,7 @@ void conf_open(struct conf *c, int slot)
 		.job = CONF_JOB,
 		.incarnation = CONF_INCARNATION,
 	};
-	struct art_tp_up up = { n, body_len, on_message, on_room, on_up, on_down };
+	struct art_tp_up up = { n, body_len, on_message, on_room, on_up, on_down, on_deaf };
 
 	memset(self.key, CONF_KEY_BYTE, sizeof(self.key));
 	*n = (struct conf_node){ .c = c, .slot = slot };

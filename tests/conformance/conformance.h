@@ -41,6 +41,7 @@ struct conf_node {
 		enum art_tp_why why; /* of the last down() */
 		uint64_t sent, received; /* numbers of the next message */
 	} peer[CONF_NODES];
+	unsigned deaf;           /* upcalls of that name */
 	/* Called at the end of an upcall; may be NULL. */
 	void (*on_message)(struct conf_node *n, int peer);
 	void (*on_down)(struct conf_node *n, int peer);

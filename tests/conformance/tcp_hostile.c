@@ -571,6 +571,48 @@ static void dial_liars(struct conf *c)
 	conf_end(c);
 }
 
+/* ---- our own system ---- */
+
+/* accept() fails so often, then works; negative: for ever. */
+static int failures_left;
+
+static int failing_accept(void *self, int fd, struct sockaddr *sa, socklen_t *len, int flags)
+{
+	(void)self;
+	if (failures_left == 0)
+		return accept4(fd, sa, len, flags);
+	if (failures_left > 0)
+		failures_left--;
+	errno = EMFILE;
+	return -1;
+}
+
+/* Who dials is told that nobody answers. Only who cannot accept knows why, and has to say so: but not
+ * for a moment without descriptors, nor while nobody comes. */
+static void deaf_for_as_long_as_dialling_may_take(struct conf *c)
+{
+	c->opts.connect_ns = 300 * ART_NS_PER_MS;
+	conf_begin(c, 2);
+	art__tcp_sys(node(c, 1)->tp)->accept = failing_accept;
+	failures_left = 2;
+	CHECK(c, conf_send(node(c, 0), 1, 100, 1) == 1);
+	WAIT(c, conf_came(c, 0, 1));
+	CHECK(c, failures_left == 0 && node(c, 1)->deaf == 0);
+
+	failures_left = -1;
+	node(c, 0)->tp->ops->reset(node(c, 0)->tp, 1);
+	node(c, 0)->peer[1].up = false;
+	while (!node(c, 1)->deaf) {
+		unsigned downs = node(c, 0)->peer[1].downs;
+
+		CHECK(c, conf_send(node(c, 0), 1, 100, 1) == 1);
+		WAIT(c, node(c, 0)->peer[1].downs > downs || node(c, 1)->deaf);
+		CHECK(c, node(c, 1)->deaf || node(c, 0)->peer[1].why == ART_TP_REFUSED);
+	}
+	CHECK(c, count(c, 1, ART_TCP_N_ACCEPT_FAIL) > 2);
+	conf_end(c);
+}
+
 /* ---- cost, memory, addresses ---- */
 
 static void one_call_and_no_memory_per_small_message(struct conf *c)
@@ -670,6 +712,7 @@ static const struct conf_case cases[] = {
 	{ "knock_and_run", knock_and_run },
 	{ "crowd_of_silent_strangers", crowd_of_silent_strangers },
 	{ "dial_liars", dial_liars },
+	{ "deaf_for_as_long_as_dialling_may_take", deaf_for_as_long_as_dialling_may_take },
 	{ "one_call_and_no_memory_per_small_message", one_call_and_no_memory_per_small_message },
 	{ "every_allocation_fails_in_turn", every_allocation_fails_in_turn },
 	{ "descriptors_close_on_exec", descriptors_close_on_exec },

@@ -292,6 +292,14 @@ static void on_down(void *self, int peer, enum art_tp_why why)
 	f->up.down(f->up.self, peer, why);
 }
 
+static void on_deaf(void *self)
+{
+	struct fault *f = self;
+
+	if (f->up.deaf)
+		f->up.deaf(f->up.self);
+}
+
 /* ---- the rest of the contract ---- */
 
 static int fault_open(const struct art_env *env, const struct art_tp_self *self,
@@ -328,6 +336,7 @@ static int fault_open(const struct art_env *env, const struct art_tp_self *self,
 	mine.room = on_room;
 	mine.up = on_up;
 	mine.down = on_down;
+	mine.deaf = on_deaf;
 	rc = fo->inner->open(env, self, &inner, &mine, &f->inner);
 	if (rc < 0) {
 		art__env_free(env, f->peer);

@@ -220,6 +220,14 @@ static void on_far_up(void *self, int peer)
 	tell_down(m, peer, ART_TP_RESET);
 }
 
+static void on_far_deaf(void *self)
+{
+	struct multi *m = self;
+
+	if (m->up.deaf)
+		m->up.deaf(m->up.self);
+}
+
 static void on_far_down(void *self, int peer, enum art_tp_why why)
 {
 	struct multi *m = self;
@@ -266,7 +274,8 @@ static int watch(struct multi *m, struct art_tp *tp)
 static int open_inner(struct multi *m, const struct art_multi_opts *mo,
 		      const struct art_tp_opts *opts)
 {
-	struct art_tp_up up = {m, m->up.body_len, on_message, on_room, on_far_up, on_far_down};
+	struct art_tp_up up = {m,	  m->up.body_len, on_message, on_room,
+			       on_far_up, on_far_down,	  on_far_deaf};
 	struct art_tp_opts inner = *opts;
 	int rc;
 
@@ -276,6 +285,7 @@ static int open_inner(struct multi *m, const struct art_multi_opts *mo,
 		return rc;
 	up.up = on_near_up;
 	up.down = on_near_down;
+	up.deaf = NULL; /* whoever cannot come near goes far */
 	rc = mo->near->open(m->env, &m->self, &inner, &up, &m->near);
 	if (rc && rc != ART_ERR_TRANSPORT)
 		return rc;

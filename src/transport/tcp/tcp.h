@@ -178,6 +178,8 @@ struct art_tcp {
 	bool polling; /* inside poll(): nothing is freed */
 	bool nudge;   /* a parked connection may have got its place */
 	uint64_t accept_ns; /* accept() again at this time; 0: it is being watched */
+	uint64_t deaf_ns, deaf_last_ns; /* our system has refused connections since, and at last; 0: no */
+	bool deaf;          /* that for connect_ns: to be told */
 	int budget, upcalls; /* of the present poll() */
 	unsigned spins;
 	unsigned n_hot, n_pending, n_blocked;

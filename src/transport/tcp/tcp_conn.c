@@ -173,6 +173,21 @@ static void log_unwatched(struct art_tcp *t, const struct art_tcp_conn *c)
 		     "once)", who, strerror(c->err));
 }
 
+/* Whoever comes tries again at least this often, and so do we. */
+#define DEAF_PAUSE_NS (2 * (ACCEPT_PAUSE_NS + BACKOFF_MAX_NS))
+
+/* Our own system refuses a connection. One refusal is nothing; without end they leave the others
+ * waiting for somebody who does not know of it. */
+static void note_refusal(struct art_tcp *t)
+{
+	uint64_t now = art__env_now(t->env);
+
+	if (!t->deaf_ns || now - t->deaf_last_ns > t->connect_ns + DEAF_PAUSE_NS)
+		t->deaf_ns = now;
+	t->deaf_last_ns = now;
+	t->deaf = now - t->deaf_ns >= t->connect_ns;
+}
+
 bool art__tcp_watch(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	struct epoll_event e = { .events = wanted_events(c), .data.ptr = c };
@@ -188,8 +203,11 @@ bool art__tcp_watch(struct art_tcp *t, struct art_tcp_conn *c)
 			log_unwatched(t, c);
 		t->logged |= BIT(counter);
 		t->n[counter]++;
+		note_refusal(t);
 		return false;
 	}
+	if (!c->events)
+		t->deaf_ns = 0;
 	c->events = e.events;
 	return true;
 }
@@ -416,6 +434,7 @@ static void pause_accept(struct art_tcp *t, int err)
 	t->n[ART_TCP_N_ACCEPT_FAIL]++;
 	t->accept_ns = art__env_now(t->env) + ACCEPT_PAUSE_NS;
 	watch_listeners(t, false);
+	note_refusal(t);
 }
 
 static void admit(struct art_tcp *t, int fd, const union art_tcp_addr *from)
@@ -657,6 +676,15 @@ static void claim_parked(struct art_tcp *t)
 	} while (c);
 }
 
+static void tell_deaf(struct art_tcp *t)
+{
+	t->deaf = false;
+	if (!t->up.deaf)
+		return;
+	t->upcalls++;
+	t->up.deaf(t->up.self);
+}
+
 /* Upcalls may change every list, so each search starts anew. */
 void art__tcp_timers(struct art_tcp *t)
 {
@@ -665,6 +693,8 @@ void art__tcp_timers(struct art_tcp *t)
 
 	if (t->nudge)
 		claim_parked(t);
+	if (t->deaf)
+		tell_deaf(t);
 	if (!t->accept_ns && TAILQ_EMPTY(&t->pending) && TAILQ_EMPTY(&t->parked) &&
 	    TAILQ_EMPTY(&t->dials))
 		return;
