@@ -6,6 +6,10 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jobs=$(nproc 2>/dev/null || echo 2)
 
+# configure would look for a shell that counts its lines, and libtool, which is a script started once a
+# file, would run in that: with the plain one a build takes two thirds of the time.
+! command -v dash >/dev/null || export CONFIG_SHELL=$(command -v dash)
+
 # Later changes of Makefile.am alone are seen to by make itself.
 autoreconf_if_needed() {
 	if [ ! -e "$root/configure" ] || [ ! -e "$root/Makefile.in" ] ||
@@ -30,7 +34,7 @@ configure_build() {
 	local dir=$root/build/$1
 	mkdir -p "$dir" || return 1
 	[ "$dir/configured" -nt "$root/configure" ] && return 0
-	(cd "$dir" && eval "../../configure -q $(build_options "$1")" && make -s clean &&
+	(cd "$dir" && eval "${CONFIG_SHELL-} ../../configure -q $(build_options "$1")" && make -s clean &&
 		touch configured listed)
 }
 
