@@ -26,6 +26,7 @@
 #define ART_SEGMENT (32u * 1024)  /* bytes of a piece of a streamed payload */
 #define ART_EAGER ART_BODY_MAX    /* a payload up to here is one message, unasked */
 #define ART_WINDOW (8 * ART_SEGMENT) /* what a receiver lets be under way to it */
+#define ART_SWAP_WINDOW (6 * ART_SEGMENT) /* the same, where both ranks send at once */
 #define ART_INLINE 256            /* bytes of result or input kept inside the op */
 #define ART_KIDS_INLINE 8
 #define ART_LAG_UNKNOWN 0xffffu
@@ -274,7 +275,8 @@ struct art_comm {
 	uint64_t wm_val[ART_WM_KIDS];  /* their reports */
 	uint64_t wm_told[ART_WM_KIDS]; /* what they were told to be stable */
 	uint64_t wm_reported;
-	size_t wm_bytes;       /* of ops done since the last report */
+	size_t wm_bytes;       /* of ops done since the last report that are not known to be stable */
+	size_t wm_last;        /* and of the last one, if an allreduce after it would tell */
 	uint64_t wm_urgent;    /* report as soon as this is done */
 };
 

@@ -89,7 +89,10 @@ bool art__op_retain(struct art_op *op)
 		if (log_has_room(op))
 			art__op_lacks_memory(op);
 		ART_MARK(op->comm->coll->env, ART_M_LOG_FULL);
-		art__stable_urge(op->comm, op->seq);
+		/* What is stable leaves the log at the end of this event, and this op is settled again:
+		 * only then, if that was not enough, are the others asked. */
+		if (op->comm->stable == op->comm->forgot)
+			art__stable_urge(op->comm, op->seq);
 	}
 	return ok;
 }

@@ -99,10 +99,10 @@ void art__op_hold(struct art_op *op)
 	op->contributors = art__comm_contributors(op->comm, op->epoch);
 	if (art__comm_op(op))
 		art__comm_op_effect(op);
-	if (op->idle)
-		art__op_settle(op);
 	if (op->comm->npart > 1)
 		art__stable_learn(op->comm, op->low); /* the attempt has heard of all marks */
+	if (op->idle)
+		art__op_settle(op);
 	art__stable_done(op);
 }
 

@@ -117,13 +117,23 @@ void art__stable_recount(struct art_comm *m)
 		m->done_mark++;
 }
 
+/* What the next allreduce will tell of needs no wave: it counts when another op is done first. */
+static void count_bytes(const struct art_op *op)
+{
+	struct art_comm *m = op->comm;
+	bool told = op->way == ART_C_ALLREDUCE;
+
+	m->wm_bytes += m->wm_last + (told ? 0 : op->bytes);
+	m->wm_last = told ? op->bytes : 0;
+}
+
 void art__stable_done(struct art_op *op)
 {
 	struct art_comm *m = op->comm;
 	uint64_t before = m->done_mark;
 
 	art__stable_recount(m);
-	m->wm_bytes += op->bytes;
+	count_bytes(op);
 	if (m->npart > 1 && m->done_mark != before)
 		report(m);
 	else if (m->npart <= 1 && !m->coll->frozen)
@@ -149,6 +159,8 @@ void art__stable_learn(struct art_comm *m, uint64_t seq)
 		return;
 	m->stable = seq;
 	art__comm_soil(m);
+	if (seq >= m->done_mark)
+		m->wm_bytes = m->wm_last = 0; /* nothing done is left that a wave could tell of */
 }
 
 /* At the end of an event: nothing on the stack points into the ops that go now. */

@@ -53,6 +53,17 @@ static uint64_t kid_grant(const struct art_op *op, uint64_t at)
 	return g < op->bytes ? g : op->bytes;
 }
 
+/* Both ranks of an exchange send and receive at once: what is under way fits into a ring of shared
+ * memory, or the rest would be copied into a queue first. */
+static void swap_credit(struct art_op *op)
+{
+	struct art_rx *rx = &op->tree->down_rx;
+	uint64_t g = whole_vector(op) ? op->bytes : rx->got + ART_SWAP_WINDOW;
+
+	rx->granted = g < op->bytes ? g : op->bytes;
+	art__op_credit(op, rx->slot, ART_PH_SWAP, rx->granted);
+}
+
 /* Tell everyone who streams to this rank that it is here. */
 static void open_streams(struct art_op *op)
 {
@@ -65,7 +76,7 @@ static void open_streams(struct art_op *op)
 		art__op_credit(op, t->kid[i].slot, ART_PH_UP, t->kid[i].granted);
 	}
 	if (t->swap)
-		art__op_credit(op, t->down_rx.slot, ART_PH_SWAP, op->bytes);
+		swap_credit(op);
 	else if (t->fwd_wait)
 		art__op_credit(op, t->down_rx.slot, ART_PH_FWD, op->bytes);
 	else if (t->down && !at_top(op))
@@ -387,7 +398,8 @@ static enum art_take data_swap(struct art_op *op, const struct art_hdr *h, const
 	bool left = op->comm->mypos == 0;
 	const uint8_t *mine = op->input + h->off;
 
-	if (h->off != rx->got || h->len > op->bytes - rx->got || h->len % op->elsize)
+	if (h->off != rx->got || h->len > op->bytes - rx->got || h->len % op->elsize ||
+	    (h->off && h->off >= rx->granted))
 		return ART_IGNORED;
 	art__op_low(op, h->seq, h->lag);
 	rx->got += h->len;
@@ -396,6 +408,8 @@ static enum art_take data_swap(struct art_op *op, const struct art_hdr *h, const
 	else
 		art__work_combine(op, left ? mine : body, left ? body : mine,
 				  (uint8_t *)op->call.recvbuf + h->off, h->len);
+	if (rx->granted < op->bytes && rx->granted <= rx->got + ART_SWAP_WINDOW / 2)
+		swap_credit(op);
 	return ART_TAKEN;
 }
 
