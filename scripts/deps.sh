@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Installs what is missing: deps.sh SET..., sets build, check, extra and lab. Says nothing when all
-# is there. On Debian and Ubuntu as root, or with sudo where that asks no password, it says
-# what it installs and does it; elsewhere it names the packages and exits 1.
+# Installs what is missing: deps.sh SET..., sets build, check, extra, lab and peers (what
+# benchmarks/compare compares ART with; no test needs it). Says nothing when all is there. On Debian
+# and Ubuntu as root, or with sudo where that asks no password, it says what it installs and does it;
+# elsewhere it names the packages and exits 1.
 set -u
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -50,6 +51,13 @@ needs() {
 		command mount mount
 		command hostname hostname
 		command kill procps
+		END
+		;;
+	peers) cat <<-END
+		command mpirun.openmpi openmpi-bin
+		module ompi-c libopenmpi-dev
+		command mpiexec.mpich mpich
+		module mpich libmpich-dev
 		END
 		;;
 	esac
