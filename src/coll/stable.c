@@ -89,7 +89,8 @@ static void report(struct art_comm *m)
 {
 	uint64_t mark;
 
-	if (!m->made || m->coll->frozen)
+	/* who has given up ends its calls one by one: that they are ended is no mark */
+	if (!m->made || m->coll->frozen || m->coll->ft->fate)
 		return;
 	art__comm_parts(m);
 	if (m->npart <= 1)
