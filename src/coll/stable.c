@@ -79,10 +79,13 @@ static bool report_due(const struct art_comm *m, uint64_t mark)
 	const struct art_core_cfg *cfg = &m->coll->cfg;
 	uint64_t base = m->wm_reported > m->stable ? m->wm_reported : m->stable;
 
+	/* Where somebody waits it is told even of what is known to be stable here: the root of a reduce
+	 * knows before the others. */
+	if (m->wm_urgent > m->wm_reported && mark > m->wm_reported)
+		return true;
 	if (mark <= base)
 		return false;
-	return mark - base >= cfg->log_ops / 2 || m->wm_bytes >= cfg->log_bytes / 4 ||
-	       m->nnamed || (m->wm_urgent > base && mark > base);
+	return mark - base >= cfg->log_ops / 2 || m->wm_bytes >= cfg->log_bytes / 4 || m->nnamed;
 }
 
 static void report(struct art_comm *m)
@@ -252,8 +255,9 @@ void art__stable_on_wmark(struct art_comm *m, int from, const struct art_hdr *h)
 		if (m->wm_kid[i] == from && h->seq > m->wm_val[i])
 			m->wm_val[i] = h->seq;
 	answer_kids(m);
-	if (h->seq > m->stable)
-		art__stable_urge(m, h->seq); /* a kid that reports has reason to */
+	if (h->seq > m->wm_urgent)
+		m->wm_urgent = h->seq; /* a kid that reports has reason to */
+	report(m);
 }
 
 /* Asked about a communicator that has ended here: all of it is stable. */

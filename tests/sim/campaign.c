@@ -36,6 +36,8 @@ static const struct {
 	{ SCENARIO_ODD, 149804 },
 	/* who gave up ended a call with success, because all the others were ended */
 	{ SCENARIO_POLICY, 12641 }, { SCENARIO_POLICY, 26655 }, { SCENARIO_POLICY, 132032 },
+	/* the root of a reduce knew what is stable, and told nobody: a uniform call elsewhere waited */
+	{ SCENARIO_POLICY, 40893 }, { SCENARIO_POLICY, 49157 }, { SCENARIO_POLICY, 296689 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
