@@ -156,8 +156,28 @@ static uint64_t not_frozen(const struct art_comm *m, uint64_t seq)
 	return seq;
 }
 
+/* Everyone has these done. What this rank has returned early from, and then had asked about because its
+ * deadline came before there was room in the log, is done here as well: nobody will decide about it. */
+static void drop_questions(struct art_comm *m, uint64_t seq)
+{
+	bool any = false;
+
+	for (uint64_t s = m->done_mark + 1; s <= seq && s <= m->top_seq; s++) {
+		struct art_op *op = art__op_find(m, s);
+
+		if (!op || !op->asked || op->held || op->refused || !op->returned)
+			continue;
+		op->asked = false;
+		any = true;
+	}
+	if (any)
+		art__stable_recount(m);
+}
+
 void art__stable_learn(struct art_comm *m, uint64_t seq)
 {
+	if (seq > m->done_mark)
+		drop_questions(m, not_frozen(m, seq));
 	seq = not_frozen(m, seq < m->done_mark ? seq : m->done_mark);
 	if (seq <= m->stable)
 		return;

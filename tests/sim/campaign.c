@@ -38,6 +38,8 @@ static const struct {
 	{ SCENARIO_POLICY, 12641 }, { SCENARIO_POLICY, 26655 }, { SCENARIO_POLICY, 132032 },
 	/* the root of a reduce knew what is stable, and told nobody: a uniform call elsewhere waited */
 	{ SCENARIO_POLICY, 40893 }, { SCENARIO_POLICY, 49157 }, { SCENARIO_POLICY, 296689 },
+	/* a deadline came while a returned reduce waited for room in the log; the others had it done */
+	{ SCENARIO_POLICY, 102529 }, { SCENARIO_POLICY, 147157 }, { SCENARIO_POLICY, 370561 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
