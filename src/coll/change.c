@@ -160,7 +160,8 @@ static enum art_mark mark_of(const struct art_resolution *r)
 		  { ART_M_FAIL_ALLREDUCE_EXCLUDE, ART_M_FAIL_ALLREDUCE_ERROR } },
 	};
 
-	if (r->kind < ART_C_BARRIER || r->kind > ART_C_ALLREDUCE || r->policy > 1)
+	if (r->kind < ART_C_BARRIER || r->kind > ART_C_ALLREDUCE || r->policy > 1 ||
+	    r->res == ART_RES_SETTLED)
 		return ART_M_COUNT;
 	return table[r->res - 1][r->kind - 1][r->policy];
 }
@@ -295,6 +296,11 @@ static void apply(struct art_ops *c, const struct art_resolution *r, uint32_t ep
 	if (!m->made)
 		ART_MARK(c->env, ART_M_ORPHAN_RESOLUTION);
 	op = art__op_find(m, r->seq);
+	if (r->res == ART_RES_SETTLED) {
+		if (op)
+			op->asked = false; /* who asked had returned early, and is done with it, too */
+		return;
+	}
 	if (!op)
 		op = art__op_make(m, r->seq);
 	if (!op) {
@@ -317,6 +323,7 @@ static void apply(struct art_ops *c, const struct art_resolution *r, uint32_t ep
 	case ART_RES_DELIVER: do_deliver(op, r, epoch); break;
 	case ART_RES_RERUN: do_rerun(op, r, epoch); break;
 	case ART_RES_FAIL: do_fail(op, r, epoch); break;
+	case ART_RES_SETTLED: break;
 	}
 }
 

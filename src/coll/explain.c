@@ -56,6 +56,7 @@ static void trace_decision(const struct art_ops *c, const struct art_value *v)
 		[ART_RES_DELIVER] = "is done: fetched from its holder",
 		[ART_RES_RERUN] = "runs again",
 		[ART_RES_FAIL] = "fails",
+		[ART_RES_SETTLED] = "is done by all",
 	};
 	const struct art_ft *ft = c->ft;
 
@@ -95,6 +96,9 @@ static void explain_op(const struct art_ops *c, const struct art_resolution *r)
 	else if (r->res == ART_RES_RERUN)
 		art__env_log(c->env, ART_LOG_INFO, "view %u: %s %llu (comm %016llx) runs again among "
 			     "the members", epoch, kind, seq, comm);
+	else if (r->res == ART_RES_SETTLED)
+		art__env_log(c->env, ART_LOG_INFO, "view %u: %s %llu (comm %016llx) is done by all",
+			     epoch, kind, seq, comm);
 	else
 		art__env_log(c->env, ART_LOG_INFO, "view %u: %s %llu (comm %016llx) fails: %s", epoch,
 			     kind, seq, comm, art_strerror(r->code));

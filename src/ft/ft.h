@@ -67,7 +67,9 @@ struct art_cline {
 
 /* ---- what a value says ---- */
 
-enum art_res { ART_RES_DELIVER = 1, ART_RES_RERUN, ART_RES_FAIL };
+/* SETTLED answers a question about one op: some member knows that all have it done, so there is nothing to
+ * decide. */
+enum art_res { ART_RES_DELIVER = 1, ART_RES_RERUN, ART_RES_FAIL, ART_RES_SETTLED };
 
 struct art_resolution {
 	uint64_t comm, seq;

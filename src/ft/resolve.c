@@ -287,16 +287,19 @@ bool art__ft_resolve(const struct art_env *env, const struct art_set *old, struc
 
 		for (n = 1; i + n < f->nline && l[n].comm == l->comm && l[n].seq == l->seq; n++)
 			;
-		if (l->seq <= stable_of(f, l->comm) || settled(l, n))
-			continue;
-		if (!v->full && !why)
+		bool over = l->seq <= stable_of(f, l->comm) || settled(l, n);
+
+		if (v->full ? over : !why)
 			continue;
 		s->comm = l->comm;
 		s->seq = l->seq;
 		s->kind = entered_of(l, n)->kind;
 		s->policy = entered_of(l, n)->policy;
-		ok = v->full ? resolve_full(env, old, l, n, v, s) :
-			       resolve_named(env, old, l, n, why, v, s);
+		if (over)
+			s->res = ART_RES_SETTLED;
+		else
+			ok = v->full ? resolve_full(env, old, l, n, v, s) :
+				       resolve_named(env, old, l, n, why, v, s);
 		v->nres++;
 	}
 	if (ok && v->full)

@@ -226,7 +226,7 @@ static void decode_res(const struct art_env *env, struct art_rbuf *r, uint32_t s
 		s->blamed = read_set(env, r, size);
 	if (has & 2)
 		s->returned = read_set(env, r, size);
-	if (s->res < ART_RES_DELIVER || s->res > ART_RES_FAIL || s->holder >= size ||
+	if (s->res < ART_RES_DELIVER || s->res > ART_RES_SETTLED || s->holder >= size ||
 	    s->root < -1 || s->root >= (int32_t)size)
 		r->bad = true;
 	if (s->res == ART_RES_DELIVER && !art__set_has(members, s->holder))

@@ -40,6 +40,8 @@ static const struct {
 	{ SCENARIO_POLICY, 40893 }, { SCENARIO_POLICY, 49157 }, { SCENARIO_POLICY, 296689 },
 	/* a deadline came while a returned reduce waited for room in the log; the others had it done */
 	{ SCENARIO_POLICY, 102529 }, { SCENARIO_POLICY, 147157 }, { SCENARIO_POLICY, 370561 },
+	/* a mistaken reduce came out where it had returned, and nobody was left to decide about it */
+	{ SCENARIO_POLICY, 192965 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
