@@ -358,8 +358,13 @@ static bool stands(const struct cluster *c, const struct op_rec *op, const struc
 	for (int i = 0; i < c->n; i++) {
 		const struct call *o = op->by_rank[i]; /* even of a rank that is lost since */
 
-		if (o && !o->refused && !o->out.code && !same_call(&o->what, &q->what) &&
-		    (o->done || (o->what.kind == ART_C_BCAST && i == o->what.root)))
+		if (!o || o->refused || same_call(&o->what, &q->what))
+			continue;
+		if (o->done && !o->out.code)
+			return true;
+		/* the root of a bcast holds it from entry, also if it is evicted before it returns */
+		if (o->what.kind == ART_C_BCAST && i == o->what.root &&
+		    (!o->out.code || local_code(o->out.code)))
 			return true;
 	}
 	return false;
