@@ -47,6 +47,8 @@ KNOCKOUTS = [
      ("	if (e->policy == 1 && any_flag", "	if (0 && any_flag"), "sim/contract"),
     ("3:next", "a loss with nothing open fails nothing", "src/ft/resolve.c",
      ("	if (ok && v->full)\n		ok = fail_next", "	if (0)\n		ok = fail_next"), "sim/contract"),
+    ("3:mirror", "what a buddy keeps is not counted", "src/ft/resolve.c",
+     ("		s->stand[s->nstand++] = (struct art_stand){ d[i].owner, d[i].from };", "		(void)d;"), "sim/policy"),
     ("4:root", "the loss of a root is not noticed", "src/coll/op.c",
      ("	op->alone = true;\n	art__op_fail(op, ART_ERR_ROOT_LOST,", "	if (0)\n		art__op_fail(op, ART_ERR_ROOT_LOST,"),
      "sim/kill_every_step"),

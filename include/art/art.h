@@ -106,6 +106,7 @@ typedef struct art_status {
 typedef enum art_loss {
 	ART_LOSS_EXCLUDE = 0, /* finish without it, unless someone already holds the result with it */
 	ART_LOSS_ERROR = 1,   /* every survivor gets ART_ERR_PROC_FAILED */
+	ART_LOSS_MIRROR = 2,  /* a buddy keeps each contribution first: a lost rank still counts */
 } art_loss_t;
 
 /* User reduction function: inout = in o inout, `in` from the lower rank. Called with the whole

@@ -33,6 +33,7 @@ typedef struct art_options {
 	const char *heartbeat;
 	const char *join_wait;
 	const char *connect_wait;
+	const char *buddies;
 } art_options_t;
 
 /* Options of which none is given. */

@@ -191,7 +191,7 @@ int art_comm_set_loss(art_comm_t comm, art_loss_t policy)
 
 	if (rc)
 		return rc;
-	if (policy != ART_LOSS_EXCLUDE && policy != ART_LOSS_ERROR)
+	if (policy != ART_LOSS_EXCLUDE && policy != ART_LOSS_ERROR && policy != ART_LOSS_MIRROR)
 		return art__api_refuse(&h, ART_ERR_ARG, "%d is no loss policy", (int)policy);
 	return art__api_run(&h, &c);
 }

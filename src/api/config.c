@@ -157,6 +157,12 @@ static bool read_connect_wait(const char *text, struct art_config *c)
 	return seconds(text, &c->connect_wait_ns) && c->connect_wait_ns >= 100 * ART_NS_PER_MS;
 }
 
+static bool read_buddies(const char *text, struct art_config *c)
+{
+	c->buddies = text[0] - '0';
+	return text[0] >= '1' && text[0] <= '3' && !text[1];
+}
+
 /* Variable, field (its name is the key), default, help, reader, what can be read. */
 #define SETTING(variable, name_, preset_, help_, read_, wants_) \
 	{ .name = variable, .key = #name_, .field = offsetof(art_options_t, name_), \
@@ -200,6 +206,8 @@ const struct art_setting art__settings[] = {
 	SETTING("ART_CONNECT_WAIT", connect_wait, "10",
 		"seconds that making a connection between two ranks may take", read_connect_wait,
 		"seconds, 0.1 or more"),
+	SETTING("ART_BUDDIES", buddies, "1",
+		"ranks that keep each contribution under ART_LOSS_MIRROR", read_buddies, "1, 2 or 3"),
 	SETTING("ART_STATUS", status, "on", "answer art-info --job through a local socket",
 		read_status, "one of: on, off"),
 };

@@ -47,6 +47,7 @@ struct art_config {
 	uint64_t stall_ns;
 	uint64_t join_wait_ns;
 	uint64_t connect_wait_ns;
+	int buddies;
 
 	struct art_given given[ART_SETTINGS_MAX]; /* in the order of the table */
 	char file[ART_CONFIG_FILES][PATH_MAX];    /* read; "": there is none */

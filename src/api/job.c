@@ -204,6 +204,7 @@ static int make_core(struct art_ctx *ctx, const int *hosts)
 	cfg.bound_ns = ctx->config.bound_ns;
 	cfg.quorum_wait_ns = ctx->config.quorum_wait_ns;
 	cfg.stall_ns = ctx->config.stall_ns;
+	cfg.buddies = ctx->config.buddies;
 	art__engine_port(ctx->engine, &ctx->port);
 	rc = art__core_create(&ctx->env, &ctx->port, &cfg, &ctx->core);
 	if (rc)

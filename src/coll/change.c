@@ -49,13 +49,16 @@ static void fill_line(const struct art_op *op, bool lost, struct art_line *l)
 		l->flags |= ART_L_NOFAIL;
 	if (lost)
 		l->flags |= ART_L_LOST;
+	if (op->mirror && op->root >= 0 && art__mirror_stands(op, op->root))
+		l->flags |= ART_L_STANDS;
 }
 
 /* Entered while frozen, and its root had left before: every member reasons alike when it thaws. */
 static bool root_gone(const struct art_op *op)
 {
 	return op->state == ART_OP_FROZEN && op->root >= 0 && op->foreseen != ART_RES_DELIVER &&
-	       !art__set_has(&op->comm->coll->ft->view.members, (uint32_t)op->root);
+	       !art__set_has(&op->comm->coll->ft->view.members, (uint32_t)op->root) &&
+	       !(op->mirror && art__mirror_stands(op, op->root));
 }
 
 /* Failed ops need no line: every member of this view has installed that decision. */
@@ -72,6 +75,8 @@ static bool report_comm(struct art_comm *m, const struct art_set *proposed, stru
 	for (uint64_t s = m->stable + 1; s <= m->top_seq; s++) {
 		const struct art_op *op = art__op_find(m, s);
 
+		if (op && op->mirror && !op->code && !art__mirror_report(op, proposed, out))
+			return false;
 		if (!op || !op->entered || op->code || root_gone(op))
 			continue;
 		fill_line(op, lost, &l);
@@ -249,7 +254,7 @@ static void do_rerun(struct art_op *op, const struct art_resolution *r, uint32_t
 	op->replays = r->replays;
 	op->foreseen = ART_RES_RERUN;
 	op->pulled_late = false;
-	if (!keep_returned(op, r)) {
+	if (!keep_returned(op, r) || !art__mirror_decided(op, r->stand, r->nstand)) {
 		art__ft_give_up(op->comm->coll->ft, ART_ERR_NOMEM);
 		return;
 	}
@@ -337,6 +342,7 @@ static void refresh(struct art_comm *m, uint32_t epoch)
 		if (!op || op->held || op->epoch == epoch)
 			continue;
 		op->epoch = epoch;
+		art__mirror_decided(op, NULL, 0);
 		if (op->foreseen == ART_RES_DELIVER)
 			op->foreseen = ART_RES_RERUN;
 		if (op->entered && !op->refused) {

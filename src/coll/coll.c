@@ -261,6 +261,10 @@ void art__coll_data(struct art_ops *c, int from, const struct art_hdr *h, const 
 		ART_MARK(c->env, ART_M_OLD_EPOCH_DROPPED);
 		return;
 	}
+	if (h->phase == ART_PH_DEPOSIT && h->kind == ART_K_DATA) {
+		art__mirror_on_deposit(m, from, h, body);
+		return;
+	}
 	op = art__op_find(m, h->seq);
 	if (!op || !op->entered || op->state == ART_OP_FROZEN || !m->made ||
 	    art__ft_op_frozen(c->ft, m->id, h->seq)) {

@@ -29,6 +29,7 @@
 #define ART_SWAP_WINDOW (6 * ART_SEGMENT) /* the same, where both ranks send at once */
 #define ART_INLINE 256            /* bytes of result or input kept inside the op */
 #define ART_KIDS_INLINE 8
+#define ART_BUDDIES_MAX 3  /* who keep a rank's input under ART_LOSS_MIRROR, at most */
 #define ART_LAG_UNKNOWN 0xffffu
 #define ART_RING_MAX (1u << 16)  /* ops of a communicator in memory */
 
@@ -42,6 +43,10 @@ enum {
 	ART_PH_FWD = 42, /* node 0 to the root, after a reduction in rank order */
 	ART_PH_SWAP = 43, /* two ranks exchange long vectors */
 	ART_PH_ACK = 44,  /* the root of a uniform reduce has its result */
+	ART_PH_STAND = 45, /* an input, own or kept for a lost rank, to whoever combines them (stand.c) */
+	ART_PH_STOOD = 46, /* and the result from there */
+	ART_PH_KEPT = 47,  /* a buddy has the input (mirror.c) */
+	ART_PH_DEPOSIT = 48, /* an input for a buddy to keep */
 };
 
 /* A data message that came before its time: kept whole. */
@@ -83,6 +88,7 @@ enum art_op_state {
 	ART_OP_FORESEEN, /* only a decision or an early message is known */
 	ART_OP_FROZEN,   /* entered while frozen, or too far ahead of the others: begins later */
 	ART_OP_RUNNING,
+	ART_OP_MIRRORED, /* its input goes to buddies first, or a rerun counts lost ranks (mirror.c) */
 	ART_OP_PULLING,  /* decided DELIVER: waiting for the holder's copy */
 	ART_OP_OVER,     /* outcome known here, or returned early */
 };
@@ -119,6 +125,39 @@ struct art_treeop {
 	struct art_rx down_rx;  /* from the parent, the top (fwd) or the partner (swap) */
 	bool down_begun;        /* something came (a payload may be empty) */
 	uint64_t final;         /* bytes of the result, from 0, that may go down */
+};
+
+/* The input of another rank, kept here until the op is stable. */
+struct art_deposit {
+	struct art_deposit *next;
+	int owner;        /* slot */
+	uint32_t epoch;   /* of the messages that fill it */
+	uint32_t sig;     /* of the owner's call, and its root (slot) and kind */
+	int root;
+	uint8_t kind;
+	bool whole;       /* all of it is here, and the owner may know */
+	uint64_t bytes, got, granted;
+	uint8_t *data;    /* [bytes], from the pool */
+};
+
+/* Who keeps this rank's input. */
+struct art_buddy {
+	int slot;
+	bool kept;        /* it has said so: that stays true in any later epoch */
+	bool cannot;      /* it has no memory for it */
+	uint64_t sent, granted;
+	bool opened;
+};
+
+struct art_star; /* a rerun with inputs of lost ranks (stand.c) */
+
+struct art_mirror {
+	struct art_deposit *deposits;
+	int nbuddy;
+	struct art_buddy buddy[ART_BUDDIES_MAX];
+	uint32_t nstand;  /* what was decided for the present epoch */
+	struct art_stand *stand;
+	struct art_star *star;
 };
 
 struct art_op {
@@ -183,6 +222,7 @@ struct art_op {
 	uint8_t *scratch;        /* library memory that acc points into, or NULL */
 	struct art_rd rd;
 	struct art_treeop *tree; /* NULL: recursive doubling */
+	struct art_mirror *mirror; /* under ART_LOSS_MIRROR; or NULL */
 	bool recycled;
 	struct art_op *all_next; /* from here on kept over reuse */
 	uint8_t inlined[ART_INLINE] __attribute__((aligned(16)));
@@ -373,6 +413,7 @@ static inline struct art_op *art__op_find(const struct art_comm *m, uint64_t seq
 }
 struct art_op *art__op_make(struct art_comm *comm, uint64_t seq); /* NULL: no memory */
 void art__op_begin(struct art_op *op);
+void art__op_run(struct art_op *op); /* the part of it that any policy has */
 void art__op_go(struct art_op *op);
 void art__op_step(struct art_op *op);
 void art__op_retry(struct art_op *op); /* messages that had to wait: again */
@@ -449,6 +490,35 @@ enum art_take art__tree_data(struct art_op *op, int from, const struct art_hdr *
 void art__tree_credit(struct art_op *op, int from, const struct art_hdr *h);
 void art__tree_end(struct art_op *op);
 bool art__tree_shape(struct art_op *op); /* shape.c; false: out of memory */
+
+/* ---- mirror.c: inputs kept by buddies ---- */
+enum { ART_P_MIRROR = 2 }; /* art.h's ART_LOSS_MIRROR */
+/* False: nothing has to be kept before it begins, nor stands anybody in. */
+bool art__mirror_begin(struct art_op *op);
+void art__mirror_step(struct art_op *op);
+enum art_take art__mirror_data(struct art_op *op, int from, const struct art_hdr *h,
+			       const uint8_t *body);
+enum art_take art__mirror_credit(struct art_op *op, int from, const struct art_hdr *h);
+/* Another rank's input, for an op that may not have been called here. */
+void art__mirror_on_deposit(struct art_comm *comm, int from, const struct art_hdr *h,
+			    const uint8_t *body);
+const struct art_deposit *art__mirror_find(const struct art_op *op, int owner); /* whole ones only */
+/* What a RERUN has decided (NULL, 0: nobody stands in). False: no memory. */
+bool art__mirror_decided(struct art_op *op, const struct art_stand *stand, uint32_t n);
+bool art__mirror_stands(const struct art_op *op, int slot); /* does this lost slot count? */
+const struct art_set *art__mirror_contributors(struct art_op *op);
+bool art__mirror_report(const struct art_op *op, const struct art_set *proposed,
+			struct art_flush *out); /* lines of a PROMISE */
+void art__mirror_free(struct art_op *op);
+
+/* ---- stand.c: a rerun in which members stand in for lost ranks ---- */
+bool art__star_begin(struct art_op *op); /* false: no memory */
+void art__star_step(struct art_op *op);
+enum art_take art__star_data(struct art_op *op, int from, const struct art_hdr *h,
+			     const uint8_t *body);
+void art__star_credit(struct art_op *op, int from, const struct art_hdr *h);
+void art__star_computed(struct art_op *op, struct art_work *w);
+void art__star_end(struct art_op *op);
 
 /* ---- work.c: combining ---- */
 enum art_work_now { ART_WORK_DONE, ART_WORK_LATER, ART_WORK_NOMEM };

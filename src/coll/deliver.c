@@ -175,7 +175,8 @@ static void take_record(struct art_op *op, const struct art_hdr *h, const uint8_
 		return;
 	op->out_epoch = epoch;
 	op->out_replays = replays;
-	op->contributors = art__comm_keep_set(op->comm, epoch, false, &s);
+	/* of a rerun with lost ranks: not those of everything computed in that epoch */
+	op->contributors = art__comm_keep_set(op->comm, epoch, op->policy == ART_P_MIRROR, &s);
 	op->pull_told = op->contributors != NULL;
 	if (!op->contributors)
 		art__ft_relink(op->comm->coll->ft); /* as if the message had been lost */

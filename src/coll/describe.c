@@ -16,6 +16,9 @@ static const char *state_name(const struct art_op *op)
 		return "held back";
 	case ART_OP_RUNNING:
 		return op->work ? "running a user function" : "running";
+	case ART_OP_MIRRORED:
+		return op->mirror->star ? "running with inputs of lost ranks" :
+					  "waiting for its buddy";
 	case ART_OP_PULLING:
 		return "fetching the result";
 	case ART_OP_OVER:
@@ -55,7 +58,7 @@ static void describe_comm(const struct art_comm *m, struct art_report_comm *r)
 		.stable = m->stable,
 		.log_ops = m->nlog,
 		.log_bytes = m->log_bytes,
-		.policy = m->policy ? "error" : "exclude",
+		.policy = m->policy == ART_P_MIRROR ? "mirror" : m->policy ? "error" : "exclude",
 	};
 	art__set_init(&r->slots, (uint32_t)m->coll->cfg.size);
 	for (int i = 0; i < m->nrank; i++)

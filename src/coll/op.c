@@ -99,6 +99,8 @@ static void recycle(struct art_op *op)
 
 	op->recycled = true;
 	art__deliver_drop(c, op);
+	if (op->mirror)
+		art__mirror_free(op);
 	if (op->saved != op->inlined)
 		art__pool_put(&c->pool, op->saved);
 	art__pool_put(&c->pool, op->scratch);
@@ -136,6 +138,8 @@ void art__op_forget(struct art_op *op)
 	}
 	op->forgotten = true;
 	art__op_reset(op);
+	if (op->mirror)
+		art__mirror_free(op);
 	art__op_deactivate(op);
 	if (op->released || !op->entered)
 		recycle(op);
@@ -193,6 +197,8 @@ void art__op_reset(struct art_op *op)
 		art__work_abandon(op);
 	if (op->tree)
 		art__tree_end(op);
+	if (op->mirror)
+		art__star_end(op);
 	if (op->early)
 		art__early_drop(c, &op->early);
 	if (!ART_COLL_MUTANT(c, 8)) {
@@ -251,6 +257,14 @@ void art__op_begin(struct art_op *op)
 	op->idle = false;
 	op->low = op->call.kind == ART_C_BCAST ? m->stable : art__stable_low(m);
 	art__op_activate(op);
+	if (op->policy != ART_P_MIRROR || !art__mirror_begin(op))
+		art__op_run(op);
+}
+
+void art__op_run(struct art_op *op)
+{
+	struct art_comm *m = op->comm;
+
 	if (op->root >= 0 && !art__set_has(&m->coll->ft->view.members, (uint32_t)op->root)) {
 		lost_root(op);
 		return;
@@ -298,8 +312,11 @@ void art__op_go(struct art_op *op)
 
 void art__op_step(struct art_op *op)
 {
-	if (op->state != ART_OP_RUNNING || op->work || op->idle)
+	if (op->state != ART_OP_RUNNING || op->work || op->idle) {
+		if (op->state == ART_OP_MIRRORED && !op->work && !op->idle)
+			art__mirror_step(op);
 		return;
+	}
 	if (op->tree)
 		art__tree_step(op);
 	else
@@ -312,8 +329,19 @@ static enum art_take offer(struct art_op *op, int from, const struct art_hdr *h,
 			   const uint8_t *body)
 {
 	if (op->state != ART_OP_RUNNING || op->idle)
-		return ART_IGNORED;
+		return op->state == ART_OP_MIRRORED && !op->idle ?
+			       art__mirror_data(op, from, h, body) : ART_IGNORED;
 	return op->tree ? art__tree_data(op, from, h, body) : art__rd_data(op, from, h, body);
+}
+
+/* While its input goes to a buddy, credit for what comes after that waits as messages do. */
+static enum art_take credit(struct art_op *op, int from, const struct art_hdr *h)
+{
+	if (op->state == ART_OP_MIRRORED)
+		return art__mirror_credit(op, from, h);
+	if (op->tree && op->state == ART_OP_RUNNING)
+		art__tree_credit(op, from, h);
+	return ART_TAKEN;
 }
 
 /* Messages that had to wait for an earlier one. */
@@ -327,7 +355,8 @@ void art__op_retry(struct art_op *op)
 		enum art_take take;
 
 		*p = e->next; /* out of the list: taking it may end the op, and the list */
-		take = offer(op, e->from, &e->hdr, e->body);
+		take = e->hdr.kind == ART_K_CREDIT ? credit(op, e->from, &e->hdr) :
+						     offer(op, e->from, &e->hdr, e->body);
 		if (take == ART_NOT_YET) {
 			e->next = *p;
 			*p = e;
@@ -348,8 +377,8 @@ void art__op_dispatch(struct art_op *op, int from, const struct art_hdr *h, cons
 	enum art_take take;
 
 	if (h->kind == ART_K_CREDIT) {
-		if (op->tree && op->state == ART_OP_RUNNING)
-			art__tree_credit(op, from, h);
+		if (credit(op, from, h) == ART_NOT_YET)
+			art__early_keep(op->comm->coll, &op->early, ART_CHAN_DATA, from, h, body);
 		art__op_step(op);
 		if (op->early)
 			art__op_retry(op);
@@ -368,7 +397,9 @@ void art__op_dispatch(struct art_op *op, int from, const struct art_hdr *h, cons
 /* A user function has put its result into w->inout. */
 void art__op_computed(struct art_op *op, struct art_work *w)
 {
-	if (op->tree)
+	if (op->state == ART_OP_MIRRORED)
+		art__star_computed(op, w);
+	else if (op->tree)
 		art__tree_computed(op, w);
 	else
 		art__rd_computed(op, w);

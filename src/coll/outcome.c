@@ -96,7 +96,8 @@ void art__op_hold(struct art_op *op)
 	op->held = true;
 	op->out_epoch = op->epoch;
 	op->out_replays = op->replays;
-	op->contributors = art__comm_contributors(op->comm, op->epoch);
+	op->contributors = op->mirror ? art__mirror_contributors(op) :
+					art__comm_contributors(op->comm, op->epoch);
 	if (art__comm_op(op))
 		art__comm_op_effect(op);
 	if (op->comm->npart > 1)
@@ -173,7 +174,8 @@ void art__op_return_early(struct art_op *op)
 	op->returned = true;
 	op->told_epoch = op->epoch;
 	op->told_replays = op->replays;
-	op->contributors = art__comm_contributors(op->comm, op->epoch);
+	op->contributors = op->mirror ? art__mirror_contributors(op) :
+					art__comm_contributors(op->comm, op->epoch);
 	op->idle = true;
 	art__op_settle(op);
 	art__stable_done(op);
@@ -287,7 +289,8 @@ void art__comm_outcome(struct art_comm *m, uint64_t seq, struct art_outcome *out
 	if (out->lapsed)
 		return;
 	/* as it was told; or stable by now, and never touched by a view change */
-	out->contributors = contributors_of(m, out->epoch);
+	if (!out->contributors)
+		out->contributors = contributors_of(m, out->epoch);
 	if (out->contributors)
 		out->pending = false;
 }

@@ -51,6 +51,7 @@ void art__core_defaults(struct art_core_cfg *cfg)
 	cfg->early_bytes = 64u << 20;
 	cfg->small_max = 16 * 1024;
 	cfg->radix = 2;
+	cfg->buddies = 1;
 }
 
 /* ---- what ft asks of the rest ---- */

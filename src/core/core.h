@@ -67,6 +67,7 @@ struct art_core_cfg {
 	size_t early_bytes;       /* of one peer's messages before their time (64 MiB) */
 	size_t small_max;         /* allreduce by recursive doubling up to here (bytes, <= 64 KiB) */
 	int radix;                /* of trees (2) */
+	int buddies;              /* who keep each input under ART_LOSS_MIRROR (1, at most 3) */
 	uint32_t mutant;          /* test builds only: bit n switches shortcut Mn on */
 };
 void art__core_defaults(struct art_core_cfg *cfg);
@@ -118,6 +119,9 @@ struct art_comm *art__op_comm(const struct art_op *op);
 /* ART_C_DUP, SPLIT, CREATE, done with success: the new communicator; NULL if this rank is in none. */
 struct art_comm *art__op_child(const struct art_op *op);
 void art__op_outcome(const struct art_op *op, struct art_outcome *out);
+/* Under ART_LOSS_MIRROR: the slots that have said to keep this rank's input of an op; of a stable one
+ * all that live, who have the outcome. */
+void art__op_keepers(const struct art_op *op, struct art_set *out);
 /* The caller will not look at @op any more; needs art__op_done(). The op itself lives on in the log
  * until it is stable. */
 void art__op_release(struct art_core *c, struct art_op *op);

@@ -41,6 +41,9 @@ enum {
 	ART_L_REFUSED = 16,
 	ART_L_SETTLED = 32, /* its failure is decided already */
 	ART_L_NOFAIL = 64,  /* runs as EXCLUDE whatever the policy (free, finalize) */
+	ART_L_DEPOSIT = 128, /* not an op here, but the input of a slot that is no member of the proposed
+			      * view, whole: `owner` (coll/mirror.c) */
+	ART_L_STANDS = 256,  /* runs with the kept input of its root, who has left */
 };
 
 /* One unstable op at one member, self-sufficient: the proposer need not know the communicator. */
@@ -52,6 +55,7 @@ struct art_line {
 	uint32_t replays;
 	uint8_t kind, policy;
 	uint16_t flags;   /* ART_L_* */
+	uint32_t owner;   /* DEPOSIT: slot whose input it is */
 	uint32_t from;    /* who says so, the lowest of them (filled on receipt) */
 	struct art_set *who; /* the proposer's tally: all who say just this; not on the wire */
 };
@@ -71,6 +75,11 @@ struct art_cline {
  * decide. */
 enum art_res { ART_RES_DELIVER = 1, ART_RES_RERUN, ART_RES_FAIL, ART_RES_SETTLED };
 
+/* A rerun counts the input of a slot that has left, as a member kept it. */
+struct art_stand {
+	uint32_t slot, by;
+};
+
 struct art_resolution {
 	uint64_t comm, seq;
 	uint8_t res;       /* enum art_res */
@@ -83,6 +92,8 @@ struct art_resolution {
 	uint32_t replays;
 	struct art_set *blamed;   /* FAIL: slots, or NULL: nobody */
 	struct art_set *returned; /* RERUN: members that have returned and must be leaves, or NULL */
+	uint32_t nstand;          /* RERUN: lost slots that count, in order of slot, */
+	struct art_stand *stand;  /* and who has their inputs */
 };
 
 struct art_value {

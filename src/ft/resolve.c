@@ -2,7 +2,8 @@
  *
  * What becomes of each unstable op: a pure function of what the members of the next view said
  * in their PROMISEs. DELIVER if a member holds it; else FAIL where nobody can finish it or the
- * policy says so; else RERUN. (FAULTS: resolution; DESIGN rules R1, R2, R8, R12.)
+ * policy says so; else RERUN, under MIRROR with the inputs of lost ranks that members keep.
+ * (FAULTS: resolution; DESIGN rules R1, R2, R8, R12.)
  */
 #include <stdlib.h>
 
@@ -18,6 +19,10 @@ static int by_op(const void *pa, const void *pb)
 		return a->comm < b->comm ? -1 : 1;
 	if (a->seq != b->seq)
 		return a->seq < b->seq ? -1 : 1;
+	if ((a->flags ^ b->flags) & ART_L_DEPOSIT)
+		return a->flags & ART_L_DEPOSIT ? 1 : -1;
+	if (a->owner != b->owner)
+		return a->owner < b->owner ? -1 : 1;
 	return a->from < b->from ? -1 : a->from > b->from;
 }
 
@@ -158,9 +163,36 @@ static bool lost_root(const struct art_env *env, const struct art_set *old,
 	return true;
 }
 
-/* A full decision about one op; l[0..n) is the tally of what its members said. */
+/* Under MIRROR: the inputs of lost ranks, d[0..n) in order of owner, that were given to the call @e; of
+ * several members that have one the first (rule R2). Of a bcast only the root's counts. */
+static bool stand_in(const struct art_env *env, const struct art_line *e, const struct art_line *d,
+		     uint32_t n, struct art_resolution *s)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (d[i].sig != e->sig || d[i].policy != 2 || e->policy != 2 ||
+		    (e->kind == 2 && (int32_t)d[i].owner != e->root))
+			continue;
+		if (s->nstand && s->stand[s->nstand - 1].slot == d[i].owner)
+			continue;
+		if (!s->stand)
+			s->stand = art__env_alloc(env, n * sizeof(*s->stand));
+		if (!s->stand)
+			return false;
+		s->stand[s->nstand++] = (struct art_stand){ d[i].owner, d[i].from };
+	}
+	return true;
+}
+
+/* The root of a bcast is lost and its payload is not. */
+static bool root_stands(const struct art_line *e, const struct art_resolution *s)
+{
+	return e->kind == 2 && s->nstand;
+}
+
+/* A full decision about one op; l[0..n) is the tally of what its members said of it, and behind it
+ * l[n..n+nd) of the inputs of lost ranks that they have. One of the two may be empty. */
 static bool resolve_full(const struct art_env *env, const struct art_set *old,
-			 const struct art_line *l, uint32_t n, struct art_value *v,
+			 const struct art_line *l, uint32_t n, uint32_t nd, struct art_value *v,
 			 struct art_resolution *s)
 {
 	const struct art_line *h = holder_of(l, n), *e = entered_of(l, n), *odd;
@@ -176,8 +208,14 @@ static bool resolve_full(const struct art_env *env, const struct art_set *old,
 	odd = other_call(l, n, e);
 	if (odd)
 		return mismatch(env, old, e, odd, s);
-	if (e->root >= 0 && !art__set_has(&v->members, (uint32_t)e->root))
+	if (!stand_in(env, e, l + n, nd, s))
+		return false;
+	if (e->root >= 0 && !art__set_has(&v->members, (uint32_t)e->root) && !root_stands(e, s)) {
+		art__env_free(env, s->stand);
+		s->stand = NULL;
+		s->nstand = 0;
 		return lost_root(env, old, e, s);
+	}
 	if (e->policy == 1 && any_flag(l, n, ART_L_LOST) && !any_flag(l, n, ART_L_NOFAIL)) {
 		struct art_set *b = lost_set(env, old, v);
 
@@ -206,7 +244,8 @@ static bool resolve_named(const struct art_env *env, const struct art_set *old,
 		return true;
 	}
 	if (n && why->code != ART_ERR_MISMATCH && entered_of(l, n)->root >= 0 &&
-	    !art__set_has(&v->members, (uint32_t)entered_of(l, n)->root))
+	    !art__set_has(&v->members, (uint32_t)entered_of(l, n)->root) &&
+	    !any_flag(l, n, ART_L_STANDS))
 		return lost_root(env, old, entered_of(l, n), s); /* as whoever enters it finds out */
 	fail(s, why->code, new_set(env, &v->members));
 	if (!s->blamed)
@@ -244,7 +283,7 @@ static bool fail_next(const struct art_env *env, const struct art_set *old,
 		struct art_resolution *s = &v->res[v->nres];
 		bool open = false;
 
-		if (c->policy != 1 || !(c->flags & ART_L_LOST))
+		if (!(c->policy & 1) || !(c->flags & ART_L_LOST))
 			continue;
 		for (uint32_t k = 0; k < v->nres; k++)
 			if (v->res[k].comm == c->comm && v->res[k].res == ART_RES_FAIL)
@@ -261,6 +300,17 @@ static bool fail_next(const struct art_env *env, const struct art_set *old,
 		v->nres++;
 	}
 	return true;
+}
+
+/* Of l[at..left), sorted: how many of them are about the op of l[0]; those of kept inputs come last. */
+static uint32_t said(const struct art_line *l, uint32_t at, uint32_t left, bool deposits)
+{
+	uint32_t n = at;
+
+	while (n < left && l[n].comm == l->comm && l[n].seq == l->seq &&
+	       !(l[n].flags & ART_L_DEPOSIT) == !deposits)
+		n++;
+	return n - at;
 }
 
 bool art__ft_resolve(const struct art_env *env, const struct art_set *old, struct art_flush *f,
@@ -280,13 +330,13 @@ bool art__ft_resolve(const struct art_env *env, const struct art_set *old, struc
 		memcpy(v->comm, f->cline, f->ncline * sizeof(*v->comm));
 		v->ncomm = f->ncline;
 	}
-	for (uint32_t i = 0, n; i < f->nline && ok; i += n) {
+	for (uint32_t i = 0, n, nd; i < f->nline && ok; i += n + nd) {
 		const struct art_line *l = &f->line[i];
 		const struct art_named *why = v->full ? NULL : find_named(named, nnamed, l);
 		struct art_resolution *s = &v->res[v->nres];
 
-		for (n = 1; i + n < f->nline && l[n].comm == l->comm && l[n].seq == l->seq; n++)
-			;
+		n = said(l, 0, f->nline - i, false);
+		nd = said(l, n, f->nline - i, true);
 		bool over = l->seq <= stable_of(f, l->comm) || settled(l, n);
 
 		if (v->full ? over : !why)
@@ -298,7 +348,7 @@ bool art__ft_resolve(const struct art_env *env, const struct art_set *old, struc
 		if (over)
 			s->res = ART_RES_SETTLED;
 		else
-			ok = v->full ? resolve_full(env, old, l, n, v, s) :
+			ok = v->full ? resolve_full(env, old, l, n, nd, v, s) :
 				       resolve_named(env, old, l, n, why, v, s);
 		v->nres++;
 	}

@@ -14,7 +14,7 @@ static uint64_t mix(uint64_t h, uint64_t x)
 static uint64_t hash_line(const struct art_line *l)
 {
 	return mix(mix(mix(l->comm, l->seq), (uint64_t)l->sig << 32 | (uint32_t)l->root),
-		   (uint64_t)l->flags << 16 | (uint64_t)l->kind << 8 | l->policy);
+		   (uint64_t)l->owner << 32 | (uint64_t)l->flags << 16 | (uint64_t)l->kind << 8 | l->policy);
 }
 
 static uint64_t hash_comm(const struct art_cline *l)
@@ -25,7 +25,8 @@ static uint64_t hash_comm(const struct art_cline *l)
 static bool says_the_same(const struct art_line *a, const struct art_line *b)
 {
 	return a->comm == b->comm && a->seq == b->seq && a->sig == b->sig && a->root == b->root &&
-	       a->flags == b->flags && a->kind == b->kind && a->policy == b->policy;
+	       a->flags == b->flags && a->kind == b->kind && a->policy == b->policy &&
+	       a->owner == b->owner;
 }
 
 static void put(struct art_index *x, uint64_t hash, uint32_t place)

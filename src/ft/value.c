@@ -7,7 +7,7 @@
 
 #include "ft/ft.h"
 
-#define LINE_BYTES 40
+#define LINE_BYTES 44
 #define CLINE_BYTES 27
 #define RES_MIN_BYTES 44
 
@@ -82,6 +82,7 @@ bool art__line_encode(const struct art_env *env, const struct art_line *l, struc
 	art__w_u8(w, l->policy);
 	art__w_u16(w, l->flags);
 	art__w_u32(w, l->from);
+	art__w_u32(w, l->owner);
 	return !w->bad;
 }
 
@@ -97,8 +98,9 @@ void art__line_decode(struct art_rbuf *r, uint32_t size, struct art_line *l)
 	l->policy = art__r_u8(r);
 	l->flags = art__r_u16(r);
 	l->from = art__r_u32(r);
+	l->owner = art__r_u32(r);
 	l->who = NULL;
-	if (l->root < -1 || l->root >= (int32_t)size)
+	if (l->root < -1 || l->root >= (int32_t)size || l->owner >= size)
 		r->bad = true;
 }
 
@@ -155,14 +157,14 @@ static bool encode_res(const struct art_env *env, const struct art_resolution *s
 	size_t sets = (s->blamed ? s->blamed->words * 8u : 0) +
 		      (s->returned ? s->returned->words * 8u : 0);
 
-	if (!art__ft_room(env, w, RES_MIN_BYTES + sets))
+	if (!art__ft_room(env, w, RES_MIN_BYTES + sets + (s->nstand ? 4 + 8 * (size_t)s->nstand : 0)))
 		return false;
 	art__w_u64(w, s->comm);
 	art__w_u64(w, s->seq);
 	art__w_u8(w, s->res);
 	art__w_u8(w, s->kind);
 	art__w_u8(w, s->policy);
-	art__w_u8(w, (s->blamed ? 1 : 0) | (s->returned ? 2 : 0));
+	art__w_u8(w, (s->blamed ? 1 : 0) | (s->returned ? 2 : 0) | (s->nstand ? 4 : 0));
 	art__w_u32(w, (uint32_t)s->code);
 	art__w_u32(w, s->holder);
 	art__w_u32(w, s->sig);
@@ -173,6 +175,12 @@ static bool encode_res(const struct art_env *env, const struct art_resolution *s
 		art__w_set(w, s->blamed);
 	if (s->returned)
 		art__w_set(w, s->returned);
+	if (s->nstand)
+		art__w_u32(w, s->nstand);
+	for (uint32_t i = 0; i < s->nstand; i++) {
+		art__w_u32(w, s->stand[i].slot);
+		art__w_u32(w, s->stand[i].by);
+	}
 	return !w->bad;
 }
 
@@ -205,6 +213,33 @@ static struct art_set *read_set(const struct art_env *env, struct art_rbuf *r, u
 	return s;
 }
 
+/* Each lost slot once, each with a member that has its input. */
+static void read_stand(const struct art_env *env, struct art_rbuf *r, uint32_t size,
+		       const struct art_set *members, struct art_resolution *s)
+{
+	uint32_t n = art__r_u32(r);
+
+	if (r->bad || !n || n > (r->len - r->at) / sizeof(*s->stand)) {
+		r->bad = true;
+		return;
+	}
+	s->stand = art__env_alloc(env, n * sizeof(*s->stand));
+	if (!s->stand) {
+		r->bad = true;
+		return;
+	}
+	s->nstand = n;
+	for (uint32_t i = 0; i < n; i++) {
+		struct art_stand *t = &s->stand[i];
+
+		t->slot = art__r_u32(r);
+		t->by = art__r_u32(r);
+		if (t->slot >= size || t->by >= size || art__set_has(members, t->slot) ||
+		    !art__set_has(members, t->by) || (i && t->slot <= t[-1].slot))
+			r->bad = true;
+	}
+}
+
 static void decode_res(const struct art_env *env, struct art_rbuf *r, uint32_t size,
 		       const struct art_set *members, struct art_resolution *s)
 {
@@ -226,10 +261,14 @@ static void decode_res(const struct art_env *env, struct art_rbuf *r, uint32_t s
 		s->blamed = read_set(env, r, size);
 	if (has & 2)
 		s->returned = read_set(env, r, size);
+	if (has & 4)
+		read_stand(env, r, size, members, s);
 	if (s->res < ART_RES_DELIVER || s->res > ART_RES_SETTLED || s->holder >= size ||
 	    s->root < -1 || s->root >= (int32_t)size)
 		r->bad = true;
 	if (s->res == ART_RES_DELIVER && !art__set_has(members, s->holder))
+		r->bad = true;
+	if (s->nstand && s->res != ART_RES_RERUN)
 		r->bad = true;
 	if (s->res == ART_RES_FAIL && (s->code >= 0 || s->code < ART_ERR_INTERNAL))
 		r->bad = true;
@@ -271,6 +310,7 @@ void art__value_free(const struct art_env *env, struct art_value *v)
 	for (uint32_t i = 0; i < v->nres; i++) {
 		art__env_free(env, v->res[i].blamed);
 		art__env_free(env, v->res[i].returned);
+		art__env_free(env, v->res[i].stand);
 	}
 	art__env_free(env, v->comm);
 	art__env_free(env, v->res);

@@ -289,6 +289,21 @@ bool cluster_heard_late(const struct cluster *c, int rank, int call)
 	return call < c->rank[rank].ncalls && c->rank[rank].calls[call]->told_late;
 }
 
+static void note_keepers(struct call *q)
+{
+	struct art_set s;
+
+	art__op_keepers(q->op, &s);
+	q->keepers |= s.w[0];
+}
+
+void cluster__app_keepers(struct crank *r)
+{
+	for (int k = 0; k < r->ncalls; k++)
+		if (r->calls[k]->mirror && r->calls[k]->op)
+			note_keepers(r->calls[k]);
+}
+
 static void end_call(struct crank *r, struct call *q)
 {
 	struct cluster *c = r->cluster;
@@ -296,6 +311,8 @@ static void end_call(struct crank *r, struct call *q)
 	q->done = true;
 	art__op_outcome(q->op, &q->out);
 	q->returned_code = q->out.code;
+	if (q->mirror)
+		note_keepers(q);
 	q->was_pending = q->out.pending;
 	q->returned_ns = cluster_now(c);
 	q->done_view = art__core_members(r->core)->w[0];
@@ -314,7 +331,10 @@ static void end_call(struct crank *r, struct call *q)
 		     q->out.pending ? ", pending" : "");
 	if (q->what.kind == ART_C_SETFLAGS && !q->out.code)
 		r->flags[q->what.comm] = q->what.loss;
+	if (q->what.kind == ART_C_SETLOSS && !q->out.code)
+		r->policy[q->what.comm] = q->what.loss;
 	if (q->what.child && !q->out.code && art__op_child(q->op)) {
+		r->policy[q->what.child] = r->policy[q->what.comm];
 		r->comm[q->what.child] = art__op_child(q->op);
 		r->flags[q->what.child] = q->cflags;
 		cluster__app_listen(r, q->what.child);
@@ -512,6 +532,7 @@ static void do_call(struct crank *r, const struct cluster_item *it)
 
 	q->comm = r->comm[it->call.comm];
 	q->cflags = r->flags[it->call.comm];
+	q->mirror = r->policy[it->call.comm] == ART_LOSS_MIRROR;
 	if (q->cflags & ART_F_REPRODUCIBLE &&
 	    (q->what.kind == ART_C_REDUCE || q->what.kind == ART_C_ALLREDUCE))
 		q->what.flags |= CLUSTER_ROUGH;

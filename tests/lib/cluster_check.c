@@ -269,7 +269,8 @@ static void check_contributors(struct cluster *c, const struct op_rec *op, const
 			cluster_fail(c, "%s: rank %d contributed and is no member", where(q), s);
 		if (in && entered && !op->by_rank[s])
 			cluster_fail(c, "%s: rank %d contributed and has not called", where(q), s);
-		if (v && v->known && in != word_has(v->set, s) && !word_has(c->was_killed, s) &&
+		if (v && v->known && in != word_has(v->set, s) && !(in && q->mirror) &&
+		    !word_has(c->was_killed, s) &&
 		    cluster__member(c, q->what.comm, s))
 			cluster_fail(c, "%s: rank %d %s, and epoch %u has%s got it", where(q), s,
 				     in ? "contributed" : "is missing", (unsigned)q->out.epoch,
@@ -440,6 +441,24 @@ static void check_uniform(struct cluster *c, const struct op_rec *op, const stru
 	}
 }
 
+/* Nor does it return before - unless nobody is left to keep anything. (Of a rerun somebody else's word may
+ * have been the last that was needed.) */
+static void check_keepers(struct cluster *c, const struct call *q)
+{
+	bool gives = q->what.kind == ART_C_REDUCE || q->what.kind == ART_C_ALLREDUCE ||
+		     (q->what.kind == ART_C_BCAST && q->what.root == q->rank);
+
+	if (!q->mirror || !q->done || !gives || q->out.code || q->out.replays || q->keepers ||
+	    c->cfg.fail_alloc)
+		return;
+	for (int s = 0; s < c->n && s < 64; s++)
+		if (s != q->rank && q->done_view >> s & 1 &&
+		    cluster__member(c, q->what.comm, s)) {
+			cluster_fail(c, "%s: returned, and nobody keeps its input", where(q));
+			return;
+		}
+}
+
 void cluster__check_done(struct crank *r, struct call *q)
 {
 	struct cluster *c = r->cluster;
@@ -451,6 +470,7 @@ void cluster__check_done(struct crank *r, struct call *q)
 		check_contributors(c, op, q);
 	if (!q->out.code)
 		check_result(c, op, q);
+	check_keepers(c, q);
 	if (!q->out.code && !q->out.pending && !q->contributors && q->what.kind != ART_C_FREE)
 		cluster_fail(c, "%s: success without a contributor set", where(q));
 	if (!q->out.code && q->out.pending && is_uniform(q) && q->what.kind != ART_C_FREE)
@@ -574,6 +594,29 @@ static void check_open(struct cluster *c, struct crank *r)
 	}
 }
 
+/* Somebody who lives had said to keep the input of this lost rank, for the same call. */
+static bool kept(struct cluster *c, const struct call *o, const struct call *q)
+{
+	if (!o || o->refused || !o->mirror || !same_call(&o->what, &q->what))
+		return false;
+	for (int s = 0; s < c->n && s < 64; s++)
+		if (o->keepers >> s & 1 && binds(c, s))
+			return true;
+	return false;
+}
+
+/* Under MIRROR a rank counts as soon as somebody keeps its input, whatever becomes of it. */
+static void check_kept(struct cluster *c, const struct op_rec *op, const struct call *q)
+{
+	if (q->out.code == ART_ERR_ROOT_LOST && q->what.kind == ART_C_BCAST &&
+	    kept(c, op->by_rank[q->what.root], q))
+		cluster_fail(c, "%s: the root is lost, and its data was kept", where(q));
+	for (int s = 0; s < c->n && !q->out.code && q->contributors; s++)
+		if (kept(c, op->by_rank[s], q) && !word_has(q->contributors, s))
+			cluster_fail(c, "%s: the contribution of rank %d, which was kept, is missing",
+				     where(q), s);
+}
+
 /* A survivor's contribution is in every result. */
 static void check_survivors(struct cluster *c, const struct op_rec *op, const struct call *q)
 {
@@ -605,6 +648,8 @@ static void check_op(struct cluster *c, const struct op_rec *op)
 			check_agreement(c, op, first, q);
 		else
 			check_survivors(c, op, q);
+		if (!first)
+			check_kept(c, op, q);
 		first = first ? first : q;
 	}
 }

@@ -259,6 +259,7 @@ void cluster_kill(struct cluster *c, int rank)
 		return;
 	note_at(c, "kill", r);
 	cluster__log(c, rank, "killed");
+	cluster__app_keepers(r);
 	count_fault(c);
 	r->dead = true;
 	word_add(c->was_killed, rank);

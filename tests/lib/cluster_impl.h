@@ -38,6 +38,8 @@ struct call {
 	bool used_late;       /* its user function ran after the return */
 	bool was_pending;     /* returned early */
 	int cflags;           /* ART_F_* of its communicator when it started */
+	bool mirror;          /* and it was under ART_LOSS_MIRROR; */
+	uint64_t keepers;     /* of the first 64 ranks, those who had said to keep its input */
 	uint64_t done_view;   /* the first 64 members of its rank's view when it was done */
 	bool told_late;       /* the callback heard of its failure after that */
 	uint64_t key;         /* sequence number that its input was made for */
@@ -100,6 +102,7 @@ struct crank {
 	bool running;        /* cluster__app_run() is on the stack */
 	struct art_comm *comm[CLUSTER_COMMS];
 	int flags[CLUSTER_COMMS]; /* ART_F_* of its communicators, by what it has called */
+	int policy[CLUSTER_COMMS]; /* likewise */
 	struct heard heard[CLUSTER_COMMS];
 	/* user functions */
 	struct art_job *jobs, **jobs_tail;
@@ -217,6 +220,8 @@ void cluster__app_end(struct crank *r);
 void cluster__app_listen(struct crank *r, int comm); /* with cfg.notify: a callback */
 void cluster__app_refresh(struct crank *r, struct call *k); /* brings its outcome up to date */
 bool cluster__member(const struct cluster *c, int comm, int slot); /* as far as is known */
+/* Who keeps the inputs of this rank's calls. */
+void cluster__app_keepers(struct crank *r);
 struct op_rec *cluster__op_rec(struct cluster *c, int comm, uint64_t seq);
 
 /* ---- cluster_beat.c ---- */

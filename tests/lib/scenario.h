@@ -69,6 +69,7 @@ bool scenario_profile_parse(const char *name, enum scenario_profile *out);
 	X(SPLIT, "scenarios with splits, nested or beside each other") \
 	X(CREATE, "scenarios with communicators from lists of ranks") \
 	X(ERROR, "scenarios with the loss policy ERROR") \
+	X(MIRROR, "scenarios with the loss policy MIRROR") \
 	X(AGREE, "agreements") \
 	X(SHRINK, "scenarios with shrunk communicators") \
 	X(REPRODUCIBLE, "reproducible communicators") \

@@ -29,7 +29,7 @@ struct draft {
 	struct scenario *s;
 	/* a family: the world, or what one call made of another; ranks may be in different ones of it */
 	bool open[CLUSTER_COMMS];
-	bool strict[CLUSTER_COMMS]; /* policy ERROR */
+	bool strict[CLUSTER_COMMS]; /* it has another policy than EXCLUDE */
 	int number[CLUSTER_COMMS][SCENARIO_RANKS]; /* of the communicator a rank has */
 	int ncomms;
 	int numbers;                /* given out */
@@ -209,9 +209,11 @@ static void draw_sleep(struct draft *d)
 
 static void set_loss(struct draft *d, int comm)
 {
-	add_call(d, ART_C_SETLOSS, comm, ART_LOSS_ERROR);
+	bool mirror = d->s->profile == SCENARIO_POLICY && scenario_chance(&d->s->rng, 60);
+
+	add_call(d, ART_C_SETLOSS, comm, mirror ? ART_LOSS_MIRROR : ART_LOSS_ERROR);
 	d->strict[comm] = true;
-	d->s->classes[SCENARIO_C_ERROR] = 1;
+	d->s->classes[mirror ? SCENARIO_C_MIRROR : SCENARIO_C_ERROR] = 1;
 }
 
 static void set_flags(struct draft *d, int comm)
@@ -808,6 +810,7 @@ static void tune(struct art_core_cfg *core, int rank, void *arg)
 	core->small_max = s->small_max;
 	core->log_ops = s->log_ops;
 	core->radix = s->radix;
+	core->buddies = 1 + (s->seed % 4 == 3);
 }
 
 static int draw_size(struct scenario *s)

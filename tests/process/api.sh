@@ -18,7 +18,7 @@ check() { # PROGRAM
 	done
 }
 
-[ $# -gt 0 ] || set -- alone args comms flags handles losses nonblocking refused threads types userop words
+[ $# -gt 0 ] || set -- alone args comms flags handles losses mirror nonblocking refused threads types userop words
 for program in "$@"; do
 	check "$program"
 done

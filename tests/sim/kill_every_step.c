@@ -11,7 +11,7 @@
  *
  * COLL barrier, bcast, reduce, allreduce, split (odd and even, backwards; then an allreduce on what it
  * made), create (all but slot 1, likewise), agree, shrink (then an allreduce among those left);
- * POLICY exclude, error; SIZE none, small, medium, large, user (an operator
+ * POLICY exclude, error, mirror (with the parent, then, dies the buddy); SIZE none, small, medium, large, user (an operator
  * that does not commute); WHOM alone, parent, root, leader, all.
  */
 #include <getopt.h>
@@ -34,6 +34,8 @@ static const char *const size_names[SIZES] = { "none", "small", "medium", "large
 /* elements of 8 bytes (user: of 16): one message; above the limit of recursive doubling; several
  * segments of a stream */
 static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40 };
+
+static const char *const loss_names[] = { "exclude", "error", "mirror" };
 
 enum whom { WHOM_ALONE, WHOM_PARENT, WHOM_ROOT, WHOM_LEADER, WHOM_ALL, WHOMS };
 static const char *const whom_names[WHOMS] = { "alone", "parent", "root", "leader", "all" };
@@ -77,7 +79,7 @@ static void small_rings(struct art_core_cfg *core, int rank, void *arg)
 /* How many calls a rank has started when it is in the one under test. */
 static int op_call(const struct what *w)
 {
-	return w->loss == ART_LOSS_ERROR ? 2 : 1;
+	return w->loss ? 2 : 1;
 }
 
 static struct cluster_call the_call(const struct what *w)
@@ -109,7 +111,7 @@ static void set_program(struct cluster *c, const struct what *w)
 	};
 	struct cluster_call end = { .kind = ART_C_FINALIZE };
 
-	if (w->loss == ART_LOSS_ERROR)
+	if (w->loss)
 		cluster_call(c, CLUSTER_ALL, &loss);
 	for (int r = 0; r < w->n; r++) {
 		int child = w->coll == ART_C_SPLIT ? 1 + r % 2 :
@@ -144,7 +146,7 @@ static uint32_t companions(const struct run *r)
 	int v = r->kill.rank;
 
 	switch (r->whom) {
-	case WHOM_PARENT: return 1u << parent_of(w, v);
+	case WHOM_PARENT: return 1u << (w->loss == ART_LOSS_MIRROR ? (v + 1) % w->n : parent_of(w, v));
 	case WHOM_ROOT: return 1u << w->root;
 	case WHOM_LEADER: return 1u;
 	case WHOM_ALL: return ((1u << w->n) - 1) & ~(1u << (v + 1) % w->n);
@@ -189,7 +191,7 @@ static void name_run(const struct run *r, char *out, size_t len)
 	name_at(&r->kill, kill, sizeof(kill));
 	name_at(&r->second, second, sizeof(second));
 	snprintf(out, len, "kill_every_step --case %s:%d:%d:%s:%s --kill %s --with %s%s%s",
-		 scenario_coll_name(w->coll), w->n, w->root, w->loss ? "error" : "exclude",
+		 scenario_coll_name(w->coll), w->n, w->root, loss_names[w->loss],
 		 size_names[w->size], kill, whom_names[r->whom], r->has_second ? " --second " : "",
 		 r->has_second ? second : "");
 }
@@ -302,7 +304,7 @@ static void sweep_second(const struct what *w, int op, uint64_t first, uint64_t 
 static bool sensible(const struct what *w)
 {
 	if (w->coll == ART_C_BARRIER || w->coll > ART_C_ALLREDUCE)
-		return w->size == SIZE_NONE && w->root == 0;
+		return w->size == SIZE_NONE && w->root == 0 && w->loss != ART_LOSS_MIRROR;
 	if (w->size == SIZE_NONE)
 		return false;
 	if (w->coll == ART_C_BCAST)
@@ -352,7 +354,7 @@ static bool next_case(struct what *w)
 	if (w->root < w->n)
 		return true;
 	w->root = 0;
-	w->loss ^= 1;
+	w->loss = (w->loss + 1) % 3;
 	if (w->loss)
 		return true;
 	w->size = (enum size)((w->size + 1) % SIZES);
@@ -435,8 +437,8 @@ static bool parse_what(const char *text, struct what *w)
 	}
 	s = find_name(size, size_names, SIZES);
 	w->size = s < 0 ? SIZE_NONE : (enum size)s;
-	w->loss = strcmp(loss, "error") == 0 ? ART_LOSS_ERROR : ART_LOSS_EXCLUDE;
-	return s >= 0 && w->n >= 2 && w->n <= MAX_RANKS &&
+	w->loss = find_name(loss, loss_names, 3);
+	return s >= 0 && w->loss >= 0 && w->n >= 2 && w->n <= MAX_RANKS &&
 	       w->root >= 0 && w->root < w->n;
 }
 

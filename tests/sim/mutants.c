@@ -39,6 +39,9 @@ static const struct mutant mutants[] = {
 	  { SCENARIO_POLICY, SCENARIO_RERUN } },
 	{ 13, "combine as the network likes it, reproducible or not",
 	  { SCENARIO_POLICY, SCENARIO_RERUN } },
+	{ 14, "a contribution goes up before its buddy has it", { SCENARIO_POLICY, SCENARIO_POLICY } },
+	{ 15, "count a rank that somebody stands in for twice", { SCENARIO_POLICY, SCENARIO_POLICY } },
+	{ 16, "forget what was kept at a view change", { SCENARIO_POLICY, SCENARIO_POLICY } },
 };
 #define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))
 
@@ -197,7 +200,7 @@ int main(int argc, char **argv)
 		default: good = false;
 		}
 	}
-	if (!good || optind != argc || bit < 0 || bit > 13) {
+	if (!good || optind != argc || bit < 0 || bit > 16) {
 		fprintf(stderr, "usage: mutants [--mutant BIT "
 				"[--profile P --seed A [--verbose]]]\n");
 		return 2;

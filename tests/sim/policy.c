@@ -527,6 +527,283 @@ static unsigned bits_depend_on_the_contributors_alone(const char *name)
 	return bad;
 }
 
+/* ---- mirror ---- */
+
+/* A rank that had entered counts, wherever it dies from then on; before, it is left out. The oracle
+ * (cluster_check.c) holds each run to who had said to keep what; here: that both happen, for every kind of
+ * call, one message and a stream, and that the answer is the full sum. */
+static unsigned a_lost_rank_counts_once_its_buddy_has_its_input(const char *name)
+{
+	static const size_t counts[] = { 0, 4, 12000 };
+	unsigned bad = 0;
+
+	for (int k = 0; k < 12; k++) {
+		enum art_coll kind = k / 3 % 2 ? ART_C_REDUCE : ART_C_ALLREDUCE;
+		bool in = false, out = false, hit = true;
+
+		for (uint64_t step = 0; hit && step < 400; step++) {
+			struct cluster *c = job_of(5, name);
+
+			sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+			calls(c, ALL, (struct cluster_call){ .kind = kind, .count = counts[k % 3],
+				.type = k < 6 ? ART_T_UINT64 : ART_T_INT64_INT64,
+				.op = k < 6 ? ART_O_SUM : 0,
+				.flags = k < 6 ? CLUSTER_IN_PLACE : CLUSTER_USER_AFFINE });
+			sums(c, ALL);
+			finalizes(c, ALL);
+			kill_at(c, 2, 2, step);
+			runs(c);
+			hit = cluster_kills_hit(c);
+			all_get(c, 1, ART_SUCCESS);
+			if (hit) {
+				in |= cluster_contributed(c, 0, 1, 2);
+				out |= !cluster_contributed(c, 0, 1, 2);
+			}
+			bad += ends(c);
+		}
+		if (!in || !out) {
+			printf("FAIL policy %s, case %d: the dead rank was never %s\n", name, k,
+			       in ? "left out" : "in");
+			bad++;
+		}
+	}
+	return bad;
+}
+
+/* It has entered, the others have not: all of them die but its buddy and one more, and later come in. */
+static unsigned what_was_kept_counts_though_nobody_else_had_called(const char *name)
+{
+	struct cluster *c = job_of(5, name);
+	int victim = 1;
+
+	sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+	for (int r = 0; r < 5; r++)
+		if (r != victim && r != 2)
+			sleeps(c, r, 50 * MS);
+	sums(c, victim);
+	sleeps(c, 2, 50 * MS);
+	for (int r = 0; r < 5; r++)
+		if (r != victim)
+			sums(c, r);
+	finalizes(c, ALL);
+	cluster_after(c, 20 * MS, kill_it, &victim);
+	runs(c);
+	all_count(c, 1, 0x1f);
+	return ends(c);
+}
+
+/* The owner and its only buddy: as under EXCLUDE. With two buddies it takes three deaths. */
+static void two_buddies(struct art_core_cfg *core, int rank, void *arg)
+{
+	(void)rank;
+	core->buddies = *(int *)arg;
+}
+
+static unsigned who_dies_with_its_buddies_is_left_out(const char *name)
+{
+	unsigned bad = 0;
+
+	for (int buddies = 1; buddies <= 2; buddies++) {
+		struct cluster_cfg cfg;
+		struct cluster *c;
+		int victim = 1, buddy = 2, late = 4;
+
+		cluster_defaults(&cfg, 6, 7);
+		cfg.tune = two_buddies;
+		cfg.tune_arg = &buddies;
+		c = job_with(&cfg, name);
+		sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+		sleeps(c, late, 50 * MS);
+		sums(c, ALL);
+		sums(c, ALL);
+		finalizes(c, ALL);
+		cluster_after(c, 10 * MS, kill_it, &victim);
+		cluster_after(c, 10 * MS, kill_it, &buddy);
+		runs(c);
+		/* rank 1's buddies are 2 and 3, those of 2 are 3 and 4 */
+		all_count(c, 1, buddies == 1 ? 0x3d : 0x3f);
+		all_count(c, 2, 0x39);
+		bad += ends(c);
+	}
+	return bad;
+}
+
+/* First the owner, then - with the rerun under way, which waits for a latecomer - the stand-in. */
+static unsigned a_stand_in_may_die_too(const char *name)
+{
+	struct cluster *c = job_of(5, name);
+	int victim = 1, buddy = 2;
+
+	sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+	sleeps(c, 4, 50 * MS);
+	sums(c, ALL);
+	sums(c, ALL);
+	finalizes(c, ALL);
+	cluster_after(c, 10 * MS, kill_it, &victim);
+	cluster_after(c, 20 * MS, kill_it, &buddy);
+	runs(c);
+	all_count(c, 1, 0x1d); /* the buddy's own input had one, too */
+	all_count(c, 2, 0x19);
+	return ends(c);
+}
+
+static unsigned buddies_are_on_other_hosts(const char *name)
+{
+	static const int hosts[6] = { 0, 0, 0, 1, 1, 1 };
+	struct cluster_cfg cfg;
+	struct cluster *c;
+	int victim[3] = { 0, 1, 2 };
+
+	cluster_defaults(&cfg, 6, 7);
+	cfg.hosts = hosts;
+	c = job_with(&cfg, name);
+	sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+	sleeps(c, 5, 50 * MS);
+	sums(c, ALL);
+	finalizes(c, ALL);
+	for (int i = 0; i < 3; i++)
+		cluster_after(c, 10 * MS, kill_it, &victim[i]);
+	runs(c);
+	all_count(c, 1, 0x3f);
+	return ends(c);
+}
+
+static unsigned a_bcast_is_delivered_by_its_lost_roots_buddy(const char *name)
+{
+	unsigned bad = 0, lost = 0, delivered = 0;
+
+	for (int k = 0; k < 2; k++) {
+		int hit = 1;
+
+		for (uint64_t step = 0; hit && step < 400; step++) {
+			struct cluster *c = job_of(5, name);
+			struct cluster_result r;
+
+			sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+			for (int i = 0; i < 5; i++)
+				if (i != 1)
+					sleeps(c, i, 5 * MS);
+			bcasts(c, ALL, 1, k ? 9000 : 5);
+			finalizes(c, ALL);
+			kill_at(c, 1, 2, step);
+			runs(c);
+			hit = cluster_kills_hit(c);
+			cluster_result(c, 0, 1, &r);
+			if (r.code != ART_SUCCESS && r.code != ART_ERR_ROOT_LOST)
+				cluster_fail(c, "ended with %d", r.code);
+			lost += hit && r.code;
+			delivered += hit && !r.code;
+			all_get(c, 1, r.code);
+			bad += ends(c);
+		}
+	}
+	if (!lost || !delivered) {
+		printf("FAIL policy %s: %u lost, %u delivered\n", name, lost, delivered);
+		bad++;
+	}
+	return bad;
+}
+
+/* Bits, too, are those of the run without failure. */
+static unsigned mirrored_and_reproducible_gives_the_same_bits(const char *name)
+{
+	unsigned bad = 0;
+
+	for (int n = 3; n <= 9; n++) {
+		struct cluster *c = job_of(n, name);
+		int victim = n / 2;
+
+		sets_flags(c, ALL, 0, ART_F_REPRODUCIBLE);
+		sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+		sleeps(c, 0, 50 * MS);
+		calls(c, ALL, (struct cluster_call){ .kind = ART_C_ALLREDUCE, .count = 700,
+			.type = ART_T_DOUBLE, .op = ART_O_SUM });
+		finalizes(c, ALL);
+		cluster_after(c, 10 * MS, kill_it, &victim);
+		runs(c);
+		all_count(c, 2, (1u << n) - 1);
+		bad += ends(c);
+	}
+	return bad;
+}
+
+static unsigned a_reduce_to_a_lost_root_stays_lost_under_mirror(const char *name)
+{
+	unsigned bad = 0;
+
+	for (int successor = 0; successor < 2; successor++) {
+		struct cluster *c = job_of(5, name);
+		int victim = 2;
+
+		sets_flags(c, ALL, 0, successor ? ART_F_SUCCESSOR : ART_F_UNIFORM);
+		sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+		sleeps(c, 4, 50 * MS);
+		reduces(c, ALL, victim);
+		finalizes(c, ALL);
+		cluster_after(c, 10 * MS, kill_it, &victim);
+		runs(c);
+		all_get(c, 2, successor ? ART_SUCCESS : ART_ERR_ROOT_LOST);
+		if (successor)
+			all_count(c, 2, 0x1f);
+		bad += ends(c);
+	}
+	return bad;
+}
+
+/* It gave another call than those who are left: of that nobody is to be in the result. */
+static unsigned a_kept_input_of_another_call_is_left_out(const char *name)
+{
+	struct cluster *c = job_of(5, name);
+	int victim = 1;
+
+	sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+	for (int r = 0; r < 5; r++)
+		if (r != victim)
+			sleeps(c, r, r == 2 ? 2 * MS : 5 * MS);
+	for (int r = 0; r < 5; r++)
+		calls(c, r, (struct cluster_call){ .kind = ART_C_ALLREDUCE, .type = ART_T_UINT64,
+			.count = r == victim ? 5 : 4, .op = ART_O_SUM });
+	finalizes(c, ALL);
+	sleeps(c, victim, 50 * MS);
+	cluster_after(c, 3 * MS, kill_it, &victim);
+	runs(c);
+	for (int r = 0; r < 5; r++) {
+		struct cluster_result q;
+
+		cluster_result(c, r, 1, &q);
+		if (r != victim && q.code && q.code != ART_ERR_MISMATCH)
+			cluster_fail(c, "rank %d: ended with %d", r, q.code);
+		if (r != victim && cluster_contributed(c, r, 1, victim))
+			cluster_fail(c, "rank %d counts an input of another call", r);
+	}
+	return ends(c);
+}
+
+static unsigned mirror_is_inherited_and_can_be_given_up(const char *name)
+{
+	struct cluster *c = job_of(5, name);
+	int victim = 3;
+
+	sets_policy(c, ALL, 0, ART_LOSS_MIRROR);
+	dups(c, ALL, 1);
+	sets_policy(c, ALL, 0, ART_LOSS_EXCLUDE);
+	sleeps(c, 4, 50 * MS);
+	for (int r = 0; r < 5; r++)
+		for (int comm = 0; comm < 2; comm++) {
+			struct cluster_call k = sum_on(comm);
+
+			k.flags = CLUSTER_NONBLOCK;
+			calls(c, r, k);
+		}
+	waits_all(c, ALL);
+	finalizes(c, ALL);
+	cluster_after(c, 10 * MS, kill_it, &victim);
+	runs(c);
+	all_count(c, 3, 0x17);
+	all_count(c, 4, 0x1f);
+	return ends(c);
+}
+
 static const struct word_scenario scenarios[] = {
 	SCENARIO(an_agreement_completes_wherever_a_rank_dies),
 	SCENARIO(no_policy_fails_an_agreement),
@@ -547,6 +824,16 @@ static const struct word_scenario scenarios[] = {
 	SCENARIO(successors_may_die_too),
 	SCENARIO(flags_are_inherited_and_set_by_all_alike),
 	SCENARIO(bits_depend_on_the_contributors_alone),
+	SCENARIO(a_lost_rank_counts_once_its_buddy_has_its_input),
+	SCENARIO(what_was_kept_counts_though_nobody_else_had_called),
+	SCENARIO(who_dies_with_its_buddies_is_left_out),
+	SCENARIO(a_stand_in_may_die_too),
+	SCENARIO(buddies_are_on_other_hosts),
+	SCENARIO(a_bcast_is_delivered_by_its_lost_roots_buddy),
+	SCENARIO(mirrored_and_reproducible_gives_the_same_bits),
+	SCENARIO(a_reduce_to_a_lost_root_stays_lost_under_mirror),
+	SCENARIO(a_kept_input_of_another_call_is_left_out),
+	SCENARIO(mirror_is_inherited_and_can_be_given_up),
 };
 
 int main(int argc, char **argv)
