@@ -27,7 +27,9 @@ def first_line(*command):
 
 
 def compile_with(command, program):
-    done = subprocess.run(command, capture_output=True, text=True)
+    # What a compiler that is cut off leaves goes with our directory.
+    done = subprocess.run(command, capture_output=True, text=True,
+                          env={**os.environ, "TMPDIR": str(program.parent)})
     if done.returncode:
         raise Problem(f"cannot build {program.name}: {' '.join(command)}\n{done.stderr}")
     return program
@@ -91,6 +93,9 @@ class Mpich:
         return ["mpiexec.mpich", "-n", str(ranks), str(self.program)], env
 
 
+ENDING = {signal.SIGINT, signal.SIGTERM}
+
+
 def end(process):
     """Ends a starter and, if that does not help, all it has started."""
     for sig, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 10)):
@@ -114,9 +119,13 @@ def run_job(library, ranks, transport, arguments, seconds, log):
     env = {**{k: v for k, v in os.environ.items() if not k.startswith(("ART_", "OMPI_", "MPIR_", "UCX_"))},
            **extra}
     with open(log, "w+") as out:
+        # Between the start and the first line that would end the job no signal may come through.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=out,
-                                   stderr=subprocess.STDOUT, env=env, start_new_session=True)
+                                   stderr=subprocess.STDOUT, env=env, start_new_session=True,
+                                   preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, mask))
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             code = process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             end(process)

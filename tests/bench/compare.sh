@@ -113,6 +113,7 @@ started() { grep -lsa -- "$dir/tmp/[c]ompare-" /proc/[0-9]*/cmdline; }
 mkdir tmp
 TMPDIR=$dir/tmp begin "$compare" --build "$build" --libraries art --ranks 2 --budget 60000
 await started || complain "the comparison did not begin"
+kill -INT "$job" # and timeout(1) sends it on twice
 kill -INT "$job"
 finish
 [ $rc = 130 ] || complain "interrupted: exit status $rc"
