@@ -315,6 +315,7 @@ struct art_comm {
 	uint64_t wm_val[ART_WM_KIDS];  /* their reports */
 	uint64_t wm_told[ART_WM_KIDS]; /* what they were told to be stable */
 	uint64_t wm_reported;
+	uint64_t wm_common;    /* stable, and everybody has been told so or is about to be */
 	size_t wm_bytes;       /* of ops done since the last report that are not known to be stable */
 	size_t wm_last;        /* and of the last one, if an allreduce after it would tell */
 	uint64_t wm_urgent;    /* report as soon as this is done */
@@ -543,6 +544,7 @@ void art__deliver_drop(struct art_ops *c, const struct art_op *op);
 void art__stable_done(struct art_op *op);       /* an op is done here: marks and reports */
 uint64_t art__stable_low(const struct art_comm *comm);
 void art__stable_learn(struct art_comm *comm, uint64_t seq); /* everything up to seq is stable */
+void art__stable_heard(struct art_op *op); /* what the attempt that is held has heard of marks */
 void art__stable_view(struct art_comm *comm);   /* the view changed */
 void art__stable_again(struct art_comm *comm);  /* a control connection broke */
 void art__stable_on_wmark(struct art_comm *comm, int from, const struct art_hdr *h);

@@ -155,7 +155,7 @@ void art__comm_count_parts(struct art_comm *m)
 		m->wm_kid[i] = m->part[child[i]];
 		m->wm_val[i] = m->wm_told[i] = 0;
 	}
-	m->wm_reported = m->stable;
+	m->wm_reported = m->wm_common;
 }
 
 void art__comm_live(const struct art_comm *m, struct art_set *out)

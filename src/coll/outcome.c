@@ -101,7 +101,7 @@ void art__op_hold(struct art_op *op)
 	if (art__comm_op(op))
 		art__comm_op_effect(op);
 	if (op->comm->npart > 1)
-		art__stable_learn(op->comm, op->low); /* the attempt has heard of all marks */
+		art__stable_heard(op);
 	if (op->idle)
 		art__op_settle(op);
 	art__stable_done(op);

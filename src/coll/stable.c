@@ -77,7 +77,7 @@ static uint64_t subtree_mark(const struct art_comm *m)
 static bool report_due(const struct art_comm *m, uint64_t mark)
 {
 	const struct art_core_cfg *cfg = &m->coll->cfg;
-	uint64_t base = m->wm_reported > m->stable ? m->wm_reported : m->stable;
+	uint64_t base = m->wm_reported > m->wm_common ? m->wm_reported : m->wm_common;
 
 	/* Where somebody waits it is told even of what is known to be stable here: the root of a reduce
 	 * knows before the others. */
@@ -174,17 +174,33 @@ static void drop_questions(struct art_comm *m, uint64_t seq)
 		art__stable_recount(m);
 }
 
-void art__stable_learn(struct art_comm *m, uint64_t seq)
+static void learn(struct art_comm *m, uint64_t seq, bool common)
 {
 	if (seq > m->done_mark)
 		drop_questions(m, not_frozen(m, seq));
 	seq = not_frozen(m, seq < m->done_mark ? seq : m->done_mark);
+	if (common && seq > m->wm_common) {
+		m->wm_common = seq;
+		if (seq >= m->done_mark)
+			m->wm_bytes = m->wm_last = 0; /* nothing done is left that a wave could tell of */
+	}
 	if (seq <= m->stable)
 		return;
 	m->stable = seq;
 	art__comm_soil(m);
-	if (seq >= m->done_mark)
-		m->wm_bytes = m->wm_last = 0; /* nothing done is left that a wave could tell of */
+}
+
+void art__stable_learn(struct art_comm *m, uint64_t seq)
+{
+	learn(m, seq, true);
+}
+
+/* All marks have come along. What the root of a reduce so learns the others do not: it reports for them
+ * all the same, or they would wait for the log while the root, for which nothing is left to do, waits
+ * for their next inputs. */
+void art__stable_heard(struct art_op *op)
+{
+	learn(op->comm, op->low, op->way != ART_C_REDUCE);
 }
 
 /* At the end of an event: nothing on the stack points into the ops that go now. */
@@ -234,7 +250,7 @@ void art__stable_view(struct art_comm *m)
 {
 	art__comm_parts(m);
 	art__stable_recount(m);
-	m->wm_reported = m->stable;
+	m->wm_reported = m->wm_common;
 	m->wm_bytes = m->coll->cfg.log_bytes; /* report at the next occasion */
 	if (m->npart <= 1)
 		art__stable_learn(m, m->done_mark);
@@ -247,7 +263,7 @@ void art__stable_again(struct art_comm *m)
 	art__comm_parts(m);
 	if (m->npart <= 1)
 		return;
-	if (m->wm_reported > m->stable && m->wm_parent >= 0)
+	if (m->wm_reported > m->wm_common && m->wm_parent >= 0)
 		tell(m, m->wm_parent, ART_K_WMARK, m->wm_reported);
 	for (int i = 0; m->stable && i < m->wm_nkid; i++)
 		tell(m, m->wm_kid[i], ART_K_STABLE, m->stable);

@@ -6,9 +6,10 @@
  * installed it yet. Found on real processes: what a quicker kid had reported in the new epoch was
  * wiped when its parent's install ended, and all ranks slept for ever. And long sums one after another,
  * of which each says that the one before is stable, need no wave at all: each wave woke every rank's
- * service thread, and a sum of 1 MiB took 8 ms.
+ * service thread, and a sum of 1 MiB took 8 ms. And many reduces to one root, or broadcasts from one: the
+ * root of a reduce learns first what is stable, and if it then tells nobody, all others wait for the log.
  *
- *	full_log                 seeds 1..600, and the long sums
+ *	full_log                 seeds 1..600, the long sums, the one root
  *	full_log --seed A[:B]
  */
 #include <stdlib.h>
@@ -135,6 +136,54 @@ static unsigned long_sums(void)
 	return failed;
 }
 
+/* ---- one root, many times ---- */
+
+static unsigned many_of(int n, int root, uint8_t kind, uint64_t count,
+			void (*tune)(struct art_core_cfg *, int, void *))
+{
+	struct cluster_call call = { .kind = kind, .count = count, .type = ART_T_UINT64, .root = root,
+				     .op = kind == ART_C_REDUCE ? ART_O_SUM : 0 };
+	struct cluster_call end = { .kind = ART_C_FINALIZE };
+	struct cluster_cfg cfg;
+	struct cluster *c;
+	unsigned bad;
+
+	cluster_defaults(&cfg, n, 1);
+	cfg.name = "one_root";
+	cfg.tune = tune;
+	c = cluster_create(&cfg);
+	if (!c)
+		return 1;
+	for (int i = 0; i < IN_FLIGHT; i++)
+		cluster_call(c, CLUSTER_ALL, &call);
+	cluster_call(c, CLUSTER_ALL, &end);
+	if (!cluster_run(c) && !cluster_violations(c))
+		cluster_fail(c, "not all programs have ended");
+	bad = cluster_violations(c);
+	if (bad) {
+		printf("%s of %d ranks, root %d, %llu elements:\n", kind == ART_C_REDUCE ? "reduce" : "bcast", n,
+		       root, (unsigned long long)count);
+		cluster_print(c, stdout);
+	}
+	return bad + cluster_destroy(c);
+}
+
+static unsigned one_root(void)
+{
+	unsigned failed = 0;
+
+	for (int n = 2; n <= 9; n++)
+		for (int root = 0; root < n; root++) {
+			failed += many_of(n, root, ART_C_REDUCE, 1, small_log);
+			failed += many_of(n, root, ART_C_BCAST, 1, small_log);
+		}
+	for (int root = 0; root < 3; root++) {
+		failed += many_of(3, root, ART_C_REDUCE, LONG_COUNT, log_of_four);
+		failed += many_of(3, root, ART_C_BCAST, LONG_COUNT, log_of_four);
+	}
+	return failed;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t first = 1, last = 601;
@@ -148,7 +197,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: full_log [--seed A[:B]]\n");
 		return 2;
 	} else {
-		failed += long_sums();
+		failed += long_sums() + one_root();
 	}
 	for (uint64_t seed = first; seed < last; seed++)
 		if (run(seed)) {
