@@ -55,7 +55,7 @@ extern const struct bench_op *const bench_ops[]; /* ends with NULL */
 struct bench_options {
 	const struct bench_op *op[BENCH_OPS_MAX]; /* to be run, in this order */
 	int nop;
-	const char *special;       /* "recover", "detect", "idle", or NULL */
+	const char *special;       /* "recover", "detect", "idle", "overlap", or NULL */
 	const struct bench_type *type;
 	const struct bench_operator *operator;
 	size_t size_min, size_max; /* bytes */
@@ -78,6 +78,7 @@ struct bench_row { /* of one size; seconds */
 /* Special programs with the signature of a whole run; 0 or an exit code. */
 int bench_recover(const struct bench_options *o, int rank, int size); /* recover.c; detect, too */
 int bench_idle(const struct bench_options *o, int rank, int size);    /* idle.c */
+int bench_overlap(const struct bench_options *o, int rank, int size); /* overlap.c */
 
 /* Raw ping-pong over a TCP connection of its own between ranks 0 and 1, both spinning, with
  * nothing of ART in between (rawping.c). Collective over the world; does nothing on one rank. */

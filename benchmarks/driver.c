@@ -195,9 +195,12 @@ static int dispatch(const struct bench_options *o)
 
 	bench_must(art_comm_rank(ART_COMM_WORLD, &rank), "rank");
 	bench_must(art_comm_size(ART_COMM_WORLD, &size), "size");
+	if (o->special && strcmp(o->special, "idle") == 0)
+		return bench_idle(o, rank, size);
+	if (o->special && strcmp(o->special, "overlap") == 0)
+		return bench_overlap(o, rank, size);
 	if (o->special)
-		return strcmp(o->special, "idle") ? bench_recover(o, rank, size) :
-						    bench_idle(o, rank, size);
+		return bench_recover(o, rank, size);
 	if (rank == 0)
 		bench_print_begin(o);
 	for (int i = 0; i < o->nop; i++)

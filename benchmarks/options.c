@@ -47,6 +47,7 @@ static void help(void)
 	     "                       [--separate|--back-to-back]\n"
 	     "       art-bench recover|detect [--kills K] [--seed S] [--json]\n"
 	     "       art-bench idle [--seconds T] [--json]\n"
+	     "       art-bench overlap [--sizes A[:B]] [--type T] [--operator O] [--iters N] [--json]\n"
 	     "Operations:");
 	for (int i = 0; bench_ops[i]; i++)
 		printf("  %-10s %s%s\n", bench_ops[i]->name, bench_ops[i]->what,
@@ -55,7 +56,8 @@ static void help(void)
 	puts("  all        all of these but agree and shrink, one after the other\n"
 	     "  recover    SIGKILL of a rank to the next completed 8-byte allreduce\n"
 	     "  detect     SIGSTOP, and SIGKILL, of a rank until the others know\n"
-	     "  idle       CPU use of ranks blocked in a barrier");
+	     "  idle       CPU use of ranks blocked in a barrier\n"
+	     "  overlap    how much of an iallreduce passes while rank 0 computes (default: 1M)");
 	fputs("Types (default: uint64):", stdout);
 	for (const struct bench_type *t = bench_types; t->name; t++)
 		printf(" %s", t->name);
@@ -116,7 +118,7 @@ static void read_op(const char *name, struct bench_options *o)
 	int i = 0;
 
 	if (strcmp(name, "recover") == 0 || strcmp(name, "detect") == 0 ||
-	    strcmp(name, "idle") == 0) {
+	    strcmp(name, "idle") == 0 || strcmp(name, "overlap") == 0) {
 		o->special = name;
 		return;
 	}
@@ -190,7 +192,7 @@ void bench_read_options(int argc, char **argv, struct bench_options *o)
 	int c;
 
 	*o = (struct bench_options){
-		.size_min = 8, .size_max = 1 << 20, .kills = 1, .seconds = 2,
+		.kills = 1, .seconds = 2, /* and sizes by what is run */
 		.seed = (uint64_t)time(NULL) ^ (uint64_t)getpid(),
 		.type = bench_type_find("uint64"), .operator = bench_operator_find("sum"),
 	};
@@ -208,4 +210,8 @@ void bench_read_options(int argc, char **argv, struct bench_options *o)
 	for (int i = optind; i < argc; i++)
 		read_op(argv[i], o);
 	check(o, argc - optind);
+	if (!o->size_max) {
+		o->size_min = o->special ? 1 << 20 : 8;
+		o->size_max = 1 << 20;
+	}
 }

@@ -59,6 +59,12 @@ wrong "'idle' runs alone" idle barrier
 wrong "no operation was named"
 wrong "'--fast' is not understood" allreduce --fast
 
+# ---- overlap ----
+run "$artrun" -n 2 "$bench" overlap --sizes 4K:8K --iters 5
+[ $rc = 0 ] && [ "$(grep -cE '^ +(4096|8192)( +[0-9.]+){4}$' out)" = 2 ] || complain "overlap: exit status $rc"
+run "$artrun" -n 3 "$bench" overlap --iters 3 --json
+[ $rc = 0 ] && grep -qE '"bytes": 1048576, .*"percent": -?[0-9.]+}$' out || complain "overlap --json: exit status $rc"
+
 # ---- losses ----
 run "$artrun" -n 4 "$bench" recover --kills 2 --json
 [ $rc = 0 ] && [ "$(wc -l <out)" = 2 ] || complain "recover: exit status $rc"
