@@ -61,7 +61,7 @@ wrong "'--fast' is not understood" allreduce --fast
 
 # ---- overlap ----
 run "$artrun" -n 2 "$bench" overlap --sizes 4K:8K --iters 5
-[ $rc = 0 ] && [ "$(grep -cE '^ +(4096|8192)( +[0-9.]+){4}$' out)" = 2 ] || complain "overlap: exit status $rc"
+[ $rc = 0 ] && [ "$(grep -cE '^ +(4096|8192)( +-?[0-9.]+){4}$' out)" = 2 ] || complain "overlap: exit status $rc"
 run "$artrun" -n 3 "$bench" overlap --iters 3 --json
 [ $rc = 0 ] && grep -qE '"bytes": 1048576, .*"percent": -?[0-9.]+}$' out || complain "overlap --json: exit status $rc"
 
