@@ -15,7 +15,11 @@ static const char *state_name(const struct art_op *op)
 	case ART_OP_FROZEN:
 		return "held back";
 	case ART_OP_RUNNING:
-		return op->work ? "running a user function" : "running";
+		if (op->work)
+			return "running a user function";
+		if (!op->idle || !(op->held || op->returned))
+			return "running";
+		return op->uniform ? "waiting until all have it" : "waiting for room in the log";
 	case ART_OP_MIRRORED:
 		return op->mirror->star ? "running with inputs of lost ranks" :
 					  "waiting for its buddy";
