@@ -34,6 +34,7 @@ typedef struct art_options {
 	const char *join_wait;
 	const char *connect_wait;
 	const char *buddies;
+	const char *arena;
 } art_options_t;
 
 /* Options of which none is given. */

@@ -84,6 +84,11 @@ static bool read_status(const char *text, struct art_config *c)
 	return on_off(text, &c->status);
 }
 
+static bool read_arena(const char *text, struct art_config *c)
+{
+	return on_off(text, &c->arena);
+}
+
 static bool read_log(const char *text, struct art_config *c)
 {
 	static const char *const words[] = {"error", "warn", "info", "debug", NULL};
@@ -210,6 +215,9 @@ const struct art_setting art__settings[] = {
 		"ranks that keep each contribution under ART_LOSS_MIRROR", read_buddies, "1, 2 or 3"),
 	SETTING("ART_STATUS", status, "on", "answer art-info --job through a local socket",
 		read_status, "one of: on, off"),
+	SETTING("ART_ARENA", arena, "on",
+		"small operations of ranks that may share memory go by it without messages", read_arena,
+		"one of: on, off"),
 };
 const size_t art__settings_count = sizeof(art__settings) / sizeof(art__settings[0]);
 _Static_assert(sizeof(art__settings) / sizeof(art__settings[0]) <= ART_SETTINGS_MAX, "settings");

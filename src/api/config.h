@@ -39,6 +39,7 @@ struct art_config {
 	int security;      /* enum art_tp_security */
 	bool ft;
 	bool status;
+	bool arena;
 	enum art_log_level log;
 	enum art_errors_mode errors;
 	uint64_t heartbeat_ns;

@@ -92,6 +92,7 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 	*cfg = (struct art_engine_cfg){
 		.env = &ctx->env,
 		.transport = ctx->config.transport,
+		.arena = ctx->config.arena,
 		.iface = ctx->config.iface,
 		.connect_ns = ctx->config.connect_wait_ns,
 		.security = data_security(&ctx->config),
@@ -181,12 +182,15 @@ static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards,
 		if (!rc)
 			rc = art__engine_beats_peer(ctx->engine, i, cards[i].addr[2],
 						    cards[i].incarnation);
+		if (!rc && cards[i].host == cards[ctx->rank].host)
+			art__engine_share(ctx->engine, i, cards[i].pid, cards[i].incarnation);
 		if (!rc)
 			continue;
 		snprintf(why, WHY_MAX, "rank %d cannot be reached at %s over %s: %s", i,
 			 cards[i].addr[0], ctx->config.transport, art_strerror(rc));
 		return rc;
 	}
+	art__engine_share_done(ctx->engine);
 	return 0;
 }
 

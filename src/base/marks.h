@@ -53,6 +53,12 @@
 	X(EARLY_FRAME)        /* a frame came for an op not entered here yet */ \
 	X(LOG_FULL)           /* a return waited for room in the log */ \
 	X(ORPHAN_RESOLUTION)  /* a decision resolved an op that this rank has not entered */ \
+	X(ARENA_HELD)         /* an op ended in shared memory, with messages or without */ \
+	X(ARENA_OLD_EPOCH)    /* what a slot holds is of an older attempt of the op */ \
+	X(ARENA_NUDGED)       /* somebody had put something down while this rank did not look */ \
+	X(ARENA_FULL)         /* a call waited for a slot that somebody still read */ \
+	X(ARENA_UNDECIDED)    /* a call came before every rank had said whether it can share memory */ \
+	X(ARENA_WITHOUT)      /* one could not, and the call went by messages after all */ \
 	X(SELF_EVICTED)       /* this rank learned that it is not a member any more */ \
 	ART_MARK_LIST_DETECTOR(X)
 

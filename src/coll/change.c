@@ -381,6 +381,7 @@ static void thaw(struct art_ops *c)
 	for (struct art_comm *m = c->comms; m; m = m->next)
 		if (m->early)
 			art__early_retry(c, m);
+	art__arena_peek(c); /* what was put down meanwhile */
 }
 
 void art__coll_install(void *self, const struct art_value *v)

@@ -30,7 +30,7 @@ int art__coll_init(struct art_ops *c, const struct art_env *env, const struct ar
 	if (slots && c->world)
 		art__comm_make(c->world, slots, 0);
 	art__env_free(env, slots);
-	return c->blocked && c->early_bytes && slots && c->world ? 0 : ART_ERR_NOMEM;
+	return art__arena_init(c) && c->blocked && c->early_bytes && slots && c->world ? 0 : ART_ERR_NOMEM;
 }
 
 void art__coll_fini(struct art_ops *c)
@@ -41,6 +41,7 @@ void art__coll_fini(struct art_ops *c)
 		art__comm_end(c->comms);
 	art__op_free_all(c);
 	art__work_free_all(c);
+	art__arena_fini(c);
 	art__env_free(c->env, c->blocked);
 	art__env_free(c->env, c->early_bytes);
 	art__pool_fini(&c->pool);
@@ -236,6 +237,10 @@ void art__coll_data(struct art_ops *c, int from, const struct art_hdr *h, const 
 	struct art_comm *m;
 	struct art_op *op;
 
+	if (h->kind == ART_K_NUDGE) {
+		art__arena_nudged(c);
+		return;
+	}
 	if (c->frozen) {
 		if (h->epoch > c->ft->view.epoch)
 			ART_MARK(c->env, ART_M_FUTURE_PARKED);

@@ -15,6 +15,7 @@
 
 #include <art/status.h>
 
+#include "base/arena.h"
 #include "base/env.h"
 #include "base/pool.h"
 #include "base/set.h"
@@ -223,6 +224,11 @@ struct art_op {
 	struct art_rd rd;
 	struct art_treeop *tree; /* NULL: recursive doubling */
 	struct art_mirror *mirror; /* under ART_LOSS_MIRROR; or NULL */
+	bool arena;              /* it runs in memory that all share (arena.c): */
+	bool arena_undecided;    /* nothing is put down yet, it may have to go by messages */
+	bool arena_full;         /* FROZEN until its slot is free */
+	uint64_t arena_seen;     /* positions whose inputs are there */
+	uint64_t arena_at;       /* the flag they carry */
 	bool recycled;
 	struct art_op *all_next; /* from here on kept over reuse */
 	uint8_t inlined[ART_INLINE] __attribute__((aligned(16)));
@@ -298,6 +304,8 @@ struct art_comm {
 	uint32_t part_epoch;
 	bool part_valid;
 	int npart, mypos;
+	enum art_arena_state arena_state; /* can those share memory? */
+	uint64_t arena_free;   /* slots of ops up to here are read by nobody any more */
 	int *part;             /* slots */
 	struct art_cset *csets;
 	struct art_odd *odds;  /* newest first */
@@ -344,6 +352,11 @@ struct art_ops {
 		uint64_t id, last; /* and the last op: it is stable, or nobody would have ended it */
 	} gone[ART_GONE];        /* communicators ended lately, for whoever has not heard yet */
 	uint32_t ngone;
+	const struct art_arena *arena; /* NULL: none */
+	uint8_t *arena_scratch;  /* for partial results */
+	uint32_t *nudged;        /* [size] the `doze` for which this slot was nudged last */
+	uint32_t doze;           /* as others see it: odd, they shall nudge this rank */
+	uint64_t arena_ops;      /* ended there */
 	struct art_comm *dirty;  /* something of these finished: memory may be let go at the end of
 				  * the event */
 };
@@ -520,6 +533,21 @@ enum art_take art__star_data(struct art_op *op, int from, const struct art_hdr *
 void art__star_credit(struct art_op *op, int from, const struct art_hdr *h);
 void art__star_computed(struct art_op *op, struct art_work *w);
 void art__star_end(struct art_op *op);
+
+/* ---- arena.c: without messages; none of it but init, fini, peek, doze and nudged where there is no arena ---- */
+bool art__arena_init(struct art_ops *c); /* false: out of memory */
+void art__arena_fini(struct art_ops *c);
+bool art__arena_takes(struct art_op *op);
+void art__arena_begin(struct art_op *op);
+void art__arena_step(struct art_op *op);
+void art__arena_tell(struct art_op *op); /* it goes by messages */
+bool art__arena_is_full(struct art_comm *comm, uint64_t seq); /* its slot is still needed */
+void art__arena_wait_room(struct art_op *op); /* for that slot */
+void art__arena_again(struct art_op *op); /* again_ns has come */
+void art__arena_done(struct art_comm *comm); /* its done mark has moved */
+int art__arena_peek(struct art_ops *c); /* 1: an op got on, 0: none, -1: none runs there */
+bool art__arena_doze(struct art_ops *c, bool on);
+void art__arena_nudged(struct art_ops *c);
 
 /* ---- work.c: combining ---- */
 enum art_work_now { ART_WORK_DONE, ART_WORK_LATER, ART_WORK_NOMEM };

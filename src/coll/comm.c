@@ -144,6 +144,7 @@ void art__comm_count_parts(struct art_comm *m)
 			m->mypos = m->npart;
 		m->part[m->npart++] = m->slots[r];
 	}
+	m->arena_state = ART_ARENA_UNKNOWN;
 	m->part_epoch = v->base;
 	m->part_valid = true;
 	t.child = child;

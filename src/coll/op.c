@@ -207,6 +207,7 @@ void art__op_reset(struct art_op *op)
 			reset_scratch(op);
 	}
 	op->idle = true;
+	op->arena = op->arena_undecided = op->arena_full = false;
 	op->pull_told = false;
 	op->pulled = 0;
 }
@@ -254,7 +255,7 @@ void art__op_begin(struct art_op *op)
 
 	art__comm_parts(m);
 	op->state = ART_OP_RUNNING;
-	op->idle = false;
+	op->idle = op->arena_full = false;
 	op->low = op->call.kind == ART_C_BCAST ? m->stable : art__stable_low(m);
 	art__op_activate(op);
 	if (op->policy != ART_P_MIRROR || !art__mirror_begin(op))
@@ -264,6 +265,7 @@ void art__op_begin(struct art_op *op)
 void art__op_run(struct art_op *op)
 {
 	struct art_comm *m = op->comm;
+	bool arena;
 
 	if (op->root >= 0 && !art__set_has(&m->coll->ft->view.members, (uint32_t)op->root)) {
 		lost_root(op);
@@ -275,13 +277,18 @@ void art__op_run(struct art_op *op)
 	}
 	if (!ART_COLL_MUTANT(m->coll, 8) || !op->acc)
 		op->acc = op->input;
+	arena = m->coll->arena && art__arena_takes(op);
 	if (!art__comm_contributors(m, op->epoch) ||
-	    (!small_allreduce(op) && !art__tree_begin(op))) {
+	    (!arena && !small_allreduce(op) && !art__tree_begin(op))) {
 		op->idle = true;
 		art__op_ask(op, ART_ERR_NOMEM, m->coll->cfg.slot, -1);
 		return;
 	}
-	if (!op->tree)
+	if (arena)
+		art__arena_begin(op);
+	else if (m->coll->arena)
+		art__arena_tell(op);
+	if (!arena && !op->tree)
 		art__rd_begin(op);
 	art__op_step(op);
 	if (m->early)
@@ -292,9 +299,10 @@ void art__op_run(struct art_op *op)
  * not keep too much of it. */
 static bool too_far_ahead(const struct art_op *op)
 {
-	const struct art_comm *m = op->comm;
+	struct art_comm *m = op->comm;
 
-	return op->seq > m->stable + 4 * m->coll->cfg.log_ops;
+	return op->seq > m->stable + 4 * m->coll->cfg.log_ops ||
+	       (m->coll->arena && art__arena_is_full(m, op->seq));
 }
 
 /* An entered op that nothing holds up: what was decided of it, or the first attempt. */
@@ -305,6 +313,8 @@ void art__op_go(struct art_op *op)
 	} else if (too_far_ahead(op)) {
 		op->state = ART_OP_FROZEN; /* until more is stable */
 		art__op_activate(op);
+		if (op->comm->coll->arena && art__arena_is_full(op->comm, op->seq))
+			art__arena_wait_room(op);
 	} else {
 		art__op_begin(op);
 	}
@@ -317,7 +327,9 @@ void art__op_step(struct art_op *op)
 			art__mirror_step(op);
 		return;
 	}
-	if (op->tree)
+	if (op->arena)
+		art__arena_step(op);
+	else if (op->tree)
 		art__tree_step(op);
 	else
 		art__rd_step(op);
@@ -331,6 +343,8 @@ static enum art_take offer(struct art_op *op, int from, const struct art_hdr *h,
 	if (op->state != ART_OP_RUNNING || op->idle)
 		return op->state == ART_OP_MIRRORED && !op->idle ?
 			       art__mirror_data(op, from, h, body) : ART_IGNORED;
+	if (op->arena)
+		return op->arena_undecided ? ART_NOT_YET : ART_IGNORED;
 	return op->tree ? art__tree_data(op, from, h, body) : art__rd_data(op, from, h, body);
 }
 

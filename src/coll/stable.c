@@ -116,9 +116,13 @@ static void report(struct art_comm *m)
 
 void art__stable_recount(struct art_comm *m)
 {
+	uint64_t before = m->done_mark;
+
 	while (m->done_mark < m->top_seq &&
 	       (m->done_mark < m->stable || finished(art__op_find(m, m->done_mark + 1))))
 		m->done_mark++;
+	if (m->coll->arena && m->done_mark != before)
+		art__arena_done(m);
 }
 
 /* What the next allreduce will tell of needs no wave: it counts when another op is done first. */

@@ -334,7 +334,7 @@ static bool is_ft(uint8_t kind)
 /* Kinds have their channel, and most of them no body: those are kept and read without one. */
 static bool well_formed(enum art_chan chan, const struct art_hdr *h)
 {
-	if ((chan == ART_CHAN_DATA) != (h->kind <= ART_K_BYE))
+	if ((chan == ART_CHAN_DATA) != (h->kind <= ART_K_NUDGE))
 		return false;
 	return !h->len || is_ft(h->kind) || h->kind == ART_K_DATA || h->kind == ART_K_OUTCOME ||
 	       h->kind == ART_K_RELAY || h->kind == ART_K_RELAY_BEAT;
@@ -586,6 +586,26 @@ static bool on_busy(struct art_machine *m)
 	return c->ops.active || c->ops.serves;
 }
 
+static int on_peek(struct art_machine *m)
+{
+	struct art_core *c = core_of(m);
+	int found = c->ft.fate ? -1 : art__arena_peek(&c->ops);
+
+	if (found > 0)
+		art__coll_tidy(&c->ops);
+	return found;
+}
+
+static bool on_doze(struct art_machine *m, bool on)
+{
+	struct art_core *c = core_of(m);
+	bool moved = !c->ft.fate && art__arena_doze(&c->ops, on);
+
+	if (moved)
+		art__coll_tidy(&c->ops);
+	return moved;
+}
+
 static void on_describe(struct art_machine *m, struct art_report *r)
 {
 	struct art_core *c = core_of(m);
@@ -624,6 +644,8 @@ static const struct art_machine_ops core_machine = {
 	.tick = on_tick,
 	.wake_ns = on_wake,
 	.busy = on_busy,
+	.peek = on_peek,
+	.doze = on_doze,
 	.describe = on_describe,
 };
 

@@ -190,6 +190,7 @@ static void interpose(struct art_relay *r)
 		.beat = r->world->beat ? port_beat : NULL,
 		.look = r->world->look ? port_look : NULL,
 		.step = r->world->step ? port_step : NULL,
+		.arena = r->world->arena,
 	};
 }
 

@@ -116,6 +116,7 @@ void art__engine_port(struct art_engine *e, struct art_port *port)
 		.compute = port_compute,
 		.beat = e->beats.fd >= 0 ? port_beat : NULL,
 		.look = port_look,
+		.arena = e->shared.arena.mine ? &e->shared.arena : NULL,
 	};
 }
 
@@ -161,6 +162,16 @@ static int open_channel(struct art_engine *e, const char *transports, enum art_c
 	return e->tp[chan]->ops->listen(e->tp[chan], addr);
 }
 
+/* Where payloads may go through shared memory. */
+static void open_arena(struct art_engine *e)
+{
+	struct art_tp_self self;
+
+	fill_self(e, ART_CHAN_DATA, &self);
+	art__shared_open(&e->shared, e->env, &self);
+	explicit_bzero(self.key, sizeof(self.key));
+}
+
 static int open_channels(struct art_engine *e, char addr[2][ART_TP_ADDR_MAX])
 {
 	int err = art__link_init(&e->link, e->env, e->cfg.slot, e->cfg.size);
@@ -171,7 +182,11 @@ static int open_channels(struct art_engine *e, char addr[2][ART_TP_ADDR_MAX])
 	if (e->cfg.size == 1)
 		return 0;
 	err = open_channel(e, e->cfg.transport, ART_CHAN_DATA, addr[ART_CHAN_DATA]);
-	return err ? err : open_channel(e, "tcp", ART_CHAN_CTL, addr[ART_CHAN_CTL]);
+	if (!err)
+		err = open_channel(e, "tcp", ART_CHAN_CTL, addr[ART_CHAN_CTL]);
+	if (!err && e->cfg.arena && strstr(e->cfg.transport, "shm"))
+		open_arena(e);
+	return err;
 }
 
 int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_MAX],
@@ -189,7 +204,7 @@ int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_
 	e->env = cfg->env;
 	e->cfg = *cfg;
 	e->jobs_end = &e->jobs;
-	e->epfd = e->wake_fd = e->status_fd = e->beats.fd = -1;
+	e->epfd = e->wake_fd = e->status_fd = e->beats.fd = e->shared.fd = -1;
 	art__set_init(&e->to_look, (uint32_t)cfg->size);
 	e->pidfd = malloc((size_t)cfg->size * sizeof(*e->pidfd));
 	err = e->pidfd ? 0 : ART_ERR_NOMEM;
@@ -230,6 +245,22 @@ bool art__engine_count(const struct art_engine *e, enum art_chan chan, unsigned 
 		       const char **what, uint64_t *n)
 {
 	return e->tp[chan] && art__transport_count(e->tp[chan], i, what, n);
+}
+
+void art__engine_share(struct art_engine *e, int slot, pid_t pid, uint64_t incarnation)
+{
+	struct art_tp_self self;
+
+	assert(!e->started && slot != e->cfg.slot);
+	fill_self(e, ART_CHAN_DATA, &self);
+	art__shared_peer(&e->shared, e->env, &self, slot, pid, incarnation);
+	explicit_bzero(self.key, sizeof(self.key));
+}
+
+void art__engine_share_done(struct art_engine *e)
+{
+	assert(!e->started);
+	art__shared_ready(&e->shared);
 }
 
 int art__engine_beats_open(struct art_engine *e, char addr[ART_TP_ADDR_MAX])
@@ -348,6 +379,7 @@ void art__engine_close(struct art_engine *e)
 	while (e->bells > 0)
 		close(e->bell[--e->bells]);
 	art__beats_close(&e->beats);
+	art__shared_close(&e->shared);
 	free(e->pidfd);
 	free(e->pids);
 	explicit_bzero(e->cfg.key, sizeof(e->cfg.key));

@@ -21,6 +21,7 @@ struct art_engine;
 struct art_engine_cfg {
 	const struct art_env *env;  /* outlives the engine */
 	const char *transport;      /* of data, as art__transport_open() takes it; control: tcp */
+	bool arena;                 /* the ranks of this host may share memory, the transport allowing */
 	const char *iface;          /* as art_tp_opts.iface */
 	uint64_t connect_ns;        /* bound of making a connection, 0: 10 s */
 	enum art_tp_security security; /* of the data channel; control is always encrypted */
@@ -53,6 +54,10 @@ void art__engine_port(struct art_engine *e, struct art_port *port);
 /* How to reach @slot; before art__engine_start(). Only with ranks of @this_host memory is shared. */
 int art__engine_peer(struct art_engine *e, int slot, bool this_host, const char *data,
 		     const char *ctl);
+/* Share memory with the process @pid, @slot of this host; then, for all, that those were all. Before
+ * art__engine_start(). Where it cannot be, the machine does without, and with it those of the others. */
+void art__engine_share(struct art_engine *e, int slot, pid_t pid, uint64_t incarnation);
+void art__engine_share_done(struct art_engine *e);
 /* Datagrams for the detector, beside the control channel; before art__engine_port(), which offers them
  * to the machine if they are there. A rank that has no far peer needs none. @addr: for others. */
 int art__engine_beats_open(struct art_engine *e, char addr[ART_TP_ADDR_MAX]);

@@ -6,6 +6,7 @@
  *   own.c      who owns the engine
  *   wait.c     waiting calls: spin, sleep on a doorbell, run user functions
  *   service.c  the service thread: control channel, deaths, time, data while nobody is inside
+ *   arena.c    the memory that the ranks of a host share
  *   status.c   tells art-info what this rank is doing
  *   engine.c   making and ending all of it; the port
  */
@@ -16,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "base/set.h"
+#include "engine/arena.h"
 #include "engine/beat.h"
 #include "engine/engine.h"
 #include "engine/link.h"
@@ -87,6 +89,7 @@ struct art_engine {
 	bool linked;          /* link was initialised */
 	struct art_tp *tp[2]; /* by channel; NULL in a job of one */
 	struct art_machine *machine;
+	struct art_shared shared; /* memory of the ranks of this host; fd -1: none */
 
 	struct art_waiter *waiters;
 	struct art_waiter *driver; /* the one waiter that polls the data channel and sleeps on it */
@@ -95,6 +98,7 @@ struct art_engine {
 	bool news;                 /* an op ended since the waiters were last looked at */
 	uint64_t entries;          /* how often callers came in */
 	uint64_t spin_max, spin_ns; /* bound of spinning, present bound (adapts) */
+	bool spin_shared;           /* by several ranks: cores */
 	unsigned spin_looks;        /* between two looks at the clock */
 	int bell[ART_BELLS], bells; /* spare doorbells */
 

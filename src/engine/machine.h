@@ -18,6 +18,7 @@
 #include "wire/wire.h"
 
 struct art_op;
+struct art_arena;  /* base/arena.h */
 struct art_report; /* engine/report.h */
 
 enum art_chan { ART_CHAN_DATA, ART_CHAN_CTL };
@@ -59,6 +60,8 @@ struct art_port {
 	void (*beat)(void *self, int to, const void *p, size_t len);
 	/* Look at the process of a rank of this host, then call looked(), later. NULL: not possible. */
 	void (*look)(void *self, int slot);
+	/* Memory shared with the other ranks of this host; NULL: none. */
+	const struct art_arena *arena;
 	/* A named protocol step is being taken: a crash point for tests. May be NULL. */
 	void (*step)(void *self, const char *name);
 };
@@ -94,6 +97,12 @@ struct art_machine_ops {
 	/* Some op of this rank could go on if a frame came: the data channel wants polling even
 	 * while the application is outside the library. */
 	bool (*busy)(struct art_machine *m);
+	/* A look at the shared memory, for a port that has some. 1: some op got on, 0: none, -1: none waits
+	 * for anything there. */
+	int (*peek)(struct art_machine *m);
+	/* @on: nobody is going to look for a while, others are to send a message when they have put something
+	 * there. True: some op got on just now: call it again. Off: somebody looks. In any state. */
+	bool (*doze)(struct art_machine *m, bool on);
 	/* What is going on, for people. No side effects. May be NULL. */
 	void (*describe)(struct art_machine *m, struct art_report *out);
 };

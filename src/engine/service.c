@@ -111,6 +111,13 @@ static uint64_t next_wake(struct art_engine *e)
 	return wake;
 }
 
+/* While nobody looks: a message shall come for whatever is put into shared memory. True: it was there
+ * already. */
+static bool doze(struct art_engine *e)
+{
+	return e->shared.arena.mine && e->machine->ops->doze(e->machine, true);
+}
+
 void art__service_notify(struct art_engine *e)
 {
 	uint64_t wake = next_wake(e);
@@ -121,8 +128,12 @@ void art__service_notify(struct art_engine *e)
 		must_ring = true;
 	}
 	if (!e->driver && e->tp[ART_CHAN_DATA]) {
-		if (!atomic_load(&e->armed) && data_wanted(e))
-			arm(e);
+		if (data_wanted(e)) {
+			if (!atomic_load(&e->armed))
+				arm(e);
+			while (doze(e))
+				must_ring = true; /* the service thread tells whose op ended */
+		}
 		must_ring |= e->parked;
 		e->parked = false;
 	}
@@ -139,6 +150,8 @@ static uint64_t plan_data(struct art_engine *e)
 
 	if (!e->driver && data_wanted(e)) {
 		arm(e);
+		while (doze(e))
+			;
 		return ART_NEVER;
 	}
 	now = art__env_now(e->env);
@@ -166,6 +179,10 @@ static uint64_t plan(struct art_engine *e)
 	uint64_t wake = next_wake(e), look = ART_NEVER;
 
 	e->parked = false;
+	/* What has begun in this turn waits for messages, too, as nobody inside looks. */
+	if (e->driver ? e->driver->asleep : atomic_load(&e->armed))
+		while (doze(e))
+			;
 	if (e->tp[ART_CHAN_DATA] && !atomic_load(&e->armed))
 		look = plan_data(e);
 	if (e->probes && e->probe_at < look)

@@ -42,6 +42,15 @@ struct spin {
 	uint64_t until; /* 0: the clock was not read yet */
 };
 
+/* Looks at shared memory for one at the data channel, where something is waited for there. */
+#define PEEKS 16
+
+/* @on: a message is to come for whatever is put into shared memory, for nobody looks. True: there was something just now. */
+static bool doze(struct art_engine *e, bool on)
+{
+	return e->shared.arena.mine && e->machine->ops->doze(e->machine, on);
+}
+
 static void ring(struct art_waiter *w)
 {
 	uint64_t one = 1;
@@ -92,7 +101,8 @@ void art__wait_locals(struct art_engine *e, int ranks, uint64_t spin_ns)
 	bool cheap = tp && tp->ops->caps(tp) & ART_TP_CAP_CHEAP_POLL;
 
 	e->spin_max = e->spin_ns = spin_ns;
-	if (ranks > e->cfg.cores)
+	e->spin_shared = ranks > e->cfg.cores;
+	if (e->spin_shared)
 		e->spin_looks = SPIN_SHARED;
 	else
 		e->spin_looks = cheap ? SPIN_CLOCK_CHEAP : SPIN_CLOCK;
@@ -187,8 +197,11 @@ static void sleep_on(struct art_engine *e, struct art_waiter *w)
 		{.fd = w->bell, .events = POLLIN},
 		{.fd = e->driver == w ? data_fd(e) : -1, .events = POLLIN},
 	};
+	bool watches = e->driver == w;
 	uint64_t rings;
 
+	if (watches && doze(e, true))
+		return;
 	w->asleep = true;
 	w->rung = false;
 	art__engine_leave(e);
@@ -199,12 +212,25 @@ static void sleep_on(struct art_engine *e, struct art_waiter *w)
 		assert(errno == EAGAIN);
 	w->asleep = false;
 	w->rung = false;
+	if (watches && e->driver == w)
+		doze(e, false);
 }
 
-/* One look at the data channel. False: it is time to sleep. */
+static bool look(struct art_engine *e)
+{
+	struct art_machine *m = e->machine;
+	int found = -1;
+
+	if (e->shared.arena.mine)
+		for (int i = e->spin_shared ? 2 : PEEKS; i && (found = m->ops->peek(m)) == 0; i--)
+			;
+	return found > 0 || art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET) > 0;
+}
+
+/* One look at what may have come. False: it is time to sleep. */
 static bool drive(struct art_engine *e, struct spin *s)
 {
-	bool found = art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET) > 0;
+	bool found = look(e);
 	uint64_t now;
 
 	if (e->news)
@@ -268,8 +294,10 @@ void art__engine_wait(struct art_engine *e, bool (*done)(void *arg), void *arg)
 	do {
 		if (waiter_job(e, &w))
 			continue;
-		if (!e->driver)
+		if (!e->driver) {
 			e->driver = &w;
+			doze(e, false);
+		}
 		if (e->driver == &w && drive(e, &s))
 			continue;
 		if (e->jobs || done(arg)) /* they may have come while drive() gave way */
@@ -296,6 +324,8 @@ bool art__engine_test(struct art_engine *e, bool (*done)(void *arg), void *arg)
 	assert(atomic_load(&e->own.word) == ART_OWN_CALLER);
 	if (done(arg))
 		return true;
+	if (e->shared.arena.mine)
+		e->machine->ops->peek(e->machine);
 	art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET);
 	run_job(e);
 	return done(arg);

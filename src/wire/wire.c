@@ -73,7 +73,7 @@ static inline uint32_t checksum(const uint8_t head[ART_HDR_BYTES])
 
 static inline bool kind_known(uint8_t kind)
 {
-	return (kind >= ART_K_DATA && kind <= ART_K_BYE) ||
+	return (kind >= ART_K_DATA && kind <= ART_K_NUDGE) ||
 	       (kind >= ART_K_REQUEST && kind < ART_K_LAST);
 }
 
@@ -256,6 +256,7 @@ const char *art__wire_kind_name(uint8_t kind)
 	case ART_K_WMARK: return "wmark";
 	case ART_K_STABLE: return "stable";
 	case ART_K_BYE: return "bye";
+	case ART_K_NUDGE: return "nudge";
 	case ART_K_WHO: return "who";
 	case ART_K_WHO_REPLY: return "who-reply";
 	case ART_K_ASK_CERT: return "ask-certificate";

@@ -24,6 +24,7 @@ enum art_kind {
 	ART_K_PULL,     /* send me the outcome of this op */
 	ART_K_OUTCOME,  /* status of a held op, then its payload as a stream */
 	ART_K_BYE,      /* finalize is held: everyone has entered it */
+	ART_K_NUDGE,    /* look at the memory that we share */
 	/* control channel */
 	ART_K_REQUEST = 32, /* ft: please decide (suspicions, named ops) */
 	ART_K_PREPARE,

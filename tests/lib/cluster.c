@@ -249,6 +249,7 @@ static void set_timers(struct crank *r)
 void cluster__leave(struct crank *r)
 {
 	assert(r->inside);
+	cluster__arena_rest(r);
 	r->inside = false;
 	if (r->dead)
 		return;
@@ -568,11 +569,13 @@ struct cluster *cluster_create(const struct cluster_cfg *cfg)
 	good = make_tables(c) && make_world(c);
 	for (int k = 0; good && k < c->n; k++)
 		good = rank_open(c, k);
+	good = good && cluster__arena_open(c);
 	if (!good) {
 		cluster_destroy(c);
 		return NULL;
 	}
 	c->last_fault_ns = cluster_now(c);
+	cluster__arena_map(c);
 	for (int k = 0; k < c->n; k++)
 		rank_boot(&c->rank[k]);
 	c->last_fault_ns = cluster_now(c);
@@ -646,6 +649,7 @@ unsigned cluster_destroy(struct cluster *c)
 	if (c->world)
 		art__sim_destroy(c->world);
 	free_records(c);
+	cluster__arena_close(c);
 	bad = c->violations;
 	free(c->rank);
 	free(c->accused);

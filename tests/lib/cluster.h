@@ -27,6 +27,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/arena.h"
 #include "base/env.h"
 #include "base/set.h"
 #include "core/core.h"
@@ -65,6 +66,7 @@ struct cluster_cfg {
 	uint64_t limit_ns;         /* virtual time cluster_run() takes at most after the last fault */
 	uint64_t max_steps;        /* and world events at most, a bound for broken runs */
 	size_t queue_high, queue_max; /* back-pressure, see transport.h */
+	bool arena;                /* the ranks share memory, if they are all of one host */
 	uint32_t mutant;           /* art_core_cfg.mutant */
 	/* Changes a rank's configuration after defaults; may be NULL. */
 	void (*tune)(struct art_core_cfg *core, int rank, void *arg);
@@ -206,6 +208,7 @@ int cluster_fate(const struct cluster *c, int rank);
 struct art_core *cluster_core(struct cluster *c, int rank);
 struct art_comm *cluster_comm(struct cluster *c, int rank, int comm); /* NULL: it has none */
 struct art_sim_world *cluster_world(struct cluster *c);
+struct art_arena_part *cluster_part(struct cluster *c, int rank); /* its shared memory; cfg.arena */
 uint64_t cluster_steps(const struct cluster *c, int rank);  /* effects and frames so far */
 uint64_t cluster_events(const struct cluster *c);           /* world events so far */
 uint64_t cluster_allocs(const struct cluster *c, int rank); /* allocations so far */

@@ -7,6 +7,7 @@
 #ifndef TESTS_LIB_CLUSTER_IMPL_H
 #define TESTS_LIB_CLUSTER_IMPL_H
 
+#include "base/arena.h"
 #include "engine/link.h"
 #include "tests/lib/cluster.h"
 #include "transport/fault/fault.h"
@@ -78,6 +79,10 @@ struct crank {
 	struct art_tp *tp[2];
 	struct art_fault_opts fault[2];
 	bool dead, paused;
+	/* memory shared by all (cfg.arena) */
+	struct art_arena_part *shared;
+	struct art_arena arena;
+	bool awake;          /* looks at it now and then */
 	bool inside;         /* a machine call is running */
 	uint32_t epoch;      /* last seen */
 	int fate;
@@ -167,6 +172,7 @@ struct cluster {
 	struct art_env env; /* of world and transports: plain memory */
 	struct art_sim_world *world;
 	struct crank *rank;
+	const struct art_arena_part **part; /* [n], with cfg.arena */
 	struct comm_rec comms[CLUSTER_COMMS];
 	struct view_rec *view;
 	uint32_t nview, newest;
@@ -228,6 +234,12 @@ struct op_rec *cluster__op_rec(struct cluster *c, int comm, uint64_t seq);
 /* Datagrams and looks at processes, in the rank's port. */
 void cluster__beat_port(struct crank *r);
 void cluster__beat_end(struct cluster *c);
+
+/* ---- cluster_arena.c ---- */
+bool cluster__arena_open(struct cluster *c); /* false: no memory */
+void cluster__arena_map(struct cluster *c);
+void cluster__arena_rest(struct crank *r);   /* an event is over, but for its consequences */
+void cluster__arena_close(struct cluster *c);
 
 /* ---- cluster_fault.c ---- */
 /* A step of @r is about to happen. False: the rank is dead, it does not. */

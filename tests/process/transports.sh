@@ -65,13 +65,14 @@ run "$artrun" -n 3 bash mixed.sh
 case ${ART_BUILD:-normal} in
 asan | tsan) ;; # have an allocator of their own, in which the module has no place
 *)
-	for n in 1 2; do
+	for n in 1 2 3; do
 		run env ART_LOG=info FAILNTH=rank1:memfd:$n:from LD_PRELOAD="$shim" \
 			"$artrun" -n 3 "$programs/t_comms"
 		[ $rc = 0 ] || complain "no memfd from the ${n}. on: exit status $rc"
 		case $n in
 		1) want='\[rank 1\] info: no shared memory: Operation not permitted' ;;
-		2) want='rank [02] cannot be reached over shm: over tcp instead' ;;
+		2) want='\[rank 1\] info: no arena in shared memory: Operation not permitted' ;;
+		3) want='rank [02] cannot be reached over shm: over tcp instead' ;;
 		esac
 		grep -qE "$want" err || complain "no memfd from the ${n}. on: no line about it"
 		! grep -q 'epoch 1' err || complain "no memfd from the ${n}. on: a view change"

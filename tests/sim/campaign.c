@@ -40,6 +40,8 @@ static const struct {
 	{ SCENARIO_POLICY, 40893 }, { SCENARIO_POLICY, 49157 }, { SCENARIO_POLICY, 296689 },
 	/* a deadline came while a returned reduce waited for room in the log; the others had it done */
 	{ SCENARIO_POLICY, 102529 }, { SCENARIO_POLICY, 147157 }, { SCENARIO_POLICY, 370561 },
+	/* who waited for a slot of the arena slept, and those who read it had nothing to say */
+	{ SCENARIO_MIXED, 15790 }, { SCENARIO_RERUN, 631 },
 	/* a mistaken reduce came out where it had returned, and nobody was left to decide about it */
 	{ SCENARIO_POLICY, 192965 },
 };

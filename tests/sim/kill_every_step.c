@@ -12,7 +12,7 @@
  * COLL barrier, bcast, reduce, allreduce, split (odd and even, backwards; then an allreduce on what it
  * made), create (all but slot 1, likewise), agree, shrink (then an allreduce among those left);
  * POLICY exclude, error, mirror (with the parent, then, dies the buddy); SIZE none, small, medium, large, user (an operator
- * that does not commute); WHOM alone, parent, root, leader, all.
+ * that does not commute), shared (in memory that all share); WHOM alone, parent, root, leader, all.
  */
 #include <getopt.h>
 #include <stdatomic.h>
@@ -29,11 +29,12 @@
 #define MAX_STEPS 4000 /* no rank takes as many in these programs */
 #define MAX_SHOWN 5
 
-enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZES };
-static const char *const size_names[SIZES] = { "none", "small", "medium", "large", "user" };
+enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZE_SHARED, SIZES };
+static const char *const size_names[SIZES] = { "none", "small", "medium", "large", "user",
+						"shared" };
 /* elements of 8 bytes (user: of 16): one message; above the limit of recursive doubling; several
- * segments of a stream */
-static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40 };
+ * segments of a stream; more than has room beside a flag */
+static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40 };
 
 static const char *const loss_names[] = { "exclude", "error", "mirror" };
 
@@ -230,6 +231,7 @@ static bool run(const struct run *r, struct tally *t)
 	scenario_crash_line("%s", name);
 	cluster_defaults(&cfg, r->what.n, 1 + r->what.size + 16u * (unsigned)r->what.root);
 	cfg.tune = small_rings;
+	cfg.arena = r->what.size == SIZE_SHARED;
 	cfg.verbose = r->verbose;
 	cfg.name = name;
 	c = cluster_create(&cfg);
@@ -304,9 +306,12 @@ static void sweep_second(const struct what *w, int op, uint64_t first, uint64_t 
 static bool sensible(const struct what *w)
 {
 	if (w->coll == ART_C_BARRIER || w->coll > ART_C_ALLREDUCE)
-		return w->size == SIZE_NONE && w->root == 0 && w->loss != ART_LOSS_MIRROR;
+		return (w->size == SIZE_NONE || (w->size == SIZE_SHARED && w->coll == ART_C_BARRIER)) &&
+		       w->root == 0 && w->loss != ART_LOSS_MIRROR;
 	if (w->size == SIZE_NONE)
 		return false;
+	if (w->size == SIZE_SHARED)
+		return w->coll == ART_C_ALLREDUCE && w->root == 0;
 	if (w->coll == ART_C_BCAST)
 		return w->size != SIZE_USER && w->size != SIZE_MEDIUM;
 	return w->coll == ART_C_REDUCE || w->root == 0;

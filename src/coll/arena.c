@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Barrier and small allreduce of ranks that share memory (base/arena.h): every rank puts its input
+ * into a slot of its own, looks until everybody's is there, and combines them all, in the shape in which
+ * recursive doubling (rd.c) or, where the order is fixed, the tree (shape.c) would have: not a bit of
+ * the result depends on the way.
+ *
+ *   undecided --all ranks have mapped all parts--> put --> look ... all there --> combined, held
+ *       '------one of them cannot--> by messages (op.c)
+ *
+ * Which way an op goes follows from the call, the participants of its epoch and their `state`, which is
+ * set once: everyone comes to the same. What the contract needs is as it is with messages: the flag says
+ * for which attempt an input is, so what an older epoch left there has no effect; looking is part of an
+ * event, so a frozen rank completes nothing; slots carry the done marks that say what is stable; and a
+ * slot is written again only when its op is stable, or for a new attempt of it. A slot carries the call's
+ * signature, also when the op itself goes by messages, so that calls that do not match come out.
+ *
+ * A rank that waits for an op and does not look for a while says so: its `doze` is odd, another odd number
+ * each time. Who puts down the last input then sends it a NUDGE on the data channel, one for each of these
+ * numbers. It looks once more after it has said so, and others look round and read `doze` after they have
+ * put something down: either it sees everything there, or whoever was last does and sees it doze. If that
+ * one dies between the two, the change of the view wakes all.
+ */
+#include <art/art.h>
+#include <assert.h>
+
+#include "base/marks.h"
+#include "coll/coll.h"
+
+/* All of the participants' payloads together: more is faster by messages. */
+#define FLAT_BYTES (64u * 1024)
+#define FLAT_RANKS 64
+#define SEQ_BITS ((UINT64_C(1) << 40) - 1)
+#define LEVELS 6
+/* When to look again whether everyone has mapped the arena, while one has not said so. */
+#define LOOK_NS ART_NS_PER_MS
+
+_Static_assert(1 << LEVELS == FLAT_RANKS, "a buffer for each level");
+
+/* ThreadSanitizer knows no fences; it does not see other processes, either. */
+static inline void fence(memory_order order)
+{
+#ifdef __SANITIZE_THREAD__
+	(void)order;
+#else
+	atomic_thread_fence(order);
+#endif
+}
+
+static bool touch(const struct art_arena *a, enum art_arena_touch what)
+{
+	return !a->touch || a->touch(a->self, what);
+}
+
+/* ---- is there one? ---- */
+
+bool art__arena_init(struct art_ops *c)
+{
+	const struct art_arena *a = c->port->arena;
+
+	if (!a || c->cfg.hosts || c->cfg.size > FLAT_RANKS)
+		return true;
+	c->arena_scratch = art__env_alloc(c->env, LEVELS * a->max);
+	c->nudged = art__env_zalloc(c->env, (size_t)c->cfg.size * sizeof(*c->nudged));
+	c->arena = a;
+	return c->arena_scratch && c->nudged;
+}
+
+void art__arena_fini(struct art_ops *c)
+{
+	art__env_free(c->env, c->arena_scratch);
+	art__env_free(c->env, c->nudged);
+}
+
+/* Decided once for each set of participants, when the last of them has said whether it can. */
+static enum art_arena_state usable(struct art_comm *m)
+{
+	const struct art_arena *a = m->coll->arena;
+	bool unknown = false;
+
+	if (m != m->coll->world)
+		return ART_ARENA_NONE;
+	if (m->arena_state != ART_ARENA_UNKNOWN)
+		return m->arena_state;
+	for (int i = 0; i < m->npart; i++) {
+		const struct art_arena_part *part = a->part[m->part[i]];
+		uint32_t state = part ? atomic_load_explicit(&part->state, memory_order_acquire) :
+					ART_ARENA_NONE;
+
+		if (state != ART_ARENA_READY && state != ART_ARENA_UNKNOWN)
+			art__comm_soil(m); /* what waited for a slot goes on */
+		if (state != ART_ARENA_READY && state != ART_ARENA_UNKNOWN)
+			return m->arena_state = ART_ARENA_NONE;
+		unknown |= state == ART_ARENA_UNKNOWN;
+	}
+	if (unknown)
+		return ART_ARENA_UNKNOWN;
+	return m->arena_state = ART_ARENA_READY;
+}
+
+/* Would it go this way, if there were an arena? Of the call and the participants alone. */
+static bool fits(const struct art_op *op)
+{
+	const struct art_ops *c = op->comm->coll;
+
+	if (op->call.kind != ART_C_BARRIER && op->call.kind != ART_C_ALLREDUCE)
+		return false;
+	return !op->call.fn && !op->uniform && op->policy <= ART_LOSS_ERROR &&
+	       op->bytes <= c->arena->max && op->bytes * (size_t)op->comm->npart <= FLAT_BYTES;
+}
+
+bool art__arena_takes(struct art_op *op)
+{
+	enum art_arena_state state = usable(op->comm);
+
+	if (state == ART_ARENA_NONE || !fits(op))
+		return false;
+	op->arena_undecided = state == ART_ARENA_UNKNOWN;
+	return true;
+}
+
+/* ---- room ---- */
+
+/* Whoever still runs an op may read what others have put down for it; who has it done never will: no
+ * rerun is of an op that a member holds. */
+static void count_free(struct art_comm *m)
+{
+	uint64_t low = m->done_mark;
+
+	for (int i = 0; i < m->npart; i++) {
+		const struct art_arena_part *part = m->coll->arena->part[m->part[i]];
+		uint64_t done = i == m->mypos || !part ? low :
+				atomic_load_explicit(&part->done, memory_order_acquire);
+
+		if (done < low)
+			low = done;
+	}
+	if (low > m->arena_free)
+		m->arena_free = low;
+}
+
+bool art__arena_is_full(struct art_comm *m, uint64_t seq)
+{
+	const struct art_arena *a = m->coll->arena;
+
+	if (seq <= m->arena_free + a->slots || usable(m) == ART_ARENA_NONE ||
+	    ART_COLL_MUTANT(m->coll, 21))
+		return false;
+	count_free(m);
+	return seq > m->arena_free + a->slots;
+}
+
+void art__arena_wait_room(struct art_op *op)
+{
+	ART_MARK(op->comm->coll->env, ART_M_ARENA_FULL);
+	op->arena_full = true;
+	op->again_ns = art__env_now(op->comm->coll->env) + LOOK_NS;
+}
+
+/* True: its slot is free, it begins at the end of this event. */
+static bool look_for_room(struct art_op *op)
+{
+	if (art__arena_is_full(op->comm, op->seq)) {
+		op->again_ns = art__env_now(op->comm->coll->env) + LOOK_NS;
+		return false;
+	}
+	op->arena_full = false;
+	op->again_ns = 0;
+	art__comm_soil(op->comm);
+	return true;
+}
+
+void art__arena_done(struct art_comm *m)
+{
+	const struct art_arena *a = m->coll->arena;
+
+	if (m == m->coll->world && touch(a, ART_ARENA_DONE))
+		atomic_store_explicit(&a->mine->done, m->done_mark, memory_order_release);
+}
+
+/* ---- putting ---- */
+
+static uint64_t flag_of(const struct art_op *op)
+{
+	return (uint64_t)op->epoch << 40 | (op->seq & SEQ_BITS);
+}
+
+static unsigned place(const struct art_op *op)
+{
+	return (unsigned)op->seq & (op->comm->coll->arena->slots - 1);
+}
+
+/* Once for each time that it dozes off. */
+static void wake_up(const struct art_op *op, int slot, uint32_t doze)
+{
+	struct art_ops *c = op->comm->coll;
+	struct art_hdr h = { .kind = ART_K_NUDGE, .epoch = op->epoch, .comm = op->comm->id,
+			     .seq = op->seq };
+
+	if (c->nudged[slot] == doze)
+		return;
+	c->nudged[slot] = doze;
+	if (!c->port->send(c->port->self, ART_CHAN_DATA, slot, &h, NULL, 0))
+		c->blocked[slot] = true;
+}
+
+/* Whoever does not look is told. */
+static void nudge(const struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+	const struct art_arena_part *const *part = m->coll->arena->part;
+
+	for (int i = 0; i < m->npart; i++) {
+		const struct art_arena_part *p = part[m->part[i]];
+		uint32_t doze = i != m->mypos && p ?
+				atomic_load_explicit(&p->doze, memory_order_relaxed) : 0;
+
+		if (doze & 1)
+			wake_up(op, m->part[i], doze);
+	}
+}
+
+static void put(struct art_op *op, size_t bytes)
+{
+	const struct art_arena *a = op->comm->coll->arena;
+	struct art_arena_slot *s = &a->mine->slot[place(op)];
+
+	if (!touch(a, ART_ARENA_WRITE))
+		return;
+	/* Whoever still reads what lay here (it is out of date, or it would be stable) shall notice. */
+	atomic_store_explicit(&s->flag, 0, memory_order_relaxed);
+	fence(memory_order_release);
+	s->comm = op->comm->id;
+	s->sig = op->sig;
+	s->lag = art__op_lag(op);
+	if (bytes)
+		memcpy(bytes <= ART_ARENA_SMALL ? s->small : a->mine->big + place(op) * (a->max + 64),
+		       op->input, bytes);
+	if (!touch(a, ART_ARENA_FLAG))
+		return;
+	atomic_store_explicit(&s->flag, flag_of(op), memory_order_release);
+	fence(memory_order_seq_cst);
+}
+
+/* The op goes by messages: only what has been called. */
+void art__arena_tell(struct art_op *op)
+{
+	if (usable(op->comm) == ART_ARENA_NONE)
+		return;
+	put(op, 0);
+	nudge(op);
+}
+
+/* ---- looking ---- */
+
+static const struct art_arena_slot *slot_of(const struct art_op *op, int pos)
+{
+	return &op->comm->coll->arena->part[op->comm->part[pos]]->slot[place(op)];
+}
+
+static bool all_there(struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+	uint64_t missing = ~op->arena_seen & (~UINT64_C(0) >> (64 - m->npart));
+
+	for (uint64_t left = missing; left; left &= left - 1) {
+		int pos = __builtin_ctzll(left);
+		const struct art_arena_slot *s = slot_of(op, pos);
+
+		uint64_t flag = atomic_load_explicit(&s->flag, memory_order_acquire);
+
+		if (flag != op->arena_at || s->comm != m->id) {
+			if (flag && ((flag ^ op->arena_at) & SEQ_BITS) == 0)
+				ART_MARK(m->coll->env, ART_M_ARENA_OLD_EPOCH);
+			continue;
+		}
+		if (s->sig != op->sig) {
+			if (!op->asked && !op->plea.code)
+				art__op_mismatch(op, m->part[pos]);
+			return false;
+		}
+		art__op_low(op, op->seq, s->lag);
+		op->arena_seen |= UINT64_C(1) << pos;
+		missing &= ~(UINT64_C(1) << pos);
+	}
+	return !missing;
+}
+
+/* The last one to put something down finds everything there, and tells those who do not look; of the
+ * others each has to wait, whatever it is told. */
+static void put_input(struct art_op *op)
+{
+	put(op, op->bytes);
+	if (all_there(op))
+		nudge(op);
+}
+
+/* ---- combining ---- */
+
+struct shape {
+	const struct art_op *op;
+	int nodes; /* of the binomial tree */
+	int rem;   /* the first so many nodes are two positions, folded */
+};
+
+static const uint8_t *payload(const struct art_op *op, int pos)
+{
+	const struct art_ops *c = op->comm->coll;
+
+	if (pos == op->comm->mypos)
+		return op->input;
+	if (op->bytes <= ART_ARENA_SMALL)
+		return slot_of(op, pos)->small;
+	return c->arena->part[op->comm->part[pos]]->big + place(op) * (c->arena->max + 64);
+}
+
+static void combine(const struct art_op *op, const uint8_t *left, const uint8_t *right, uint8_t *out)
+{
+	art__combine(op->call.op, op->call.type, left, right, out, op->bytes / op->elsize);
+}
+
+static const uint8_t *leaf(const struct shape *s, int node, uint8_t *out)
+{
+	if (node >= s->rem)
+		return payload(s->op, node + s->rem);
+	combine(s->op, payload(s->op, 2 * node), payload(s->op, 2 * node + 1), out);
+	return out;
+}
+
+/* Of nodes [node, node + span). Into @out, unless it is one payload. */
+static const uint8_t *subtree(const struct shape *s, int node, int span, uint8_t *out)
+{
+	const struct art_ops *c = s->op->comm->coll;
+	const uint8_t *sum = leaf(s, node, out);
+	int level = 0;
+
+	for (int d = 1; d < span && node + d < s->nodes; d *= 2, level++) {
+		uint8_t *room = c->arena_scratch + (size_t)level * c->arena->max;
+
+		assert(level < LEVELS);
+		combine(s->op, sum, subtree(s, node + d, d, room), out);
+		sum = out;
+	}
+	return sum;
+}
+
+/* As recursive doubling combines; a fixed order is the tree's, with nobody folded. The two are one where
+ * the number of participants is a power of two. */
+static void combine_all(const struct art_op *op)
+{
+	int n = op->comm->npart, pof2 = 1 << (31 - __builtin_clz((unsigned)n));
+	struct shape s = { .op = op, .nodes = op->ordered ? n : pof2,
+			   .rem = op->ordered ? 0 : n - pof2 };
+
+	if (op->bytes)
+		subtree(&s, 0, 2 * pof2, op->call.recvbuf);
+}
+
+/* Nobody has written to a slot meanwhile: only who is not a member any more finds that. */
+static bool still_there(const struct art_op *op)
+{
+	fence(memory_order_acquire);
+	for (int i = 0; i < op->comm->npart; i++)
+		if (i != op->comm->mypos &&
+		    atomic_load_explicit(&slot_of(op, i)->flag, memory_order_relaxed) != op->arena_at)
+			return false;
+	return true;
+}
+
+static void decide(struct art_op *op)
+{
+	enum art_arena_state state = usable(op->comm);
+
+	if (state == ART_ARENA_UNKNOWN) {
+		op->again_ns = art__env_now(op->comm->coll->env) + LOOK_NS;
+		return;
+	}
+	op->arena_undecided = false;
+	op->again_ns = 0;
+	if (state == ART_ARENA_READY) {
+		put_input(op);
+		return;
+	}
+	ART_MARK(op->comm->coll->env, ART_M_ARENA_WITHOUT);
+	op->arena = false;
+	art__op_begin(op);
+	if (op->early)
+		art__op_retry(op);
+}
+
+void art__arena_again(struct art_op *op)
+{
+	if (op->arena_full)
+		look_for_room(op);
+	else if (!art__op_is_frozen(op))
+		art__op_step(op);
+}
+
+void art__arena_step(struct art_op *op)
+{
+	if (op->arena_undecided)
+		decide(op);
+	if (!op->arena || op->arena_undecided || !all_there(op) ||
+	    !touch(op->comm->coll->arena, ART_ARENA_TAKE))
+		return;
+	combine_all(op);
+	if (op->bytes && !still_there(op))
+		return;
+	ART_MARK(op->comm->coll->env, ART_M_ARENA_HELD);
+	op->comm->coll->arena_ops++;
+	op->idle = true;
+	art__op_hold(op);
+}
+
+/* ---- all of it ---- */
+
+static bool waits(const struct art_op *op)
+{
+	return op->arena && op->state == ART_OP_RUNNING && !op->idle;
+}
+
+static bool any_waits(const struct art_ops *c)
+{
+	for (const struct art_op *op = c->active; op; op = op->next)
+		if (waits(op))
+			return true;
+	return false;
+}
+
+static void set_doze(struct art_ops *c, uint32_t doze)
+{
+	if (!touch(c->arena, ART_ARENA_DOZE))
+		return;
+	c->doze = doze;
+	atomic_store(&c->arena->mine->doze, doze); /* before any look that follows */
+	fence(memory_order_seq_cst);
+}
+
+/* From now on, what is put down is told. */
+static void want_nudges(struct art_ops *c)
+{
+	set_doze(c, (c->doze | 1) + 2);
+}
+
+static void want_none(struct art_ops *c)
+{
+	if (c->doze & 1)
+		set_doze(c, c->doze + 1);
+}
+
+int art__arena_peek(struct art_ops *c)
+{
+	struct art_op *next;
+	int found = -1;
+
+	if ((c->frozen && !ART_COLL_MUTANT(c, 20)) || !c->arena)
+		return -1;
+	for (struct art_op *op = c->active; op; op = next) {
+		next = op->next;
+		if (op->arena_full && look_for_room(op))
+			found = 1;
+		if (!waits(op) || (c->ft->nfrozen_named && art__op_is_frozen(op)))
+			continue;
+		art__op_step(op);
+		if (op->idle)
+			found = 1;
+		else if (found < 0)
+			found = 0;
+	}
+	if (found > 0 && c->doze & 1 && !any_waits(c))
+		want_none(c);
+	return found;
+}
+
+bool art__arena_doze(struct art_ops *c, bool on)
+{
+	if (!c->arena)
+		return false;
+	if (!on)
+		want_none(c);
+	if (!on || c->doze & 1 || !any_waits(c))
+		return false;
+	want_nudges(c);
+	return art__arena_peek(c) > 0;
+}
+
+/* Told that something is there. Whatever comes from now on is told again. */
+void art__arena_nudged(struct art_ops *c)
+{
+	if (!c->arena)
+		return;
+	art__arena_peek(c);
+	if (!(c->doze & 1))
+		return;
+	ART_MARK(c->env, ART_M_ARENA_NUDGED);
+	if (any_waits(c)) {
+		want_nudges(c);
+		art__arena_peek(c);
+	} else {
+		want_none(c);
+	}
+}
+
+void art__arena_begin(struct art_op *op)
+{
+	op->arena = true;
+	op->arena_seen = UINT64_C(1) << op->comm->mypos;
+	op->arena_at = flag_of(op);
+	if (op->arena_undecided)
+		ART_MARK(op->comm->coll->env, ART_M_ARENA_UNDECIDED);
+	if (op->arena_undecided)
+		op->again_ns = art__env_now(op->comm->coll->env) + LOOK_NS;
+	else
+		put_input(op);
+}

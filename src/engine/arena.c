@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The memory behind base/arena.h. Each part is a memfd of the rank that writes it, without a name that
+ * would outlive it; the others open it by way of its process, /proc/PID/fd, which the system lets
+ * only the same user do, and map it read-only. It carries a MAC over (job, slot, incarnation), keyed with
+ * the job key, so that nothing else is taken for it. It cannot shrink under a reader (sealed), and
+ * nobody but its maker, who mapped it before, can map it for writing.
+ *
+ * Who cannot have a part of another - no /proc, other process namespaces, a process that may not be looked
+ * at, a rank that is not to share memory - says so in its own, and nobody uses any of them.
+ */
+#include "engine/arena.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME "art-arena"
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+static size_t bytes(void)
+{
+	return art__arena_bytes(ART_ARENA_MAX);
+}
+
+static void make_ident(const struct art_tp_self *self, int slot, uint64_t incarnation,
+		       uint8_t out[ART_ARENA_IDENT])
+{
+	static const char what[8] = "arena 1";
+	uint64_t words[3] = { self->job, (uint64_t)slot, incarnation };
+	crypto_generichash_state s;
+
+	crypto_generichash_init(&s, self->key, ART_TP_KEY_BYTES, ART_ARENA_IDENT);
+	crypto_generichash_update(&s, (const uint8_t *)what, sizeof(what));
+	crypto_generichash_update(&s, (const uint8_t *)words, sizeof(words));
+	crypto_generichash_final(&s, out, ART_ARENA_IDENT);
+	sodium_memzero(&s, sizeof(s));
+}
+
+/* Beyond the limit on the size of files the system would send a signal. */
+static bool within_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_FSIZE, &l) < 0 || l.rlim_cur == RLIM_INFINITY || bytes() <= l.rlim_cur)
+		return true;
+	errno = EFBIG;
+	return false;
+}
+
+/* All of its pages are there from the start: no store into it can fail. Seals that old kernels do not know
+ * are done without. */
+static struct art_arena_part *make_part(int fd)
+{
+	void *p;
+
+	if (!within_limit() || ftruncate(fd, (off_t)bytes()) || fallocate(fd, 0, 0, (off_t)bytes()))
+		return NULL;
+	p = mmap(NULL, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)) {
+		munmap(p, bytes());
+		return NULL;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE))
+		errno = 0;
+	return p;
+}
+
+void art__shared_open(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self)
+{
+	*s = (struct art_shared){ .fd = -1, .slot = self->slot, .size = self->size };
+	s->part = calloc((size_t)s->size, sizeof(*s->part));
+	s->fd = s->part ? memfd_create(NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+	if (s->fd >= 0)
+		s->arena.mine = make_part(s->fd);
+	if (!s->arena.mine) {
+		art__env_log(env, ART_LOG_INFO, "no arena in shared memory: %s",
+			     strerror(s->part ? errno : ENOMEM));
+		art__shared_close(s);
+		return;
+	}
+	make_ident(self, self->slot, self->incarnation, s->arena.mine->ident);
+	s->arena.max = ART_ARENA_MAX;
+	s->arena.slots = ART_ARENA_SLOTS;
+	s->arena.part = s->part;
+	s->part[s->slot] = s->arena.mine;
+}
+
+/* The next descriptor of the process that looks like a part, opened here; -1: no more. */
+static int find(pid_t pid, DIR *dir)
+{
+	struct dirent *d;
+	char path[64], target[64];
+
+	while ((d = readdir(dir))) {
+		struct stat st;
+		ssize_t n;
+		int fd;
+
+		if (d->d_name[0] == '.' ||
+		    snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", (int)pid, d->d_name) >= (int)sizeof(path))
+			continue;
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		if (strncmp(target, "/memfd:" NAME, strlen("/memfd:" NAME)) != 0)
+			continue;
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && st.st_size == (off_t)bytes() &&
+		    fcntl(fd, F_GET_SEALS) >= 0 && fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK)
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
+static const struct art_arena_part *map_part(int fd, const uint8_t want[ART_ARENA_IDENT])
+{
+	struct art_arena_part *p = mmap(NULL, bytes(), PROT_READ, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (sodium_memcmp(p->ident, want, ART_ARENA_IDENT) == 0)
+		return p;
+	munmap(p, bytes());
+	return NULL;
+}
+
+void art__shared_peer(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self,
+		      int slot, pid_t pid, uint64_t incarnation)
+{
+	uint8_t want[ART_ARENA_IDENT];
+	char path[32];
+	DIR *dir;
+	int fd;
+
+	if (!s->arena.mine || s->missing || s->part[slot])
+		return;
+	make_ident(self, slot, incarnation, want);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	while (dir && !s->part[slot] && (fd = find(pid, dir)) >= 0) {
+		s->part[slot] = map_part(fd, want);
+		close(fd);
+	}
+	if (dir)
+		closedir(dir);
+	if (s->part[slot])
+		return;
+	s->missing = true;
+	art__env_log(env, ART_LOG_INFO, "no arena in shared memory: that of rank %d cannot be had", slot);
+}
+
+void art__shared_ready(struct art_shared *s)
+{
+	if (s->arena.mine)
+		atomic_store(&s->arena.mine->state, s->missing ? ART_ARENA_NONE : ART_ARENA_READY);
+}
+
+void art__shared_close(struct art_shared *s)
+{
+	for (int i = 0; s->part && i < s->size; i++)
+		if (s->part[i])
+			munmap((void *)(uintptr_t)s->part[i], bytes());
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s->part);
+	*s = (struct art_shared){ .fd = -1 };
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * This rank's part of the memory that the ranks of a host share (base/arena.h), and the others' as far
+ * as they can be had.
+ */
+#ifndef ART_ENGINE_ARENA_H
+#define ART_ENGINE_ARENA_H
+
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/env.h"
+#include "transport/transport.h"
+
+#define ART_ARENA_MAX 4096u /* bytes of the largest payload */
+
+struct art_shared {
+	struct art_arena arena; /* .mine NULL: there is none */
+	int fd, slot, size;
+	const struct art_arena_part **part; /* [size] */
+	bool missing;                       /* a part could not be had */
+};
+
+/* Makes the own part. Without the memory for it there is none, and one line says so. */
+void art__shared_open(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self);
+/* Maps the part of another rank of this host. */
+void art__shared_peer(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self,
+		      int slot, pid_t pid, uint64_t incarnation);
+/* Every peer was told: says to them whether this rank has all their parts. */
+void art__shared_ready(struct art_shared *s);
+void art__shared_close(struct art_shared *s);
+
+#endif

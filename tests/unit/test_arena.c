@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: the parts of the arena find each other, and nothing else is taken for one: not what has
+ * another key, place or life, not what only looks like one. Where one cannot be had its reader says so.
+ * Nobody can write into another's; no descriptor is left behind.
+ */
+#include <CUnit/Basic.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "engine/arena.h"
+
+static struct art_env env;
+
+static struct art_tp_self self_of(int slot, uint64_t incarnation)
+{
+	struct art_tp_self s = { .job = 7, .slot = slot, .size = 2, .incarnation = incarnation };
+
+	memset(s.key, 0x5a, sizeof(s.key));
+	return s;
+}
+
+static int open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static uint32_t state_of(const struct art_arena_part *p)
+{
+	return atomic_load(&p->state);
+}
+
+/* Both ranks are this process: each finds the right one of two. */
+static void they_find_each_other(void)
+{
+	struct art_tp_self a = self_of(0, 11), b = self_of(1, 12);
+	struct art_shared s, t;
+	int before = open_fds();
+
+	art__shared_open(&s, &env, &a);
+	art__shared_open(&t, &env, &b);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s.arena.mine);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t.arena.mine);
+	CU_ASSERT_EQUAL(state_of(s.arena.mine), ART_ARENA_UNKNOWN);
+	art__shared_peer(&s, &env, &a, 1, getpid(), 12);
+	art__shared_peer(&t, &env, &b, 0, getpid(), 11);
+	art__shared_ready(&s);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s.arena.part[1]);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t.arena.part[0]);
+	CU_ASSERT_EQUAL(state_of(t.arena.part[0]), ART_ARENA_READY);
+	CU_ASSERT_EQUAL(state_of(s.arena.part[1]), ART_ARENA_UNKNOWN);
+	atomic_store(&t.arena.mine->slot[3].flag, 99);
+	CU_ASSERT_EQUAL(atomic_load(&s.arena.part[1]->slot[3].flag), 99);
+	CU_ASSERT_EQUAL(mprotect((void *)(uintptr_t)s.arena.part[1], 4096, PROT_READ | PROT_WRITE), -1);
+	art__shared_close(&t);
+	CU_ASSERT_EQUAL(atomic_load(&s.arena.part[1]->slot[3].flag), 99); /* as after a death */
+	art__shared_close(&s);
+	CU_ASSERT_EQUAL(open_fds(), before);
+}
+
+static void a_stranger_is_none(struct art_tp_self *other, int slot, uint64_t incarnation, pid_t pid)
+{
+	struct art_tp_self a = self_of(0, 11);
+	struct art_shared s, t;
+	int before = open_fds();
+
+	art__shared_open(&t, &env, other);
+	art__shared_open(&s, &env, &a);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s.arena.mine);
+	art__shared_peer(&s, &env, &a, slot, pid, incarnation);
+	art__shared_ready(&s);
+	CU_ASSERT_PTR_NULL(s.arena.part[slot]);
+	CU_ASSERT_EQUAL(state_of(s.arena.mine), ART_ARENA_NONE);
+	art__shared_close(&s);
+	art__shared_close(&t);
+	CU_ASSERT_EQUAL(open_fds(), before);
+}
+
+static void strangers(void)
+{
+	struct art_tp_self b = self_of(1, 12);
+
+	a_stranger_is_none(&b, 1, 13, getpid()); /* another life of the slot */
+	a_stranger_is_none(&b, 1, 12, getppid()); /* not that process */
+	b.key[5] ^= 1;
+	a_stranger_is_none(&b, 1, 12, getpid());
+	b = self_of(1, 12);
+	b.job++;
+	a_stranger_is_none(&b, 1, 12, getpid());
+}
+
+/* Memory under the right name: unsealed, of another size, empty, and a file that is none. */
+static void look_alikes(void)
+{
+	struct art_tp_self a = self_of(0, 11), b = self_of(1, 12);
+	size_t bytes = art__arena_bytes(ART_ARENA_MAX);
+	struct art_shared s, t;
+	int fd[3];
+
+	for (int i = 0; i < 3; i++) {
+		fd[i] = memfd_create("art-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		CU_ASSERT(fd[i] >= 0);
+		CU_ASSERT_EQUAL(ftruncate(fd[i], (off_t)(i == 1 ? bytes - 64 : bytes)), 0);
+		if (i)
+			CU_ASSERT_EQUAL(fcntl(fd[i], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	}
+	art__shared_open(&s, &env, &a);
+	art__shared_open(&t, &env, &b);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t.arena.mine);
+	art__shared_peer(&s, &env, &a, 1, getpid(), 12);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s.arena.part[1]);
+	CU_ASSERT_EQUAL(memcmp(s.arena.part[1]->ident, t.arena.mine->ident, ART_ARENA_IDENT), 0);
+	art__shared_close(&s);
+	art__shared_close(&t);
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
+}
+
+/* The system would kill who writes a larger file. */
+static void a_limit_on_files(void)
+{
+	struct art_tp_self a = self_of(0, 11);
+	struct rlimit old, small;
+	struct art_shared s;
+	int before = open_fds();
+
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = old;
+	small.rlim_cur = 4096;
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &small), 0);
+	art__shared_open(&s, &env, &a);
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &old), 0);
+	CU_ASSERT_PTR_NULL(s.arena.mine);
+	art__shared_peer(&s, &env, &a, 1, getpid(), 12); /* nothing to do */
+	art__shared_ready(&s);
+	art__shared_close(&s);
+	CU_ASSERT_EQUAL(open_fds(), before);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{ "they find each other", they_find_each_other },
+		{ "strangers", strangers },
+		{ "look-alikes", look_alikes },
+		{ "a limit on files", a_limit_on_files },
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {
+		{ "arena", NULL, NULL, NULL, NULL, tests },
+		CU_SUITE_INFO_NULL,
+	};
+	unsigned failed;
+
+	art__env_posix(&env, "test_arena", ART_LOG_ERROR);
+	if (CU_initialize_registry() || CU_register_suites(suites))
+		return 1;
+	CU_basic_set_mode(CU_BRM_NORMAL);
+	CU_basic_run_tests();
+	failed = CU_get_number_of_failures();
+	CU_cleanup_registry();
+	return failed ? 1 : 0;
+}
