@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Installs what is missing: deps.sh SET..., sets build, check, extra, lab and peers (what
-# benchmarks/compare compares ART with; no test needs it). Says nothing when all is there. On Debian
-# and Ubuntu as root, or with sudo where that asks no password, it says what it installs and does it;
-# elsewhere it names the packages and exits 1.
+# Installs what is missing: deps.sh SET..., sets build, check, extra, lab, machine (for tests/lab/rdma)
+# and peers (what benchmarks/compare compares ART with; no test needs it). Says nothing when all is
+# there. On Debian and Ubuntu as root, or with sudo where that asks no password, it says what it installs
+# and does it; elsewhere it names the packages and exits 1.
 set -u
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -53,6 +53,19 @@ needs() {
 		command kill procps
 		END
 		;;
+	machine) cat <<-END
+		command qemu-system-x86_64 qemu-system-x86
+		package busybox-static busybox-static
+		command dpkg dpkg
+		command python3 python3
+		command ip iproute2
+		command rdma iproute2
+		command setpriv util-linux
+		command ibv_devices ibverbs-utils
+		command ib_write_bw perftest
+		package ibverbs-providers ibverbs-providers
+		END
+		;;
 	peers) cat <<-END
 		command mpirun.openmpi openmpi-bin
 		module ompi-c libopenmpi-dev
@@ -68,6 +81,7 @@ present() {
 	command) command -v "$2" >/dev/null 2>&1 ;;
 	header) echo "#include <$2>" | gcc -E - >/dev/null 2>&1 ;;
 	module) pkg-config --exists "$2" 2>/dev/null ;;
+	package) dpkg-query -W -f '${db:Status-Status}' "$2" 2>/dev/null | grep -qx installed ;;
 	esac
 }
 
