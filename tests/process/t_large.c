@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: allreduces of one size, for scripts that do something to ranks or links meanwhile. Every
+ * element of every result is checked against its contributors.
+ *
+ *   t_large BYTES ROUNDS
+ *
+ * Each rank says which process it is, when it enters a round, and how many contributed to its result; a
+ * rank that was told to leave says so and exits with 3.
+ */
+#include <string.h>
+
+#include "tests/process/check.h"
+
+struct sums {
+	uint64_t ranks;   /* how many contributed */
+	uint64_t numbers; /* and the sum of their ranks, each plus one */
+};
+
+/* What rank @r gives: differs by rank, round and place. */
+static uint64_t given(uint64_t r, uint64_t round, uint64_t i)
+{
+	return (r + 1) * (i % 1009 + 1) + round;
+}
+
+static uint64_t expected(const struct sums *s, uint64_t round, uint64_t i)
+{
+	return s->numbers * (i % 1009 + 1) + s->ranks * round;
+}
+
+static struct sums sums_of_contributors(void)
+{
+	struct sums s = { 0, 0 };
+	art_status_t status;
+	int yes;
+
+	OK(art_last_status(ART_COMM_WORLD, &status));
+	for (int r = 0; r < my_size; r++) {
+		OK(art_status_contributed(&status, r, &yes));
+		s.ranks += yes;
+		s.numbers += yes ? (uint64_t)r + 1 : 0;
+	}
+	return s;
+}
+
+static void say(const char *what, uint64_t round)
+{
+	printf("rank %d %s %llu\n", my_rank, what, (unsigned long long)round);
+	fflush(stdout);
+}
+
+static void one_round(uint64_t *in, uint64_t *out, size_t count, uint64_t round)
+{
+	struct sums s;
+	int rc;
+
+	for (size_t i = 0; i < count; i++)
+		in[i] = given((uint64_t)my_rank, round, i);
+	say("enters round", round);
+	rc = art_allreduce(in, out, count, ART_UINT64, ART_SUM, ART_COMM_WORLD);
+	if (rc == ART_ERR_EVICTED) {
+		say("was evicted in round", round);
+		exit(3);
+	}
+	OK(rc);
+	s = sums_of_contributors();
+	for (size_t i = 0; i < count; i++) {
+		if (out[i] == expected(&s, round, i))
+			continue;
+		fprintf(stderr, "rank %d, round %llu, element %zu of %zu: %llx, not %llx (%llu ranks)\n", my_rank,
+			(unsigned long long)round, i, count, (unsigned long long)out[i],
+			(unsigned long long)expected(&s, round, i), (unsigned long long)s.ranks);
+		exit(1);
+	}
+	say("has a result of", s.ranks);
+}
+
+int main(int argc, char **argv)
+{
+	size_t count;
+	long rounds;
+	uint64_t *in, *out;
+
+	if (argc != 3 || (count = strtoull(argv[1], NULL, 10) / 8) == 0 || (rounds = atol(argv[2])) < 1) {
+		fputs("usage: t_large BYTES ROUNDS\n", stderr);
+		return 2;
+	}
+	begin_quietly();
+	alarm(0); /* the script has a bound: stopped ranks and slow machines */
+	in = calloc(count, 8);
+	out = calloc(count, 8);
+	CHECK(in && out);
+	printf("rank %d is process %d\n", my_rank, (int)getpid());
+	fflush(stdout);
+	for (long round = 0; round < rounds; round++)
+		one_round(in, out, count, (uint64_t)round);
+	free(in);
+	free(out);
+	return finish();
+}
