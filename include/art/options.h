@@ -35,6 +35,7 @@ typedef struct art_options {
 	const char *connect_wait;
 	const char *buddies;
 	const char *arena;
+	const char *tie_break;
 } art_options_t;
 
 /* Options of which none is given. */

@@ -207,6 +207,7 @@ static int make_core(struct art_ctx *ctx, const int *hosts)
 	cfg.heartbeat_ns = ctx->config.ft ? ctx->config.heartbeat_ns : 0;
 	cfg.bound_ns = ctx->config.bound_ns;
 	cfg.quorum_wait_ns = ctx->config.quorum_wait_ns;
+	cfg.lowest_half = ctx->config.lowest_half;
 	cfg.stall_ns = ctx->config.stall_ns;
 	cfg.buddies = ctx->config.buddies;
 	art__engine_port(ctx->engine, &ctx->port);

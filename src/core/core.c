@@ -729,6 +729,7 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 		rc = art__ft_init(&c->ft, env, &client, cfg->slot, (uint32_t)cfg->size,
 				  cfg->retry_ns, cfg->quorum_wait_ns, cfg->mutant);
 	art__relay_watch(&c->relay, &c->ft.view.members, &c->ft.suspect);
+	c->ft.lowest_half = cfg->lowest_half;
 	if (!rc)
 		rc = init_detector(c);
 	if (!rc)

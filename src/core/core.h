@@ -60,6 +60,7 @@ struct art_core_cfg {
 	uint64_t heartbeat_ns;    /* between two heartbeats of a host; 0: nobody is judged by silence */
 	uint64_t bound_ns;        /* of silence, and of standing still (500 ms) */
 	uint64_t quorum_wait_ns;  /* how long to wait for a quorum (60 s) */
+	bool lowest_half;         /* after a split in halves the one with the lowest member goes on */
 	uint64_t stall_ns;        /* after which an open op names who is missing (10 s) */
 	uint64_t retry_ns;        /* resend of unanswered control messages (20 ms) */
 	uint32_t log_ops;         /* unstable ops kept per communicator (64) */

@@ -142,7 +142,7 @@ static bool stuck(struct art_ft *ft, uint64_t now)
 
 	art__set_copy(&m, &ft->view.members);
 	art__set_minus(&m, &ft->suspect);
-	quorum = art__ft_quorum(&m, &ft->view.members, &ft->dead, ft->mutant);
+	quorum = art__ft_enough(ft, &m, &ft->dead);
 	if (quorum && !ft->trusted)
 		ft->stuck_ns = 0;
 	else if (!quorum && !ft->stuck_ns)
@@ -549,7 +549,7 @@ static void object(struct art_ft *ft, int to, const struct art_set *m)
 		return;
 	art__set_copy(&left, &ft->view.members);
 	art__set_minus(&left, &ft->suspect);
-	if (art__ft_quorum(&left, &ft->view.members, &ft->dead, ft->mutant))
+	if (art__ft_enough(ft, &left, &ft->dead))
 		send_request(ft, to);
 }
 

@@ -225,6 +225,7 @@ struct art_ft {
 	struct art_set dead;    /* certified */
 	struct art_set suspect; /* must leave: dead, or the detector's verdict */
 	uint32_t *lost_epoch;   /* [size] epoch in which a slot left the view, 0: a member */
+	bool lowest_half;       /* of exact halves the one with the lowest member is a quorum */
 	bool relink;            /* a link between members broke: a full change with the same members */
 	bool finalizing;
 	bool installing;        /* what is asked for meanwhile has to wait */
@@ -288,6 +289,8 @@ static inline bool art__ft_op_frozen(const struct art_ft *ft, uint64_t comm, uin
 size_t art__ft_bytes(const struct art_ft *ft);
 
 /* Inside ft. */
+/* Is @q a quorum of the view, by the rule above or as the lowest of exact halves? */
+bool art__ft_enough(const struct art_ft *ft, const struct art_set *q, const struct art_set *d);
 bool art__ft_needed(const struct art_ft *ft);
 int art__ft_leader(const struct art_ft *ft);
 void art__ft_consider(struct art_ft *ft);

@@ -214,7 +214,7 @@ static bool flushed(const struct art_ft *ft)
 
 	if (ART_FT_MUTANT(ft, 1))
 		all = 2 * art__set_count(&p->promised) > art__set_count(&p->members);
-	return all && art__ft_quorum(&p->promised, &ft->view.members, &p->dead, ft->mutant);
+	return all && art__ft_enough(ft, &p->promised, &p->dead);
 }
 
 static void decide_when_accepted(struct art_ft *ft);
@@ -254,7 +254,7 @@ static void decide_when_accepted(struct art_ft *ft)
 	struct art_blob v;
 
 	if (!p->active || !p->accepting || ft->promised != p->ballot ||
-	    !art__ft_quorum(&p->accepted, &ft->view.members, &p->dead, ft->mutant))
+	    !art__ft_enough(ft, &p->accepted, &p->dead))
 		return;
 	ft->client.step(ft->client.self, "decided");
 	ART_SET_EACH(i, &ft->view.members)

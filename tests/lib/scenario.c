@@ -37,6 +37,7 @@ static const char *const profile_names[SCENARIO_PROFILES] = {
 	[SCENARIO_BALLOT] = "ballot", [SCENARIO_OLD] = "old", [SCENARIO_RERUN] = "rerun",
 	[SCENARIO_ODD] = "odd",
 	[SCENARIO_POLICY] = "policy",
+	[SCENARIO_HALVES] = "halves",
 };
 
 const char *scenario_profile_name(enum scenario_profile p)
@@ -159,6 +160,7 @@ static void do_partition(struct cluster *c, struct scenario *s, const struct sce
 		lowest++;
 	cluster_partition(c, group, f->on);
 	count(s, SCENARIO_C_PARTITION, 1);
+	count(s, SCENARIO_C_TIE_BREAK, s->lowest_half && with * 2 == s->n);
 	if ((group[lowest] ? with : s->n - with) * 2 < s->n)
 		count(s, SCENARIO_C_MINORITY, 1);
 }

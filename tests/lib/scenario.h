@@ -43,6 +43,7 @@ enum scenario_profile {
 	SCENARIO_RERUN,   /* deaths in the middle of reductions, again and again */
 	SCENARIO_ODD,     /* several ranks call something else, beside a death or a suspicion */
 	SCENARIO_POLICY,  /* as mixed, with what communicators can be asked for: agree, shrink, news */
+	SCENARIO_HALVES,  /* an even number falls into exact halves, with and without a tie-break */
 	SCENARIO_PROFILES
 };
 const char *scenario_profile_name(enum scenario_profile p);
@@ -59,6 +60,7 @@ bool scenario_profile_parse(const char *name, enum scenario_profile *out);
 	X(SUSPECT, "false suspicions") \
 	X(PARTITION, "partitions") \
 	X(MINORITY, "partitions that leave the leader in a minority") \
+	X(TIE_BREAK, "partitions into exact halves with a tie-break") \
 	X(HEAL, "heals") \
 	X(ONE_WAY, "one-way or single-edge cuts") \
 	X(HOLD, "old frames held past an install") \
@@ -121,6 +123,7 @@ struct scenario {
 	size_t small_max;
 	uint32_t log_ops;
 	int radix;
+	bool lowest_half;
 	struct cluster_item item[SCENARIO_RANKS][SCENARIO_ITEMS]; /* one program each, one shape */
 	int nitems;
 	int ncalls;

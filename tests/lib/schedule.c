@@ -695,6 +695,37 @@ static struct scenario_fault *hold(struct scenario *s, int channel, int from, ui
 	return f;
 }
 
+/* Exact halves, of all or of those who are left after an even number of deaths, perhaps while these are
+ * being decided; then a member may die, of the half that went on or of the other, and the network may heal. */
+static void draw_halves(struct scenario *s)
+{
+	uint32_t live = everyone(s), dead = 0;
+	struct scenario_fault *f;
+	int first = draw_rank(s);
+
+	if (s->n > 4 && scenario_chance(&s->rng, 30)) {
+		dead = draw_subset(s, live, 2);
+		f = add_fault(s, SCENARIO_F_KILL);
+		f->set = dead;
+		at_step(s, f, first);
+	}
+	live &= ~dead;
+	f = add_fault(s, SCENARIO_F_PARTITION);
+	f->set = draw_subset(s, live, __builtin_popcount(live) / 2);
+	f->on = true;
+	if (dead)
+		after_fault(s, f, draw_rank(s), 1);
+	else
+		at_step(s, f, first);
+	if (scenario_chance(&s->rng, 40))
+		f->undo_ns = 100 * US + scenario_below(&s->rng, 20 * SPAN_NS);
+	if (scenario_chance(&s->rng, 50)) {
+		f = add_fault(s, SCENARIO_F_KILL);
+		f->set = draw_subset(s, live, 1);
+		after_fault(s, f, draw_rank(s), 1);
+	}
+}
+
 /* One member's last data come late, and so do the control messages that should stop it. */
 static void draw_late(struct scenario *s)
 {
@@ -792,6 +823,7 @@ static void draw_faults(struct scenario *s)
 {
 	switch (s->profile) {
 	case SCENARIO_SPLIT: draw_split(s); break;
+	case SCENARIO_HALVES: draw_halves(s); break;
 	case SCENARIO_LATE: draw_late(s); break;
 	case SCENARIO_BALLOT: draw_ballot(s); break;
 	case SCENARIO_OLD: draw_old(s); break;
@@ -811,6 +843,7 @@ static void tune(struct art_core_cfg *core, int rank, void *arg)
 	core->log_ops = s->log_ops;
 	core->radix = s->radix;
 	core->buddies = 1 + (s->seed % 4 == 3);
+	core->lowest_half = s->lowest_half;
 }
 
 static int draw_size(struct scenario *s)
@@ -819,7 +852,7 @@ static int draw_size(struct scenario *s)
 	int n = sizes[scenario_below(&s->rng, 20)];
 	int least = s->profile == SCENARIO_SPLIT ? 5 : mixed(s) ? 2 : 4;
 
-	return n < least ? least : n;
+	return s->profile == SCENARIO_HALVES ? n & ~1 : n < least ? least : n;
 }
 
 static void draw_hosts(struct scenario *s)
@@ -844,7 +877,7 @@ void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile prof
 	s->seed = seed;
 	s->profile = profile;
 	/* not in steps of the generator: neighbours would be shifted copies of each other */
-	s->rng.state = seed << 3 | (uint64_t)profile;
+	s->rng.state = (seed << 3 | ((uint64_t)profile & 7)) ^ (profile > 7 ? UINT64_MAX : 0);
 	s->rng.state = scenario_next(&s->rng);
 	s->n = draw_size(s);
 	cluster_defaults(&s->cfg, s->n, seed);
@@ -865,4 +898,6 @@ void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile prof
 		s->classes[SCENARIO_C_FIVE] = 1;
 	draw_program(s);
 	draw_faults(s);
+	s->lowest_half = profile == SCENARIO_HALVES ? scenario_chance(&s->rng, 70) :
+						     profile == SCENARIO_POLICY && seed % 2;
 }

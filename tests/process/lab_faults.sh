@@ -173,6 +173,22 @@ t_halves() {
 	never_said out ' counts [1235-7]$'
 }
 
+# The half with the lowest rank is told to go on; the other stops all the same.
+t_halves_with_a_tie_break() {
+	local r
+	job_on_all ART_QUORUM_WAIT=1 ART_TIE_BREAK=lowest
+	lab split 1,2 3,4
+	all_count 4 0 1 2 3
+	for r in 4 5 6 7; do
+		until_said out "^rank $r ended: .*quorum"
+	done
+	never_said out '^rank [4-7] counts [1-7]$'
+	never_said out '^rank [0-3] ended'
+	lab heal 1
+	lab heal 2
+	end_job
+}
+
 six_explain() {
 	[ "$(grep -c 'view [0-9]*: 6 members, left: 4 (told to leave), 5 (told to leave)' err)" = 6 ]
 }

@@ -356,6 +356,43 @@ static unsigned exact_halves_both_stop(const char *name)
 	return ends(c);
 }
 
+static void lowest_goes_on(struct art_core_cfg *core, int rank, void *arg)
+{
+	(void)rank;
+	(void)arg;
+	core->lowest_half = true;
+}
+
+static unsigned of_exact_halves_the_lowest_may_go_on(const char *name)
+{
+	static const uint32_t sides[3] = { 0x3, 0x9, 0xe }; /* the last is no half */
+	unsigned bad = 0;
+
+	for (int k = 0; k < 3; k++) {
+		struct cluster_cfg cfg;
+		struct cluster *c;
+		uint32_t side = sides[k];
+
+		cluster_defaults(&cfg, 4, 7);
+		cfg.hosts = own_hosts;
+		cfg.evidence = CLUSTER_BY_HOST;
+		cfg.tune = lowest_goes_on;
+		c = job_with(&cfg, name);
+		sums(c, ALL);
+		sleeps(c, ALL, 5 * MS);
+		sums(c, ALL);
+		finalizes(c, ALL);
+		cluster_until(c, first_started_by_all, NULL, ART_NS_PER_S);
+		cluster_until(c, cluster_all_finished, NULL, 3 * MS);
+		split(c, side);
+		runs(c);
+		for (int r = 0; r < 4; r++)
+			gets(c, r, 1, side >> r & 1 ? ART_SUCCESS : ART_ERR_NO_QUORUM);
+		bad += ends(c);
+	}
+	return bad;
+}
+
 static bool majority_done(struct cluster *c, void *unused)
 {
 	(void)unused;
@@ -726,6 +763,7 @@ static const struct word_scenario scenarios[] = {
 	SCENARIO(a_reduce_to_a_lost_root_is_root_lost),
 	SCENARIO(the_larger_side_goes_on_the_smaller_stops),
 	SCENARIO(exact_halves_both_stop),
+	SCENARIO(of_exact_halves_the_lowest_may_go_on),
 	SCENARIO(who_was_cut_off_and_returns_is_evicted),
 	SCENARIO(a_rank_suspected_wrongly_is_evicted_and_harmless),
 	SCENARIO(proven_deaths_shrink_a_job_to_one),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Description: each shortcut that a hurried implementer would take (M1..M15, compiled into
+ * Description: each shortcut that a hurried implementer would take (M1..M21, compiled into
  * libart_mutant only) must be caught by the campaign's oracle; the same schedule without the
  * shortcut must be clean. A campaign that lets one live proves nothing.
  *
@@ -42,6 +42,7 @@ static const struct mutant mutants[] = {
 	{ 14, "a contribution goes up before its buddy has it", { SCENARIO_POLICY, SCENARIO_POLICY } },
 	{ 15, "count a rank that somebody stands in for twice", { SCENARIO_POLICY, SCENARIO_POLICY } },
 	{ 16, "forget what was kept at a view change", { SCENARIO_POLICY, SCENARIO_POLICY } },
+	{ 17, "either of exact halves is a quorum", { SCENARIO_HALVES, SCENARIO_SPLIT } },
 	{ 20, "look at shared memory while frozen", { SCENARIO_LATE, SCENARIO_RERUN } },
 	{ 21, "use a slot in shared memory again before its op is stable",
 	  { SCENARIO_MIXED, SCENARIO_POLICY } },
