@@ -96,6 +96,8 @@ static void ft_install(void *self, const struct art_value *v)
 {
 	struct art_core *c = self;
 
+	if (c->port->view)
+		c->port->view(c->port->self, c->ft.view.epoch, &c->ft.view.members);
 	if (v->full)
 		stamp(c, art__env_now(c->env));
 	art__coll_explain(&c->ops, v, c->sign_ns, c->frozen_ns);
@@ -154,7 +156,7 @@ static void ft_fate(void *self, int code)
 	art__coll_fate(&c->ops, code);
 	for (int i = 0; code != ART_ERR_EVICTED && i < c->cfg.size; i++)
 		if (i != c->cfg.slot && art__set_has(&c->ft.view.members, (uint32_t)i))
-			art__ctl_send(&c->ctl, i, ART_K_GONE, c->ft.view.epoch, NULL, 0);
+			art__ft_say_gone(&c->ft, i, false, 0);
 }
 
 static void ft_ctl(void *self, int to, uint8_t kind, uint32_t epoch, const void *body, size_t len)
@@ -302,20 +304,29 @@ static void ask_for_certificate(struct art_core *c, int peer)
 static void on_ask_cert(struct art_core *c, int from, const struct art_hdr *h)
 {
 	struct art_hdr r = { .kind = ART_K_CERT, .epoch = c->ft.view.epoch, .seq = h->seq };
+	uint8_t body[4 + sizeof(((struct art_set *)0)->w)];
+	struct art_wbuf w = { .p = body, .cap = sizeof(body) };
 
 	if (h->seq >= (uint64_t)c->cfg.size || !same_host(c, (int)h->seq, c->cfg.slot) ||
 	    !art__set_has(&c->ft.dead, (uint32_t)h->seq))
 		return; /* lives, or its death will be told as soon as it is known */
 	ART_MARK(c->env, ART_M_CERTIFICATE_GIVEN);
-	c->port->send(c->port->self, ART_CHAN_CTL, from, &r, NULL, 0);
+	art__ft_acted_write(&c->ft, &w);
+	c->port->send(c->port->self, ART_CHAN_CTL, from, &r, w.p, w.len);
 }
 
-static void on_cert(struct art_core *c, int from, const struct art_hdr *h)
+static void on_cert(struct art_core *c, int from, const struct art_hdr *h, const uint8_t *body)
 {
+	struct art_rbuf r = { .p = body, .len = h->len };
+	struct art_acted acted;
+
 	if (h->seq >= (uint64_t)c->cfg.size || (int)h->seq == c->cfg.slot ||
 	    !same_host(c, (int)h->seq, from))
 		return;
-	art__ft_dead(&c->ft, (int)h->seq);
+	art__ft_acted_read(&c->ft, &r, &acted);
+	if (r.bad)
+		return;
+	art__ft_dead(&c->ft, (int)h->seq, acted.epoch, &acted.members);
 	art__det_stir(&c->det);
 }
 
@@ -337,7 +348,7 @@ static bool well_formed(enum art_chan chan, const struct art_hdr *h)
 	if ((chan == ART_CHAN_DATA) != (h->kind <= ART_K_NUDGE))
 		return false;
 	return !h->len || is_ft(h->kind) || h->kind == ART_K_DATA || h->kind == ART_K_OUTCOME ||
-	       h->kind == ART_K_RELAY || h->kind == ART_K_RELAY_BEAT;
+	       h->kind == ART_K_RELAY || h->kind == ART_K_RELAY_BEAT || h->kind == ART_K_CERT;
 }
 
 /* ---- dead edges ---- */
@@ -402,7 +413,7 @@ static void take_frame(struct art_core *c, enum art_chan chan, int from, const s
 	if (c->ft.fate) {
 		/* whoever still counts on this rank may stop */
 		if (chan == ART_CHAN_CTL && h->kind != ART_K_EVICTED && h->kind != ART_K_GONE)
-			art__ctl_send(&c->ctl, from, ART_K_GONE, c->ft.view.epoch, NULL, 0);
+			art__ft_say_gone(&c->ft, from, h->kind == ART_K_REQUEST, h->epoch);
 		return;
 	}
 	if (is_ft(h->kind)) {
@@ -416,7 +427,7 @@ static void take_frame(struct art_core *c, enum art_chan chan, int from, const s
 	} else if (h->kind == ART_K_ASK_CERT) {
 		on_ask_cert(c, from, h);
 	} else if (h->kind == ART_K_CERT) {
-		on_cert(c, from, h);
+		on_cert(c, from, h, body);
 	} else if (h->kind == ART_K_RELAY) {
 		on_relay(c, from, h, body);
 	} else if (h->kind == ART_K_RELAY_BEAT) {
@@ -488,12 +499,12 @@ static void on_starved(struct art_machine *m, int peer)
 		art__ft_give_up(&c->ft, ART_ERR_TRANSPORT);
 }
 
-static void on_dead(struct art_machine *m, int slot)
+static void on_dead(struct art_machine *m, int slot, uint32_t epoch, const struct art_set *members)
 {
 	struct art_core *c = core_of(m);
 
 	sign(c, slot, "is dead: its host's kernel says so");
-	art__ft_dead(&c->ft, slot);
+	art__ft_dead(&c->ft, slot, epoch, members);
 	art__det_stir(&c->det);
 	art__coll_tidy(&c->ops);
 }

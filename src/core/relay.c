@@ -170,6 +170,13 @@ static void port_look(void *self, int slot)
 	r->world->look(r->world->self, slot);
 }
 
+static void port_view(void *self, uint32_t epoch, const struct art_set *members)
+{
+	struct art_relay *r = self;
+
+	r->world->view(r->world->self, epoch, members);
+}
+
 static void port_step(void *self, const char *name)
 {
 	struct art_relay *r = self;
@@ -189,6 +196,7 @@ static void interpose(struct art_relay *r)
 		.compute = port_compute,
 		.beat = r->world->beat ? port_beat : NULL,
 		.look = r->world->look ? port_look : NULL,
+		.view = r->world->view ? port_view : NULL,
 		.step = r->world->step ? port_step : NULL,
 		.arena = r->world->arena,
 	};

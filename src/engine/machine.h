@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/env.h"
+#include "base/set.h"
 #include "wire/wire.h"
 
 struct art_op;
@@ -62,6 +63,9 @@ struct art_port {
 	void (*look)(void *self, int slot);
 	/* Memory shared with the other ranks of this host; NULL: none. */
 	const struct art_arena *arena;
+	/* From now on this rank acts in this view: to be noted where its host finds it after this rank's death,
+	 * before anything else is done. NULL: there is no such place. */
+	void (*view)(void *self, uint32_t epoch, const struct art_set *members);
 	/* A named protocol step is being taken: a crash point for tests. May be NULL. */
 	void (*step)(void *self, const char *name);
 };
@@ -81,8 +85,9 @@ struct art_machine_ops {
 	 * connection to @peer on which something waits to be sent; -1: for those that come in. May be
 	 * NULL. */
 	void (*starved)(struct art_machine *m, int peer);
-	/* Proven: the process of @slot is dead. */
-	void (*dead)(struct art_machine *m, int slot);
+	/* Proven: the process of @slot is dead. What it had noted with view(); @members NULL: nothing is
+	 * known of that. */
+	void (*dead)(struct art_machine *m, int slot, uint32_t epoch, const struct art_set *members);
 	/* The detector's verdict that @slot must leave (unproven). */
 	void (*suspect)(struct art_machine *m, int slot);
 	/* A datagram from @from (authentic; any bytes). */

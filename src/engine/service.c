@@ -259,7 +259,7 @@ static void on_deaths(struct art_engine *e)
 	ART_SET_EACH(slot, &e->dying) {
 		art__set_del(&e->dying, slot);
 		if (!e->cfg.lost || !e->cfg.lost(e->cfg.lost_self, (int)slot))
-			e->machine->ops->dead(e->machine, (int)slot);
+			e->machine->ops->dead(e->machine, (int)slot, 0, NULL);
 	}
 }
 

@@ -113,10 +113,11 @@ static void send_request(struct art_ft *ft, int to)
 	struct art_set none;
 
 	art__set_init(&none, ft->size);
-	if (art__ft_room(ft->env, &w, 8 + ft->view.members.words * 16)) {
+	if (art__ft_room(ft->env, &w, 8 + ft->view.members.words * 16 + art__ft_acted_bytes(ft))) {
 		art__w_u8(&w, ft->relink);
 		art__w_set(&w, art__set_has(&ft->suspect, (uint32_t)to) ? &none : &ft->suspect);
 		art__w_set(&w, &ft->dead);
+		art__ft_acted_write(ft, &w);
 		art__w_u32(&w, ft->nwanted);
 		for (uint32_t i = 0; i < ft->nwanted; i++)
 			art__named_encode(ft->env, &ft->wanted[i], &w);
@@ -308,22 +309,6 @@ bool art__ft_awaited(const struct art_ft *ft, struct art_set *out)
 	return !art__set_empty(out);
 }
 
-void art__ft_dead(struct art_ft *ft, int slot)
-{
-	bool known = art__set_has(&ft->suspect, (uint32_t)slot);
-
-	if (slot == ft->slot || art__set_has(&ft->dead, (uint32_t)slot))
-		return;
-	art__set_add(&ft->dead, (uint32_t)slot);
-	if (!known) {
-		art__ft_suspect(ft, slot);
-		return;
-	}
-	ft->request_ns = ART_NEVER; /* the leader may lack just this certificate */
-	if (art__set_has(&ft->view.members, (uint32_t)slot))
-		art__ft_consider(ft);
-}
-
 void art__ft_relink(struct art_ft *ft)
 {
 	if (ft->relink)
@@ -387,7 +372,7 @@ static void prune_wanted(struct art_ft *ft)
 
 /* ---- messages ---- */
 
-static void send_decided(struct art_ft *ft, int to)
+void art__ft_send_decided(struct art_ft *ft, int to)
 {
 	struct art_wbuf w = { 0 };
 
@@ -403,16 +388,21 @@ static void on_request(struct art_ft *ft, int from, uint32_t epoch, struct art_r
 {
 	bool relink = art__r_u8(r);
 	struct art_set suspect, dead;
+	struct art_acted acted;
 	struct art_named n;
 	uint32_t count;
 
 	art__r_set(r, ft->size, &suspect);
 	art__r_set(r, ft->size, &dead);
+	art__ft_acted_read(ft, r, &acted);
 	count = art__r_u32(r);
 	if (r->bad)
 		return;
+	art__ft_acted(ft, acted.epoch, &acted.members);
+	if (ft->fate)
+		return;
 	if (epoch < ft->view.epoch)
-		send_decided(ft, from);
+		art__ft_send_decided(ft, from);
 	else if (trust(ft, from))
 		return;
 	art__set_del(&suspect, (uint32_t)ft->slot);
@@ -558,13 +548,18 @@ static void on_prepare(struct art_ft *ft, int from, uint32_t epoch, struct art_r
 	uint32_t ballot = art__r_u32(r), n = 0;
 	bool full = art__r_u8(r);
 	struct art_set m, d;
+	struct art_acted acted;
 	struct art_named *named;
 
 	art__r_set(r, ft->size, &m);
 	art__r_set(r, ft->size, &d);
+	art__ft_acted_read(ft, r, &acted);
 	named = read_named(ft, r, &n);
 	if (r->bad || !ballot_of(ft, ballot, from) || art__set_has(&d, (uint32_t)ft->slot) ||
 	    !art__set_has(&m, (uint32_t)ft->slot))
+		goto out;
+	art__ft_acted(ft, acted.epoch, &acted.members);
+	if (ft->fate)
 		goto out;
 	art__set_or(&ft->dead, &d);
 	art__set_or(&ft->suspect, &d);
@@ -599,7 +594,7 @@ static void on_nack(struct art_ft *ft, int from, uint32_t epoch, struct art_rbuf
 	if (r->bad)
 		return;
 	if (epoch < ft->view.epoch) {
-		send_decided(ft, from);
+		art__ft_send_decided(ft, from);
 		return;
 	}
 	if (epoch != ft->view.epoch || !ft->prop.active || promised <= ft->prop.ballot)
@@ -754,7 +749,7 @@ void art__ft_message(struct art_ft *ft, int from, uint8_t kind, uint32_t epoch, 
 	if (art__set_has(&ft->dead, (uint32_t)from))
 		return; /* said before its death */
 	if (kind == ART_K_GONE) {
-		art__ft_dead(ft, from);
+		art__ft_on_gone(ft, from, epoch, &r);
 		return;
 	}
 	if (!art__set_has(&ft->view.members, (uint32_t)from)) {

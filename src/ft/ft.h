@@ -200,6 +200,13 @@ struct art_ft_client {
 
 #define ART_BALLOT_MAX (1u << 30)
 
+/* The newest view above our own in which a rank that is dead now has acted, as certificates say; of two
+ * with one epoch what both have. This rank is in it, or it would have given up. */
+struct art_acted {
+	uint32_t epoch; /* 0: none */
+	struct art_set members;
+};
+
 struct art_proposal {
 	bool active, accepting;
 	uint32_t ballot;
@@ -223,6 +230,7 @@ struct art_ft {
 
 	struct art_view view;
 	struct art_set dead;    /* certified */
+	struct art_acted acted;
 	struct art_set suspect; /* must leave: dead, or the detector's verdict */
 	uint32_t *lost_epoch;   /* [size] epoch in which a slot left the view, 0: a member */
 	bool lowest_half;       /* of exact halves the one with the lowest member is a quorum */
@@ -249,6 +257,7 @@ struct art_ft {
 	struct art_proposal prop;
 	uint32_t ballot_seen;
 	uint64_t takeover_ns;   /* when to propose if nobody else got it done; ART_NEVER: no need */
+	uint64_t asked_ns;      /* one that has given up may be asked again for its decision */
 	uint64_t request_ns;    /* when to repeat a request to the leader */
 	uint64_t stuck_ns;      /* since when a change that needs a quorum is open; 0: none */
 	bool trusted;           /* a suspicion was taken back since: the time goes on */
@@ -261,7 +270,16 @@ void art__ft_fini(struct art_ft *ft);
 
 void art__ft_message(struct art_ft *ft, int from, uint8_t kind, uint32_t epoch, const uint8_t *body,
 		     size_t len);
-void art__ft_dead(struct art_ft *ft, int slot);
+/* Certified, with the view in which the dead acted last; @members NULL: nothing is known of that. */
+void art__ft_dead(struct art_ft *ft, int slot, uint32_t epoch, const struct art_set *members);
+/* A rank that is dead has acted in this view. */
+void art__ft_acted(struct art_ft *ft, uint32_t epoch, const struct art_set *members);
+/* What certificates have said so, for others: at most so many bytes. */
+size_t art__ft_acted_bytes(const struct art_ft *ft);
+void art__ft_acted_write(const struct art_ft *ft, struct art_wbuf *w);
+void art__ft_acted_read(const struct art_ft *ft, struct art_rbuf *r, struct art_acted *a);
+/* This rank has given up: tells @to, who @asked in that epoch. */
+void art__ft_say_gone(struct art_ft *ft, int to, bool asked, uint32_t epoch);
 void art__ft_suspect(struct art_ft *ft, int slot);
 /* Several at once: one change. */
 void art__ft_suspect_all(struct art_ft *ft, const struct art_set *slots);
@@ -296,6 +314,8 @@ int art__ft_leader(const struct art_ft *ft);
 void art__ft_consider(struct art_ft *ft);
 void art__ft_propose(struct art_ft *ft);
 void art__ft_prop_stop(struct art_ft *ft);
+void art__ft_send_decided(struct art_ft *ft, int to);
+void art__ft_on_gone(struct art_ft *ft, int from, uint32_t epoch, struct art_rbuf *r);
 void art__ft_on_promise(struct art_ft *ft, int from, uint32_t epoch, struct art_rbuf *r);
 void art__ft_on_accepted(struct art_ft *ft, int from, uint32_t epoch, struct art_rbuf *r);
 void art__ft_prop_tick(struct art_ft *ft, uint64_t now);

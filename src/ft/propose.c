@@ -46,11 +46,12 @@ static void send_prepare(struct art_ft *ft, int to)
 	const struct art_proposal *p = &ft->prop;
 	struct art_wbuf w = { 0 };
 
-	if (art__ft_room(ft->env, &w, 16 + 16 * p->members.words)) {
+	if (art__ft_room(ft->env, &w, 16 + 16 * p->members.words + art__ft_acted_bytes(ft))) {
 		art__w_u32(&w, p->ballot);
 		art__w_u8(&w, p->full);
 		art__w_set(&w, &p->members);
 		art__w_set(&w, &p->dead);
+		art__ft_acted_write(ft, &w);
 		art__w_u32(&w, p->nnamed);
 		for (uint32_t i = 0; i < p->nnamed; i++)
 			art__named_encode(ft->env, &p->named[i], &w);

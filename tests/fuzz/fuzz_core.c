@@ -47,6 +47,8 @@ struct rank {
 	struct art_core *core;
 	struct art_machine *m;
 	bool dead;
+	uint32_t epoch;      /* what it has noted for after its death */
+	struct art_set view;
 	struct art_comm *comm[MAX_COMMS];
 	int ncomm;
 	struct call call[MAX_OPS];
@@ -573,7 +575,7 @@ static void die(struct fuzz *f, int who, bool told_all, bool proven)
 		if (r->dead || (!told_all && k % 2))
 			continue;
 		if (proven)
-			r->m->ops->dead(r->m, who);
+			r->m->ops->dead(r->m, who, f->rank[who].epoch, &f->rank[who].view);
 		else
 			r->m->ops->suspect(r->m, who);
 	}
@@ -588,7 +590,7 @@ static void verdict(struct fuzz *f, uint8_t b)
 		return;
 	switch (b / 64) {
 	case 0: r->m->ops->suspect(r->m, slot); break;
-	case 1: r->m->ops->dead(r->m, slot); break;
+	case 1: r->m->ops->dead(r->m, slot, f->rank[slot].epoch, &f->rank[slot].view); break;
 	case 2: r->m->ops->link_down(r->m, ART_CHAN_DATA, slot); break;
 	default: r->m->ops->link_down(r->m, ART_CHAN_CTL, slot); break;
 	}
@@ -644,6 +646,14 @@ static void step(struct fuzz *f)
 	}
 }
 
+static void port_view(void *self, uint32_t epoch, const struct art_set *members)
+{
+	struct rank *r = self;
+
+	r->epoch = epoch;
+	art__set_copy(&r->view, members);
+}
+
 static void open_rank(struct fuzz *f, int slot)
 {
 	struct rank *r = &f->rank[slot];
@@ -657,7 +667,8 @@ static void open_rank(struct fuzz *f, int slot)
 				   .log_level = ART_LOG_DEBUG };
 	r->port = (struct art_port){ .self = r, .send = port_send, .fence = port_slot,
 				     .relink = port_slot, .done = port_done,
-				     .compute = port_compute };
+				     .compute = port_compute, .view = port_view };
+	art__set_fill(&r->view, (uint32_t)f->n);
 	art__core_defaults(&cfg);
 	cfg.slot = slot;
 	cfg.size = f->n;

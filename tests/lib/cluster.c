@@ -385,6 +385,17 @@ static void port_compute(void *self, struct art_job *job)
 		cluster__app_compute(r, job);
 }
 
+/* A store to memory that others share: no step, nobody waits for it. */
+static void port_view(void *self, uint32_t epoch, const struct art_set *members)
+{
+	struct crank *r = self;
+
+	if (r->dead)
+		return;
+	r->noted.epoch = epoch;
+	art__set_copy(&r->noted.members, members);
+}
+
 static void port_step(void *self, const char *name)
 {
 	struct crank *r = self;
@@ -453,7 +464,8 @@ static bool rank_open(struct cluster *c, int slot)
 				   .mark = rank_mark, .log_level = c->cfg.log_level };
 	r->port = (struct art_port){ .self = r, .send = port_send, .fence = port_fence,
 				     .relink = port_relink, .done = port_done,
-				     .compute = port_compute, .step = port_step };
+				     .compute = port_compute, .view = port_view, .step = port_step };
+	art__set_fill(&r->noted.members, (uint32_t)c->n);
 	if (c->cfg.detector)
 		cluster__beat_port(r);
 	r->rng = c->cfg.seed * 1000003 + (uint64_t)slot;

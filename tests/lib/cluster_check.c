@@ -79,33 +79,12 @@ static void next_view(struct crank *r, const struct view_rec *v)
 	}
 }
 
-static bool extinct(const struct cluster *c, const struct view_rec *v)
-{
-	for (int k = 0; k < c->words; k++)
-		if (v->set[k] & ~gone_word(c, k))
-			return false;
-	return true;
-}
-
-/* A view all of whose members are dead or have given up binds nobody: with that proven - by the kernel, or
- * by their own word, which is final (rule R3) - one who was cut off goes on from the view that it knows.
- * That nobody who has given up gets another result is checked where ops end (cluster__app_done()). */
-static void forget_extinct(struct cluster *c)
-{
-	while (c->newest > 0 && (!c->view[c->newest].known || extinct(c, &c->view[c->newest]))) {
-		free(c->view[c->newest].set);
-		memset(&c->view[c->newest], 0, sizeof(c->view[0]));
-		c->newest--;
-	}
-}
-
 static void learn_view(struct crank *r)
 {
 	struct cluster *c = r->cluster;
 	const struct art_set *s = art__core_members(r->core);
 	struct view_rec *v = view_rec(c, r->epoch);
 
-	forget_extinct(c);
 	if (v->known) {
 		same_view(r, v, s);
 		return;
@@ -256,22 +235,39 @@ static bool code_has_cause(struct cluster *c, const struct op_rec *op, const str
 	}
 }
 
+/* A rank that was cut off may yet get what it lacked to end a split of an epoch that the others have left:
+ * then it has another communicator than they under the same number. */
+static bool has_its_own_comm(struct cluster *c, const struct call *q)
+{
+	const struct comm_rec *cr = &c->comms[q->what.comm];
+
+	if (binds(c, q->rank))
+		return false;
+	if (art__comm_size(q->comm) != cr->nslot)
+		return true;
+	for (int i = 0; i < cr->nslot; i++)
+		if (art__comm_slot(q->comm, i) != cr->slot[i])
+			return true;
+	return false;
+}
+
 /* Invariant: the result is computed over exactly the members of one epoch. */
 static void check_contributors(struct cluster *c, const struct op_rec *op, const struct call *q)
 {
 	const struct view_rec *v = q->out.epoch < c->nview ? &c->view[q->out.epoch] : NULL;
-	bool entered = q->what.kind != ART_C_BCAST;
+	bool entered = q->what.kind != ART_C_BCAST, own = has_its_own_comm(c, q);
 
 	for (int s = 0; s < c->n; s++) {
 		bool in = word_has(q->contributors, s);
+		bool member = own ? art__comm_rank_of(q->comm, s) >= 0 :
+				    cluster__member(c, q->what.comm, s);
 
-		if (in && !cluster__member(c, q->what.comm, s))
+		if (in && !member)
 			cluster_fail(c, "%s: rank %d contributed and is no member", where(q), s);
 		if (in && entered && !op->by_rank[s])
 			cluster_fail(c, "%s: rank %d contributed and has not called", where(q), s);
 		if (v && v->known && in != word_has(v->set, s) && !(in && q->mirror) &&
-		    !word_has(c->was_killed, s) &&
-		    cluster__member(c, q->what.comm, s))
+		    !word_has(c->was_killed, s) && member)
 			cluster_fail(c, "%s: rank %d %s, and epoch %u has%s got it", where(q), s,
 				     in ? "contributed" : "is missing", (unsigned)q->out.epoch,
 				     in ? " not" : "");
@@ -328,7 +324,7 @@ static void check_result(struct cluster *c, struct op_rec *op, const struct call
 {
 	uint64_t want;
 
-	if (several_roots(c, op, q))
+	if (several_roots(c, op, q) || has_its_own_comm(c, q))
 		return;
 	if (!q->has_digest || (!q->contributors && q->what.kind != ART_C_BCAST))
 		return;
@@ -658,7 +654,6 @@ void cluster_check_end(struct cluster *c)
 {
 	unsigned before = c->violations;
 
-	forget_extinct(c);
 	for (int s = 0; s < c->n; s++) {
 		struct crank *r = &c->rank[s];
 

@@ -183,7 +183,8 @@ static void deliver_verdict(struct crank *r, uint64_t word)
 	word_add(c->accused, slot);
 	cluster__log(c, r->slot, "told that rank %d is %s", slot, dead ? "dead" : "suspect");
 	if (dead)
-		r->machine->ops->dead(r->machine, slot);
+		r->machine->ops->dead(r->machine, slot, c->rank[slot].noted.epoch,
+				      &c->rank[slot].noted.members);
 	else
 		r->machine->ops->suspect(r->machine, slot);
 	cluster__leave(r);

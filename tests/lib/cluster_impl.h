@@ -86,6 +86,7 @@ struct crank {
 	bool inside;         /* a machine call is running */
 	uint32_t epoch;      /* last seen */
 	int fate;
+	struct { uint32_t epoch; struct art_set members; } noted; /* outlives it */
 	/* environment */
 	uint64_t rng, allocs, live, live_bytes;
 	/* steps */

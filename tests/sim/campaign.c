@@ -42,6 +42,9 @@ static const struct {
 	{ SCENARIO_POLICY, 102529 }, { SCENARIO_POLICY, 147157 }, { SCENARIO_POLICY, 370561 },
 	/* who waited for a slot of the arena slept, and those who read it had nothing to say */
 	{ SCENARIO_MIXED, 15790 }, { SCENARIO_RERUN, 631 },
+	/* whoever had left a rank out died, certified, and it went on alone: nobody told it of their view */
+	{ SCENARIO_HALVES, 10191 }, { SCENARIO_HALVES, 14299 }, { SCENARIO_HALVES, 26188 },
+	{ SCENARIO_HALVES, 56123 }, { SCENARIO_ODD, 139796 }, { SCENARIO_POLICY, 49093 },
 	/* a mistaken reduce came out where it had returned, and nobody was left to decide about it */
 	{ SCENARIO_POLICY, 192965 },
 };

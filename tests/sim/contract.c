@@ -393,6 +393,43 @@ static unsigned of_exact_halves_the_lowest_may_go_on(const char *name)
 	return bad;
 }
 
+static void first_three_die(struct cluster *c, void *unused)
+{
+	(void)unused;
+	for (int r = 0; r < 3; r++)
+		cluster_kill(c, r);
+}
+
+/* The kernel proves them dead to those whom they had left out: these are not all that is left. */
+static unsigned the_dead_tell_whom_they_left_out(const char *name)
+{
+	struct cluster_cfg cfg;
+	struct cluster *c;
+
+	cluster_defaults(&cfg, 5, 7);
+	cfg.hosts = own_hosts;
+	c = job_with(&cfg, name);
+	sums(c, ALL);
+	sleeps(c, ALL, 5 * MS);
+	sums(c, ALL);
+	sleeps(c, ALL, ART_NS_PER_S);
+	sums(c, ALL);
+	finalizes(c, ALL);
+	cluster_until(c, first_started_by_all, NULL, ART_NS_PER_S);
+	cluster_until(c, cluster_all_finished, NULL, 3 * MS);
+	split(c, 0x7);
+	cluster_after(c, ART_NS_PER_S / 2, first_three_die, NULL);
+	runs(c);
+	for (int r = 0; r < 3; r++)
+		gets(c, r, 1, ART_SUCCESS);
+	for (int r = 3; r < 5; r++) {
+		gets(c, r, 1, ART_ERR_EVICTED);
+		if (cluster_epoch(c, r))
+			cluster_fail(c, "rank %d went on beside the dead", r);
+	}
+	return ends(c);
+}
+
 static bool majority_done(struct cluster *c, void *unused)
 {
 	(void)unused;
@@ -764,6 +801,7 @@ static const struct word_scenario scenarios[] = {
 	SCENARIO(the_larger_side_goes_on_the_smaller_stops),
 	SCENARIO(exact_halves_both_stop),
 	SCENARIO(of_exact_halves_the_lowest_may_go_on),
+	SCENARIO(the_dead_tell_whom_they_left_out),
 	SCENARIO(who_was_cut_off_and_returns_is_evicted),
 	SCENARIO(a_rank_suspected_wrongly_is_evicted_and_harmless),
 	SCENARIO(proven_deaths_shrink_a_job_to_one),

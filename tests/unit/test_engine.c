@@ -123,9 +123,12 @@ static void on_down(struct art_machine *m, enum art_chan chan, int peer)
 	atomic_fetch_add(&node_of(m)->downs, 1);
 }
 
-static void on_dead(struct art_machine *m, int slot)
+static void on_dead(struct art_machine *m, int slot, uint32_t epoch, const struct art_set *members)
 {
 	struct node *n = node_of(m);
+
+	(void)epoch;
+	(void)members;
 
 	atomic_store(&n->notes_at_death, atomic_load(&n->notes));
 	atomic_store(&n->goodbyes_at_death, atomic_load(&n->goodbyes));
