@@ -64,6 +64,16 @@ static int on_witness(void *self)
 	return slot;
 }
 
+static void note_view(void *self, uint32_t epoch, const struct art_set *members)
+{
+	art__boot_note(&((struct art_ctx *)self)->boot, epoch, members);
+}
+
+static bool last_view(void *self, int slot, bool local, uint32_t *epoch, struct art_set *members)
+{
+	return art__boot_last(&((struct art_ctx *)self)->boot, slot, local, epoch, members);
+}
+
 /* ---- making a job: each step says in *why what it could not do ---- */
 /* Of all ranks of this host together: artrun says so, since a rank may be bound to its share. */
 static int usable_cores(void)
@@ -104,6 +114,9 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 		.status = ctx->config.status,
 		.lost = ctx->config.ft ? NULL : on_lost,
 		.lost_self = ctx,
+		.note = note_view,
+		.last = last_view,
+		.note_self = ctx,
 		.witness = ctx->boot.fd >= 0 ? on_witness : NULL,
 		.witness_self = ctx,
 		.witness_fd = ctx->boot.fd,

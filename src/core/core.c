@@ -504,6 +504,9 @@ static void on_dead(struct art_machine *m, int slot, uint32_t epoch, const struc
 	struct art_core *c = core_of(m);
 
 	sign(c, slot, "is dead: its host's kernel says so");
+	if (members && epoch)
+		art__env_log(c->env, ART_LOG_INFO, "rank %d, which is dead, acted last in epoch %u", slot,
+			     (unsigned)epoch);
 	art__ft_dead(&c->ft, slot, epoch, members);
 	art__det_stir(&c->det);
 	art__coll_tidy(&c->ops);

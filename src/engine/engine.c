@@ -96,6 +96,13 @@ static void port_beat(void *self, int to, const void *p, size_t len)
 }
 
 /* Reading /proc is the service thread's work: it is there whenever the detector's time comes. */
+static void port_view(void *self, uint32_t epoch, const struct art_set *members)
+{
+	struct art_engine *e = self;
+
+	e->cfg.note(e->cfg.note_self, epoch, members);
+}
+
 static void port_look(void *self, int slot)
 {
 	struct art_engine *e = self;
@@ -117,6 +124,7 @@ void art__engine_port(struct art_engine *e, struct art_port *port)
 		.beat = e->beats.fd >= 0 ? port_beat : NULL,
 		.look = port_look,
 		.arena = e->shared.arena.mine ? &e->shared.arena : NULL,
+		.view = e->cfg.note ? port_view : NULL,
 	};
 }
 

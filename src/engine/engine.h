@@ -34,6 +34,11 @@ struct art_engine_cfg {
 	 * loss was dealt with and the machine is not to know. May be NULL. */
 	bool (*lost)(void *self, int slot);
 	void *lost_self;
+	/* Where this rank's view is noted for after its death, and what a dead rank had noted; @local: this
+	 * thread has seen its death itself. False: nothing is known. The owner calls them; NULL: nowhere. */
+	void (*note)(void *self, uint32_t epoch, const struct art_set *members);
+	bool (*last)(void *self, int slot, bool local, uint32_t *epoch, struct art_set *members);
+	void *note_self;
 	/* A witness of deaths on other hosts, NULL: none. When witness_fd is readable the service
 	 * thread asks, not owning the engine: the next slot that is certified dead, -1 if there is
 	 * none now, -2 if there will be none any more. */

@@ -251,6 +251,16 @@ static void drain(struct art_engine *e, enum art_chan chan)
 			return;
 }
 
+static void certify(struct art_engine *e, int slot)
+{
+	struct art_set members;
+	uint32_t epoch = 0;
+	bool known = e->cfg.last && e->cfg.last(e->cfg.note_self, slot, e->pids[slot] > 0, &epoch,
+						&members);
+
+	e->machine->ops->dead(e->machine, slot, epoch, known ? &members : NULL);
+}
+
 /* What the dead sent before their end comes first, a goodbye above all. */
 static void on_deaths(struct art_engine *e)
 {
@@ -259,7 +269,7 @@ static void on_deaths(struct art_engine *e)
 	ART_SET_EACH(slot, &e->dying) {
 		art__set_del(&e->dying, slot);
 		if (!e->cfg.lost || !e->cfg.lost(e->cfg.lost_self, (int)slot))
-			e->machine->ops->dead(e->machine, (int)slot, 0, NULL);
+			certify(e, (int)slot);
 	}
 }
 

@@ -15,6 +15,7 @@ struct bounds {
 };
 
 #define EXACTLY(type) { sizeof(type), sizeof(type) }
+#define AND_VIEW(bytes) { (bytes) + ART_LAST_VIEW_MIN, (bytes) + ART_LAST_VIEW_MAX }
 
 static const struct bounds bounds[ART_AGENT_KINDS] = {
 	[ART_AGENT_HELLO] = EXACTLY(struct art_agent_hello),
@@ -25,8 +26,8 @@ static const struct bounds bounds[ART_AGENT_KINDS] = {
 	[ART_AGENT_DONE] = { 0, 0 },
 	[ART_AGENT_ABORT] = EXACTLY(struct art_agent_number),
 	[ART_AGENT_CLOSED] = { 0, 0 },
-	[ART_AGENT_EXIT] = EXACTLY(struct art_agent_exit),
-	[ART_AGENT_MEMBER_GONE] = { 0, 0 },
+	[ART_AGENT_EXIT] = AND_VIEW(sizeof(struct art_agent_exit)),
+	[ART_AGENT_MEMBER_GONE] = AND_VIEW(0),
 	[ART_AGENT_OUTPUT] = { sizeof(struct art_agent_number),
 			       sizeof(struct art_agent_number) + ART_AGENT_PIECE },
 	[ART_AGENT_STATES] = { 0, ART_MAX_RANKS * sizeof(struct art_agent_state) },
@@ -37,7 +38,7 @@ static const struct bounds bounds[ART_AGENT_KINDS] = {
 			      sizeof(struct art_agent_table) +
 			      ART_AGENT_TABLE_CARDS * sizeof(struct art_boot_card) },
 	[ART_AGENT_NEVER] = { 0, 0 },
-	[ART_AGENT_DEAD] = EXACTLY(struct art_agent_dead),
+	[ART_AGENT_DEAD] = AND_VIEW(sizeof(struct art_agent_dead)),
 	[ART_AGENT_SIGNAL] = EXACTLY(struct art_agent_number),
 	[ART_AGENT_LOOK] = { 0, 0 },
 	[ART_AGENT_INPUT] = { 0, ART_AGENT_PIECE },

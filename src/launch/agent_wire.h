@@ -10,7 +10,8 @@
  *   STARTED, UNSTARTED ->                     what became of each
  *   JOINED, CARD, DONE, ABORT, CLOSED ->      what a rank says (boot_wire.h)
  *           <-  TABLE ..., or NEVER           and what it is told
- *   EXIT, MEMBER_GONE ->                      an end, seen by the kernel of its host
+ *   EXIT, MEMBER_GONE ->                      an end, seen by the kernel of its host, and in which view
+ *                                             it had acted last
  *           <-  DEAD                          the same, to the agents of the other hosts
  *   OUTPUT  ->  <-  CREDIT    output, at most ART_AGENT_WINDOW bytes ahead of what was taken
  *   TOOK    ->  <-  INPUT     input of rank 0, one piece at a time
@@ -28,9 +29,10 @@
 
 #include "launch/boot.h"
 #include "launch/host_id.h"
+#include "launch/last_view.h"
 
 #define ART_AGENT_MAGIC UINT32_C(0x41525441)
-#define ART_AGENT_VERSION 3
+#define ART_AGENT_VERSION 4
 #define ART_AGENT_WINDOW (256u << 10)
 #define ART_AGENT_PIECE (64u << 10)  /* of input or output in one message, at most */
 #define ART_AGENT_LEN_MAX (16u << 20) /* of START: argument and environment strings */
@@ -90,7 +92,7 @@ struct art_agent_unstarted {
 	uint32_t fault;
 };
 
-struct art_agent_exit {
+struct art_agent_exit { /* then: its last view */
 	int32_t sig, code;
 	uint64_t seen_ns; /* CLOCK_MONOTONIC of the agent's host when it was seen */
 };
@@ -105,7 +107,7 @@ struct art_agent_number { /* ABORT: code; STARTED, JOINED: pid; SIGNAL: signal; 
 };
 
 struct art_agent_dead {
-	uint64_t incarnation;
+	uint64_t incarnation; /* then: its last view */
 };
 
 /* Then: ranks[mine], and the strings in this order, each with its NUL. */

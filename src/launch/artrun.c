@@ -87,7 +87,7 @@ void art__run_open(struct run_job *j)
 {
 	open_standard_files();
 	j->never = j->end_code = -1;
-	j->feed.tty = j->feed.pipe = -1;
+	j->feed.tty = j->feed.pipe = j->views_fd = -1;
 	j->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (j->epoll < 0)
 		art__run_die("cannot prepare the job: %s", strerror(errno));
@@ -120,7 +120,11 @@ void art__run_close(struct run_job *j)
 			close(r->pidfd);
 		if (r->member_pidfd >= 0)
 			close(r->member_pidfd);
+		free(r->view);
 	}
+	art__views_unmap(&j->views);
+	if (j->views_fd >= 0)
+		close(j->views_fd);
 	art__run_feed_close(j);
 	art__run_sinks_close(j);
 	close(j->signals);

@@ -112,6 +112,7 @@ struct run_rank {
 	int deaths_next;     /* certificates already sent */
 	bool told;           /* that the exchange failed */
 	bool hello, card, done, lost;
+	struct art_last_view *view; /* dead: in which it had acted last; NULL: nothing was noted */
 	pid_t member; /* who said hello, 0 before */
 	int member_pidfd; /* if that is not the child itself, else -1 */
 
@@ -137,6 +138,8 @@ struct run_job {
 	struct run_hosts *hosts; /* NULL: no agents */
 	struct run_agent *up;    /* this is an agent: its side of the pipe */
 	int *death, deaths;      /* agent: deaths on other hosts, in the order they were told */
+	int views_fd;            /* where the ranks that are here note their views, -1: there are none, */
+	struct art_views views;  /* and as we read it */
 	int core[CPU_SETSIZE];   /* with --bind-to core: which core a CPU belongs to, -1 none of ours */
 
 	char *trace_dir; /* where ranks leave their events, NULL: no trace */
@@ -205,6 +208,11 @@ void art__run_say_unstarted(struct run_job *j, int rank, int err, enum art_agent
 void art__run_boot_readable(struct run_job *j, struct run_rank *r);
 void art__run_boot_room(struct run_job *j, struct run_rank *r);
 void art__run_boot_close(struct run_rank *r);
+/* In which view this rank, dead, had acted last: of one that is here, from its page; of another, as its
+ * agent or artrun has told. False: they have told no such thing. */
+void art__run_view_look(struct run_job *j, struct run_rank *r);
+bool art__run_view_told(struct run_job *j, struct run_rank *r, const void *data, size_t len);
+const struct art_last_view *art__run_view(const struct run_rank *r);
 /* If @r has not sent its card, it never will: tell everyone who waits for it. */
 void art__run_boot_gone(struct run_job *j, struct run_rank *r);
 /* A card has come; if it was the last, everyone gets the table. */

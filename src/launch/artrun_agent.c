@@ -222,12 +222,13 @@ static bool on_table(struct run_job *j, const uint8_t *body, size_t len)
 	return true;
 }
 
-static bool on_dead(struct run_job *j, int rank, const uint8_t *body)
+static bool on_dead(struct run_job *j, int rank, const uint8_t *body, size_t len)
 {
 	struct art_agent_dead d;
 
 	memcpy(&d, body, sizeof(d));
-	if (rank < 0 || rank >= j->n || j->cards < j->n || j->rank[rank].here)
+	if (rank < 0 || rank >= j->n || j->cards < j->n || j->rank[rank].here ||
+	    !art__run_view_told(j, &j->rank[rank], body + sizeof(d), len - sizeof(d)))
 		return false;
 	if (j->rank[rank].certified || j->card[rank].incarnation != d.incarnation)
 		return true;
@@ -288,7 +289,7 @@ static bool on_message(struct run_job *j, const uint8_t *data, size_t len)
 		art__run_boot_news(j);
 		return true;
 	case ART_AGENT_DEAD:
-		return on_dead(j, h.rank, body);
+		return on_dead(j, h.rank, body, len);
 	case ART_AGENT_SIGNAL:
 		on_signal(j, h.rank, number.n);
 		return true;

@@ -28,6 +28,25 @@ static bool boot_send(struct run_rank *r, const void *msg, size_t len)
 	return send(r->boot_fd, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
 }
 
+/* Likewise, with a descriptor. */
+static void boot_pass(struct run_rank *r, void *msg, size_t len, int fd)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { .room = { 0 } };
+	struct iovec iov = { msg, len };
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+			    .msg_controllen = sizeof(control.room) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	sendmsg(r->boot_fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* Small answers always find room: a rank waits for each before it sends more. */
 static void answer(struct run_rank *r, enum art_boot_kind kind, int arg)
 {
@@ -64,7 +83,7 @@ static void on_hello(struct run_job *j, struct run_rank *r, pid_t pid)
 	if (pid != r->pid)
 		r->member_pidfd = pidfd_open(pid, 0);
 	memcpy(w.key, j->key, sizeof(w.key));
-	boot_send(r, &w, sizeof(w));
+	boot_pass(r, &w, sizeof(w), j->views_fd);
 	explicit_bzero(&w, sizeof(w));
 	if (r->member_pidfd >= 0)
 		art__run_epoll(j, EPOLL_CTL_ADD, r->member_pidfd, EPOLLIN, RUN_EV_MEMBER,
@@ -94,12 +113,15 @@ static bool send_cards(struct run_job *j, struct run_rank *r)
 static bool send_death(struct run_job *j, struct run_rank *r)
 {
 	int dead = j->death[r->deaths_next];
+	const struct art_last_view *v = art__run_view(&j->rank[dead]);
+	size_t len = offsetof(struct art_boot_dead, view) + art__last_view_bytes(v);
 	struct art_boot_dead d = {
-		.head = art__boot_head(ART_BOOT_DEAD, sizeof(d), dead),
+		.head = art__boot_head(ART_BOOT_DEAD, len, dead),
 		.incarnation = j->card[dead].incarnation,
+		.view = *v,
 	};
 
-	if (!boot_send(r, &d, sizeof(d)))
+	if (!boot_send(r, &d, len))
 		return false;
 	r->deaths_next++;
 	return true;

@@ -54,13 +54,15 @@ static void on_unstarted(struct run_job *j, struct run_rank *r, const uint8_t *b
 			       ART_AGENT_F_SPAWN, where);
 }
 
-static void on_exit_of(struct run_job *j, struct run_rank *r, const uint8_t *body)
+static bool on_exit_of(struct run_job *j, struct run_rank *r, const uint8_t *body, size_t len)
 {
 	struct art_agent_exit e;
 
 	memcpy(&e, body, sizeof(e));
+	if (!art__run_view_told(j, r, body + sizeof(e), len - sizeof(e)))
+		return false;
 	if (r->dead)
-		return;
+		return true;
 	r->dead = true;
 	r->sig = e.sig;
 	r->code = e.sig ? 128 + e.sig : e.code & 255;
@@ -71,6 +73,7 @@ static void on_exit_of(struct run_job *j, struct run_rank *r, const uint8_t *bod
 		art__run_say(j, "host %s certifies the end of rank %d, seen at %llu ns",
 			     art__hosts_host(j, r)->name, art__run_index(j, r), (unsigned long long)e.seen_ns);
 	art__run_judge(j, r);
+	return true;
 }
 
 static void on_states(struct run_job *j, struct run_host *h, const uint8_t *body, size_t len)
@@ -155,9 +158,10 @@ static bool on_rank(struct run_job *j, struct run_host *h, struct run_rank *r, u
 		art__run_boot_gone(j, r);
 		return true;
 	case ART_AGENT_EXIT:
-		on_exit_of(j, r, body);
-		return true;
+		return on_exit_of(j, r, body, len);
 	case ART_AGENT_MEMBER_GONE:
+		if (!art__run_view_told(j, r, body, len))
+			return false;
 		if (r->card)
 			art__hosts_certify(j, r);
 		if (!r->done)

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -100,6 +101,42 @@ static bool look(struct run_rank *r)
 	return true;
 }
 
+static const struct art_last_view nothing;
+
+const struct art_last_view *art__run_view(const struct run_rank *r)
+{
+	return r->view ? r->view : &nothing;
+}
+
+static void keep_view(struct run_rank *r, const struct art_last_view *v)
+{
+	if (!v->epoch)
+		return;
+	if (!r->view)
+		r->view = calloc(1, sizeof(*r->view));
+	if (!r->view)
+		art__run_die("out of memory");
+	*r->view = *v;
+}
+
+void art__run_view_look(struct run_job *j, struct run_rank *r)
+{
+	struct art_last_view v;
+
+	art__views_last(&j->views, art__run_index(j, r), &v);
+	keep_view(r, &v);
+}
+
+bool art__run_view_told(struct run_job *j, struct run_rank *r, const void *data, size_t len)
+{
+	struct art_last_view v;
+
+	if (!art__last_view_read(data, len, j->n, &v))
+		return false;
+	keep_view(r, &v);
+	return true;
+}
+
 void art__run_judge(struct run_job *j, struct run_rank *r)
 {
 	if (r->hello && !r->done) {
@@ -111,11 +148,19 @@ void art__run_judge(struct run_job *j, struct run_rank *r)
 	}
 }
 
-static void report_exit(struct run_job *j, const struct run_rank *r)
+/* An end, with the view that @r had acted in last behind the @len bytes of @body. */
+static void report_end(struct run_job *j, enum art_agent_kind kind, struct run_rank *r, const void *body,
+		       size_t len)
 {
-	struct art_agent_exit e = { r->sig, r->code, art__run_now() };
+	uint8_t m[sizeof(struct art_agent_exit) + ART_LAST_VIEW_MAX];
+	const struct art_last_view *v;
 
-	art__agent_report(j, ART_AGENT_EXIT, r, &e, sizeof(e));
+	art__run_view_look(j, r);
+	v = art__run_view(r);
+	if (len)
+		memcpy(m, body, len);
+	memcpy(m + len, v, art__last_view_bytes(v));
+	art__agent_report(j, kind, r, m, len + art__last_view_bytes(v));
 	art__run_sinks_flush(j);
 }
 
@@ -129,7 +174,9 @@ void art__run_child_died(struct run_job *j, struct run_rank *r)
 	/* What it said and wrote before its end comes first: DONE, for one. */
 	art__run_boot_readable(j, r);
 	if (j->up)
-		report_exit(j, r);
+		report_end(j, ART_AGENT_EXIT, r,
+			   &(struct art_agent_exit){ r->sig, r->code, art__run_now() },
+			   sizeof(struct art_agent_exit));
 	for (int k = 0; k < 2; k++)
 		art__run_stream_drain(j, &r->out[k], false);
 	art__run_judge(j, r);
@@ -141,10 +188,8 @@ void art__run_member_died(struct run_job *j, struct run_rank *r)
 		close(r->member_pidfd);
 	r->member_pidfd = -1;
 	art__run_boot_readable(j, r);
-	if (j->up) {
-		art__agent_report(j, ART_AGENT_MEMBER_GONE, r, NULL, 0);
-		art__run_sinks_flush(j);
-	}
+	if (j->up)
+		report_end(j, ART_AGENT_MEMBER_GONE, r, NULL, 0);
 	if (!r->done)
 		art__run_lose(j, r);
 }

@@ -330,7 +330,8 @@ void art__run_spawn_all(struct run_job *j)
 	struct spawn *s = calloc((size_t)j->n, sizeof(*s));
 	int moved = enter_directory(j);
 
-	if (null < 0 || !s)
+	j->views_fd = art__views_make(j->n);
+	if (null < 0 || !s || j->views_fd < 0 || !art__views_map(&j->views, j->views_fd, j->n, -1))
 		art__run_die("cannot prepare the start of ranks: %s", strerror(errno));
 	if (moved)
 		not_started(j, next_here(j), moved, ART_AGENT_F_DIRECTORY);

@@ -84,11 +84,17 @@ void art__hosts_never(struct run_job *j)
 
 static void tell_death(struct run_job *j, int rank)
 {
-	struct art_agent_dead body = { j->card[rank].incarnation };
+	const struct art_last_view *v = art__run_view(&j->rank[rank]);
+	struct art_agent_dead dead = { j->card[rank].incarnation };
+	uint8_t body[sizeof(dead) + ART_LAST_VIEW_MAX];
+
+	memcpy(body, &dead, sizeof(dead));
+	memcpy(body + sizeof(dead), v, art__last_view_bytes(v));
 
 	for (size_t i = 0; i < j->hosts->table.n; i++)
 		if (i != j->rank[rank].host)
-			tell(&j->hosts->host[i], ART_AGENT_DEAD, rank, &body, sizeof(body));
+			tell(&j->hosts->host[i], ART_AGENT_DEAD, rank, body,
+			     sizeof(dead) + art__last_view_bytes(v));
 }
 
 void art__hosts_table(struct run_job *j)

@@ -106,6 +106,26 @@ int art__boot_finalized(struct art_boot *b)
 	return b->ops->finalized ? b->ops->finalized(b) : 0;
 }
 
+void art__boot_note(struct art_boot *b, uint32_t epoch, const struct art_set *members)
+{
+	art__views_note(&b->views, epoch, members);
+}
+
+bool art__boot_last(const struct art_boot *b, int rank, bool local, uint32_t *epoch,
+		    struct art_set *members)
+{
+	struct art_last_view v = b->told;
+
+	if (local)
+		art__views_last(&b->views, rank, &v);
+	if (!v.epoch)
+		return false;
+	*epoch = v.epoch;
+	art__set_init(members, (uint32_t)b->size);
+	memcpy(members->w, v.w, v.words * sizeof(v.w[0]));
+	return true;
+}
+
 bool art__boot_abort(struct art_boot *b, int code)
 {
 	return b->ops && b->ops->abort && b->ops->abort(b, code) == 0;

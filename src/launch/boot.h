@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "launch/last_view.h"
 #include "transport/transport.h"
 
 #define ART_BOOT_WHY_MAX 400
@@ -33,6 +34,8 @@ struct art_boot {
 	uint64_t wait_ns;   /* set before opening: so long ranks started by hand wait for each other */
 	uint64_t strangers; /* connections that did not prove to be ranks */
 	void *own;          /* of the bootstrap */
+	struct art_views views;    /* where views are noted; none without a launcher */
+	struct art_last_view told; /* the last that certificates of the launcher have named */
 	char why[ART_BOOT_WHY_MAX]; /* after an error: what is wrong, in words */
 };
 
@@ -54,10 +57,16 @@ int art__boot_open(struct art_boot *b);
  * makes the table is gone; b->why has more. */
 int art__boot_exchange(struct art_boot *b, const struct art_boot_card *mine,
 		       struct art_boot_card *all);
+/* From now on this rank acts in this view; seen after its death. */
+void art__boot_note(struct art_boot *b, uint32_t epoch, const struct art_set *members);
+/* In which view a rank whose death is certain has acted last; of one on another host, what certificates
+ * of the launcher have named last. False: nothing is known of it. @local: its death was seen here. */
+bool art__boot_last(const struct art_boot *b, int rank, bool local, uint32_t *epoch,
+		    struct art_set *members);
 /* A certificate of the launcher: the next rank of another host whose death was seen there, and
  * its incarnation. -1: none now; -2: none any more. Never blocks; b->fd is readable when there may be
  * one. One thread may ask while others call the functions below. Not without a launcher. */
-int art__boot_dead(const struct art_boot *b, uint64_t *incarnation);
+int art__boot_dead(struct art_boot *b, uint64_t *incarnation);
 /* This rank has finalized: its exit is no loss. */
 int art__boot_finalized(struct art_boot *b);
 /* Asks the launcher to end the job with @code. False: there is none that could. */

@@ -69,25 +69,62 @@ static int launch_fd(const char *text)
 	return (int)fd;
 }
 
+/* As recv_whole(), with the one descriptor that may have come along: *@passed, or -1. */
+static ssize_t recv_passed(int fd, void *msg, size_t max, int *passed)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { msg, max };
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+			    .msg_controllen = sizeof(control.room) };
+	struct cmsghdr *c;
+	struct art_boot_head head;
+	ssize_t n;
+
+	*passed = -1;
+	do
+		n = recvmsg(fd, &h, MSG_CMSG_CLOEXEC | MSG_TRUNC);
+	while (n < 0 && errno == EINTR);
+	c = n > 0 ? CMSG_FIRSTHDR(&h) : NULL;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(passed, CMSG_DATA(c), sizeof(int));
+	if (n < (ssize_t)sizeof(head) || (size_t)n > max)
+		return ART_ERR_TRANSPORT;
+	memcpy(&head, msg, sizeof(head));
+	return art__boot_head_good(&head, (size_t)n) ? n : ART_ERR_TRANSPORT;
+}
+
+static int take_place(struct art_boot *b, struct art_boot_welcome *w, ssize_t n)
+{
+	if (n < 0)
+		return (int)n;
+	if (w->head.kind == ART_BOOT_REFUSED)
+		return ART_ERR_EVICTED;
+	if (w->head.kind != ART_BOOT_WELCOME || n != sizeof(*w))
+		return ART_ERR_TRANSPORT;
+	if (w->size < 1 || w->size > ART_MAX_RANKS || w->rank >= w->size)
+		return ART_ERR_TRANSPORT;
+	b->rank = (int)w->rank;
+	b->size = (int)w->size;
+	b->job = w->job;
+	memcpy(b->key, w->key, sizeof(b->key));
+	return 0;
+}
+
 static int take_welcome(struct art_boot *b)
 {
 	struct art_boot_welcome w;
-	ssize_t n = recv_whole(b->fd, &w, sizeof(w));
+	int views, err = take_place(b, &w, recv_passed(b->fd, &w, sizeof(w), &views));
 
-	if (n < 0)
-		return (int)n;
-	if (w.head.kind == ART_BOOT_REFUSED)
-		return ART_ERR_EVICTED;
-	if (w.head.kind != ART_BOOT_WELCOME || n != sizeof(w))
-		return ART_ERR_TRANSPORT;
-	if (w.size < 1 || w.size > ART_MAX_RANKS || w.rank >= w.size)
-		return ART_ERR_TRANSPORT;
-	b->rank = (int)w.rank;
-	b->size = (int)w.size;
-	b->job = w.job;
-	memcpy(b->key, w.key, sizeof(b->key));
 	explicit_bzero(&w, sizeof(w));
-	return 0;
+	if (!err && !art__views_map(&b->views, views, b->size, b->rank))
+		err = errno == ENOMEM ? ART_ERR_NOMEM : ART_ERR_TRANSPORT;
+	if (views >= 0)
+		close(views);
+	return err;
 }
 
 static bool artrun_present(void)
@@ -107,6 +144,8 @@ static int artrun_open(struct art_boot *b)
 		err = take_welcome(b);
 	if (err == ART_ERR_EVICTED)
 		return art__boot_fail(b, err, "another process has taken this rank's place");
+	if (err == ART_ERR_NOMEM)
+		return art__boot_fail(b, err, "there is no memory for the page where views are noted");
 	return err ? art__boot_fail(b, err, "the launcher cannot be reached") : 0;
 }
 
@@ -162,9 +201,10 @@ static int artrun_exchange(struct art_boot *b, const struct art_boot_card *mine,
 	return err ? art__boot_fail(b, err, "the launcher is gone") : 0;
 }
 
-int art__boot_dead(const struct art_boot *b, uint64_t *incarnation)
+int art__boot_dead(struct art_boot *b, uint64_t *incarnation)
 {
 	struct art_boot_dead d;
+	struct art_last_view v;
 	ssize_t n;
 
 	do
@@ -172,9 +212,12 @@ int art__boot_dead(const struct art_boot *b, uint64_t *incarnation)
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return -1;
-	if (n != sizeof(d) || !art__boot_head_good(&d.head, (size_t)n) ||
-	    d.head.kind != ART_BOOT_DEAD || d.head.arg < 0 || d.head.arg >= b->size)
+	if (n < (ssize_t)offsetof(struct art_boot_dead, view) || n > (ssize_t)sizeof(d) ||
+	    !art__boot_head_good(&d.head, (size_t)n) || d.head.kind != ART_BOOT_DEAD ||
+	    d.head.arg < 0 || d.head.arg >= b->size ||
+	    !art__last_view_read(&d.view, (size_t)n - offsetof(struct art_boot_dead, view), b->size, &v))
 		return -2;
+	art__last_view_merge(&b->told, &v);
 	*incarnation = d.incarnation;
 	return d.head.arg;
 }
@@ -194,6 +237,7 @@ static void artrun_close(struct art_boot *b)
 	if (b->fd >= 0)
 		close(b->fd);
 	b->fd = -1;
+	art__views_unmap(&b->views);
 }
 
 const struct art_boot_ops art__boot_artrun = {

@@ -7,10 +7,11 @@
  *
  *   rank        launcher
  *   HELLO   ->            art_init has begun
- *           <-  WELCOME   rank, size, job and key; or REFUSED: the place is taken
+ *           <-  WELCOME   rank, size, job and key, and a descriptor: last_view.h; or REFUSED: the
+ *                         place is taken
  *   CARD    ->            where this rank listens
  *           <-  TABLE ... everyone's cards, in order, some per message; or FAILED: one never comes
- *           <-  DEAD      certificate: a rank of another host has died there
+ *           <-  DEAD      certificate: a rank of another host has died there, which acted last in...
  *   DONE    ->            finalized: its exit is no loss
  *   ABORT   ->            end the job with a code
  */
@@ -23,9 +24,10 @@
 #include <string.h>
 
 #include "launch/boot.h"
+#include "launch/last_view.h"
 
 #define ART_BOOT_MAGIC UINT32_C(0x41525442)
-#define ART_BOOT_VERSION 2
+#define ART_BOOT_VERSION 3
 #define ART_BOOT_FD_VAR "ART_LAUNCH_FD"
 
 enum art_boot_kind {
@@ -61,8 +63,9 @@ struct art_boot_card_msg {
 };
 
 struct art_boot_dead {
-	struct art_boot_head head;
+	struct art_boot_head head; /* len tells how much of the view there is */
 	uint64_t incarnation;
+	struct art_last_view view;
 };
 
 #define ART_BOOT_TABLE_CARDS 64u
@@ -75,7 +78,7 @@ struct art_boot_table {
 
 _Static_assert(sizeof(struct art_boot_head) == 16, "head has no holes");
 _Static_assert(sizeof(struct art_boot_welcome) == 16 + 16 + ART_TP_KEY_BYTES, "no holes");
-_Static_assert(sizeof(struct art_boot_dead) == 24, "no holes");
+_Static_assert(sizeof(struct art_boot_dead) == 24 + ART_LAST_VIEW_MAX, "no holes");
 _Static_assert(sizeof(struct art_boot_card) == 3 * ART_TP_ADDR_MAX + 16, "a card has no holes");
 _Static_assert(sizeof(struct art_boot_card_msg) == 16 + sizeof(struct art_boot_card), "no holes");
 _Static_assert(sizeof(struct art_boot_table) ==

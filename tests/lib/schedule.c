@@ -713,10 +713,7 @@ static void draw_halves(struct scenario *s)
 	f = add_fault(s, SCENARIO_F_PARTITION);
 	f->set = draw_subset(s, live, __builtin_popcount(live) / 2);
 	f->on = true;
-	if (dead)
-		after_fault(s, f, draw_rank(s), 1);
-	else
-		at_step(s, f, first);
+	dead ? after_fault(s, f, draw_rank(s), 1) : at_step(s, f, first);
 	if (scenario_chance(&s->rng, 40))
 		f->undo_ns = 100 * US + scenario_below(&s->rng, 20 * SPAN_NS);
 	if (scenario_chance(&s->rng, 50)) {
@@ -737,9 +734,7 @@ static void draw_late(struct scenario *s)
 
 	for (int i = 0; i < 3; i++) {
 		int from = draw_rank(s);
-		uint32_t to = 1u << late;
-		if (scenario_chance(&s->rng, 50))
-			to |= 1u << draw_rank(s);
+		uint32_t to = 1u << late | (scenario_chance(&s->rng, 50) ? 1u << draw_rank(s) : 0);
 		f = hold(s, 0, from, to, ns, 0);
 		f->planned = true;
 		f->at = (struct cluster_at){ .rank = from, .op = at, .step = step };

@@ -149,6 +149,24 @@ t_a_partition_stays() {
 	end_job
 }
 
+# Two hosts are cut off; those who go on without them die, which artrun certifies. Whoever is left is no
+# quorum for that: the dead had left it out.
+t_a_side_that_dies() {
+	local r
+	job_on_all ART_QUORUM_WAIT=50
+	lab split 1,2,3 4
+	all_count 6 0 1 2 3 4 5
+	for r in 5 4 3 2 1 0; do
+		lab exec $((r / 2 + 1)) kill -KILL "$(pid_of $r)"
+	done
+	until_said out '^rank 6 ended: .*evicted'
+	until_said out '^rank 7 ended: .*evicted'
+	never_said out '^rank [67] counts [1-7]$'
+	finish
+	exec {gate}>&-
+	lab heal 4
+}
+
 # Nobody has a majority, so both sides stop. Which of them gives up first is chance, and its processes end:
 # when the kernels of its hosts have told so, the other side is all that is left, and may go on.
 each_has_ended_or_counts_4() {

@@ -38,8 +38,8 @@ static const struct kind {
 	{ ART_AGENT_DONE, 0, 0 },
 	{ ART_AGENT_ABORT, 4, 4 },
 	{ ART_AGENT_CLOSED, 0, 0 },
-	{ ART_AGENT_EXIT, 16, 16 },
-	{ ART_AGENT_MEMBER_GONE, 0, 0 },
+	{ ART_AGENT_EXIT, 16 + 8, 16 + 520 },
+	{ ART_AGENT_MEMBER_GONE, 8, 520 },
 	{ ART_AGENT_OUTPUT, 4, 4 + ART_AGENT_PIECE },
 	{ ART_AGENT_STATES, 0, 8 * ART_MAX_RANKS },
 	{ ART_AGENT_TOOK, 4, 4 },
@@ -47,7 +47,7 @@ static const struct kind {
 	{ ART_AGENT_START, 32 + ART_TP_KEY_BYTES, ART_AGENT_LEN_MAX },
 	{ ART_AGENT_TABLE, 8, 8 + ART_AGENT_TABLE_CARDS * (3 * ART_TP_ADDR_MAX + 16) },
 	{ ART_AGENT_NEVER, 0, 0 },
-	{ ART_AGENT_DEAD, 8, 8 },
+	{ ART_AGENT_DEAD, 8 + 8, 8 + 520 },
 	{ ART_AGENT_SIGNAL, 4, 4 },
 	{ ART_AGENT_LOOK, 0, 0 },
 	{ ART_AGENT_INPUT, 0, ART_AGENT_PIECE },
@@ -126,7 +126,9 @@ static void waits_for_all_of_a_message(void)
 	struct {
 		struct art_agent_head head;
 		struct art_agent_exit body;
-	} m = { art__agent_head(ART_AGENT_EXIT, 3, sizeof(m.body)), { 9, 0, 12345 } };
+		uint32_t view[2];
+	} m = { art__agent_head(ART_AGENT_EXIT, 3, sizeof(m.body) + sizeof(m.view)), { 9, 0, 12345 },
+		{ 0, 0 } };
 	uint8_t two[2 * sizeof(m)];
 
 	for (size_t have = 0; have < sizeof(m); have++)
