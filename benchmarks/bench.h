@@ -62,6 +62,7 @@ struct bench_options {
 	long iters;                /* 0: by size */
 	int mode;                  /* 0: the operation's own, 's' separated, 'b' back to back */
 	int kills;
+	size_t bytes;              /* of the allreduces of recover and detect */
 	uint64_t seed;
 	double seconds;
 	bool json;

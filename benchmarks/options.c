@@ -45,7 +45,7 @@ static void help(void)
 {
 	puts("usage: art-bench OP... [--sizes A[:B]] [--type T] [--operator O] [--iters N] [--json]\n"
 	     "                       [--separate|--back-to-back]\n"
-	     "       art-bench recover|detect [--kills K] [--seed S] [--json]\n"
+	     "       art-bench recover|detect [--bytes N] [--kills K] [--seed S] [--json]\n"
 	     "       art-bench idle [--seconds T] [--json]\n"
 	     "       art-bench overlap [--sizes A[:B]] [--type T] [--operator O] [--iters N] [--json]\n"
 	     "Operations:");
@@ -54,7 +54,8 @@ static void help(void)
 		       bench_ops[i]->synchronises ? " (default: back to back)" :
 						    " (default: separated by a barrier)");
 	puts("  all        all of these but agree and shrink, one after the other\n"
-	     "  recover    SIGKILL of a rank to the next completed 8-byte allreduce\n"
+	     "  recover    SIGKILL of a rank to the next completed allreduce (--bytes, default 8),\n"
+	     "             beside the time of one while nothing fails\n"
 	     "  detect     SIGSTOP, and SIGKILL, of a rank until the others know\n"
 	     "  idle       CPU use of ranks blocked in a barrier\n"
 	     "  overlap    how much of an iallreduce passes while rank 0 computes (default: 1M)");
@@ -81,6 +82,16 @@ static size_t read_size(const char *s, const char **end)
 		refuse("'%s' is no size from 1 to 16G", s);
 	*end = e + (unit != NULL);
 	return (size_t)v << shift;
+}
+
+static size_t read_bytes(const char *text)
+{
+	const char *s = text;
+	size_t bytes = read_size(s, &s);
+
+	if (*s)
+		refuse("'%s' is no size from 1 to 16G", text);
+	return bytes;
 }
 
 static void read_sizes(const char *text, struct bench_options *o)
@@ -143,6 +154,8 @@ static void check(const struct bench_options *o, int names)
 		refuse("'%s' runs alone", o->special);
 	if (o->size_min % o->type->bytes)
 		refuse("%zu bytes are no whole number of %s", o->size_min, o->type->name);
+	if (o->bytes % sizeof(uint64_t))
+		refuse("%zu bytes are no whole number of uint64", o->bytes);
 	if (o->operator->integers && o->type->of == 'f')
 		refuse("the operator %s is not defined for %s", o->operator->name, o->type->name);
 }
@@ -152,6 +165,7 @@ static void read_option(int c, struct bench_options *o)
 	switch (c) {
 	case 'z': read_sizes(optarg, o); break;
 	case 'n': o->iters = (long)read_number("iters", optarg, 1, 1e8); break;
+	case 'B': o->bytes = read_bytes(optarg); break;
 	case 'k': o->kills = (int)read_number("kills", optarg, 1, 1e6); break;
 	case 'e': o->seed = (uint64_t)read_number("seed", optarg, 0, 9e15); break;
 	case 't': o->seconds = read_number("seconds", optarg, 0.01, 1e4); break;
@@ -186,13 +200,14 @@ void bench_read_options(int argc, char **argv, struct bench_options *o)
 		{ "back-to-back", no_argument, NULL, 'b' }, { "kills", required_argument, NULL, 'k' },
 		{ "seed", required_argument, NULL, 'e' },   { "seconds", required_argument, NULL, 't' },
 		{ "type", required_argument, NULL, 'y' },   { "operator", required_argument, NULL, 'o' },
+		{ "bytes", required_argument, NULL, 'B' },
 		{ "help", no_argument, NULL, 'h' },         { "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	*o = (struct bench_options){
-		.kills = 1, .seconds = 2, /* and sizes by what is run */
+		.kills = 1, .bytes = 8, .seconds = 2, /* and sizes by what is run */
 		.seed = (uint64_t)time(NULL) ^ (uint64_t)getpid(),
 		.type = bench_type_find("uint64"), .operator = bench_operator_find("sum"),
 	};

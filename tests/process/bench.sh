@@ -56,6 +56,8 @@ wrong "12 bytes are no whole number of uint64" allreduce --sizes 12
 wrong "there is no type 'int'" allreduce --type int
 wrong "the operator band is not defined for float" reduce --type float --operator band
 wrong "'idle' runs alone" idle barrier
+wrong "12 bytes are no whole number of uint64" recover --bytes 12
+wrong "'1Mx' is no size from 1 to 16G" recover --bytes 1Mx
 wrong "no operation was named"
 wrong "'--fast' is not understood" allreduce --fast
 
@@ -69,6 +71,12 @@ run "$artrun" -n 3 "$bench" overlap --iters 3 --json
 run "$artrun" -n 4 "$bench" recover --kills 2 --json
 [ $rc = 0 ] && [ "$(wc -l <out)" = 2 ] || complain "recover: exit status $rc"
 cp out recover.json
+run "$artrun" -n 4 "$bench" recover --bytes 1M --json
+[ $rc = 0 ] && [ "$(wc -l <out)" = 1 ] || complain "recover --bytes 1M: exit status $rc"
+cp out large.json
+run "$artrun" -n 3 "$bench" recover --bytes 64K
+[ $rc = 0 ] && grep -qE '^recover: 3 ranks, 65536 bytes, .*; without a loss [0-9.]+ ms, so -?[0-9.]+ ms more; ' out ||
+	complain "recover --bytes 64K: exit status $rc, or another line"
 run env ART_PROFILE=fast "$artrun" -n 4 "$bench" detect --json
 [ $rc = 0 ] && [ "$(wc -l <out)" = 2 ] || complain "detect: exit status $rc"
 cp out detect.json
@@ -76,12 +84,16 @@ run "$artrun" -n 3 "$bench" agree shrink --iters 20
 [ $rc = 0 ] && [ "$(grep -cE '^ +0 +20 ' out)" = 2 ] || complain "agree, shrink: exit status $rc"
 [ -z "$python" ] || "$python" - <<'END' || complain "recover, detect: the JSON is not as documented"
 import json
-for line in open("recover.json"):
+sizes = []
+for line in [*open("recover.json"), *open("large.json")]:
     r = json.loads(line)
+    sizes.append(r["bytes"])
+    assert r["without_loss_ms"] > 0 and abs(r["ms"] - r["without_loss_ms"] - r["more_ms"]) < 0.002, r
     phases = r["phases_ms"]
     assert list(phases) == ["detection", "freeze", "decision", "install", "replay"]
     # a rank that had the result before the change has the total only
     assert abs(sum(phases.values()) - r["ms"]) < 0.01 or sum(phases.values()) == 0, r
+assert sizes == [8, 8, 1 << 20], sizes
 stop, kill = [json.loads(line) for line in open("detect.json")]
 assert (stop["signal"], kill["signal"]) == ("SIGSTOP", "SIGKILL") and stop["victim"] != kill["victim"]
 assert 90 < stop["first_ms"] <= stop["last_ms"] <= stop["result_ms"], stop # the bound is 100
