@@ -29,6 +29,7 @@ may_include() {
 	src/coll/*) echo '^(base/|art/art\.h|core/core\.h|topo/topo\.h|ft/ft\.h|engine/machine\.h|engine/report\.h|coll/|art/status\.h)' ;;
 	src/core/*) echo '^(base/|wire/|topo/|coll/|ft/|engine/machine\.h|engine/report\.h|core/|art/status\.h)' ;;
 	src/launch/artrun_trace.c) echo '^(base/|launch/|art/art\.h)' ;; # texts of status codes
+	src/launch/artrun_vote.c) echo '^(base/|launch/|ft/arbiter\.h)' ;; # artrun is an acceptor
 	src/launch/*) echo '^(base/|topo/topo\.h|transport/transport\.h|launch/|art/status\.h)' ;;
 	src/api/*) echo '^(base/|topo/topo\.h|coll/|ft/|core/|engine/|launch/boot\.h|api/|art/)' ;;
 	examples/*) echo '^art/' ;;

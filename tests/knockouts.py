@@ -63,6 +63,8 @@ KNOCKOUTS = [
      ("	if (ft->stuck_ns && now - ft->stuck_ns >= ft->quorum_wait_ns) {", "	if (0) {"), "sim/silence"),
     ("7:views", "nobody notes the view in which it acts", "src/core/core.c",
      ("	if (c->port->view)\n", "	if (0)\n"), "sim/contract"),
+    ("7:arbiter", "the arbiter's vote does not count", "src/ft/vote.c",
+     ("	return ft->client.vote && !ft", "	return 0 && !ft"), "sim/contract"),
     ("7:evicted", "an evicted rank is not told", "src/ft/change.c",
      ("	if (ft->fate)\n		return;\n	ft->fate = code;", "	if (ft->fate || code == ART_ERR_EVICTED)\n		return;\n	ft->fate = code;"),
      "process/stopped"),

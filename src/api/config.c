@@ -148,10 +148,11 @@ static bool read_quorum_wait(const char *text, struct art_config *c)
 
 static bool read_tie_break(const char *text, struct art_config *c)
 {
-	static const char *const words[] = {"stop", "lowest", NULL};
+	static const char *const words[] = {"stop", "lowest", "arbiter", NULL};
 	int i = word(text, words);
 
 	c->lowest_half = i == 1;
+	c->arbiter = i == 2;
 	return i >= 0;
 }
 
@@ -211,9 +212,9 @@ const struct art_setting art__settings[] = {
 	SETTING("ART_QUORUM_WAIT", quorum_wait, "60",
 		"seconds without a quorum until calls end with ART_ERR_NO_QUORUM", read_quorum_wait,
 		"seconds, above 0"),
-	SETTING("ART_TIE_BREAK", tie_break, "stop",
-		"after a split in exact halves: stop both, or let that with the lowest rank go on",
-		read_tie_break, "one of: stop, lowest"),
+	SETTING("ART_TIE_BREAK", tie_break, "arbiter",
+		"which of exact halves goes on: that which artrun votes for, that with the lowest rank, none",
+		read_tie_break, "one of: stop, lowest, arbiter"),
 	SETTING("ART_STALL", stall, "10",
 		"seconds after which an open operation names the ranks that have not come", read_stall,
 		"seconds, above 0"),

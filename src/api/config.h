@@ -45,7 +45,7 @@ struct art_config {
 	uint64_t heartbeat_ns;
 	uint64_t bound_ns;
 	uint64_t quorum_wait_ns;
-	bool lowest_half;
+	bool lowest_half, arbiter;
 	uint64_t stall_ns;
 	uint64_t join_wait_ns;
 	uint64_t connect_wait_ns;

@@ -74,6 +74,16 @@ static bool last_view(void *self, int slot, bool local, uint32_t *epoch, struct 
 	return art__boot_last(&((struct art_ctx *)self)->boot, slot, local, epoch, members);
 }
 
+static void ask_arbiter(void *self, const void *p, size_t len)
+{
+	art__boot_vote(&((struct art_ctx *)self)->boot, p, len);
+}
+
+static const uint8_t *arbiter_says(void *self, size_t *len)
+{
+	return art__boot_voted(&((struct art_ctx *)self)->boot, len);
+}
+
 /* ---- making a job: each step says in *why what it could not do ---- */
 /* Of all ranks of this host together: artrun says so, since a rank may be bound to its share. */
 static int usable_cores(void)
@@ -116,6 +126,8 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 		.lost_self = ctx,
 		.note = note_view,
 		.last = last_view,
+		.vote = ctx->config.arbiter && ctx->boot.fd >= 0 ? ask_arbiter : NULL,
+		.voted = ctx->config.arbiter && ctx->boot.fd >= 0 ? arbiter_says : NULL,
 		.note_self = ctx,
 		.witness = ctx->boot.fd >= 0 ? on_witness : NULL,
 		.witness_self = ctx,
@@ -142,6 +154,7 @@ static int join(struct art_ctx *ctx, char *why)
 	int rc;
 
 	ctx->boot.wait_ns = ctx->config.join_wait_ns;
+	ctx->boot.lowest_half = ctx->config.lowest_half;
 	rc = art__boot_open(&ctx->boot);
 	if (rc) {
 		snprintf(why, WHY_MAX, "%s", ctx->boot.why);

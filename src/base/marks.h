@@ -49,6 +49,8 @@
 	X(OLD_EPOCH_DROPPED)  /* a frame older than its op's epoch was dropped */ \
 	X(FUTURE_PARKED)      /* a frame of an epoch not installed here was parked */ \
 	X(EVICTED_BY_DEAD)    /* a rank learned it from the certificate of one who knew */ \
+	X(ARBITER_ASKED)      /* exactly half the members asked the arbiter for its vote */ \
+	X(ARBITER_DECIDED)    /* and had it in both phases */ \
 	X(EVICTED_TOLD)       /* a rank outside the view was told that it is evicted */ \
 	X(NO_QUORUM)          /* a rank gave up waiting for a quorum */ \
 	X(EARLY_FRAME)        /* a frame came for an op not entered here yet */ \

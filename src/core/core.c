@@ -190,6 +190,13 @@ static bool ft_knows(void *self, int slot)
 	return !art__set_empty(&lost);
 }
 
+static void ft_vote(void *self, const void *p, size_t len)
+{
+	struct art_core *c = self;
+
+	c->port->vote(c->port->self, p, len);
+}
+
 static void ft_step(void *self, const char *name)
 {
 	struct art_core *c = self;
@@ -537,6 +544,14 @@ static void on_looked(struct art_machine *m, int slot, enum art_look look)
 		art__det_looked(&c->det, slot, look);
 }
 
+static void on_voted(struct art_machine *m, const uint8_t *p, size_t len)
+{
+	struct art_core *c = core_of(m);
+
+	art__ft_voted(&c->ft, p, len);
+	art__coll_tidy(&c->ops);
+}
+
 static void on_computed(struct art_machine *m, struct art_job *job)
 {
 	struct art_core *c = core_of(m);
@@ -654,6 +669,7 @@ static const struct art_machine_ops core_machine = {
 	.suspect = on_suspect,
 	.beat = on_beat,
 	.looked = on_looked,
+	.voted = on_voted,
 	.computed = on_computed,
 	.tick = on_tick,
 	.wake_ns = on_wake,
@@ -718,6 +734,7 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 		.ctl = ft_ctl,
 		.fence = ft_fence,
 		.knows = ft_knows,
+		.vote = port->vote ? ft_vote : NULL,
 		.step = ft_step,
 	};
 	int rc;

@@ -177,6 +177,13 @@ static void port_view(void *self, uint32_t epoch, const struct art_set *members)
 	r->world->view(r->world->self, epoch, members);
 }
 
+static void port_vote(void *self, const void *p, size_t len)
+{
+	struct art_relay *r = self;
+
+	r->world->vote(r->world->self, p, len);
+}
+
 static void port_step(void *self, const char *name)
 {
 	struct art_relay *r = self;
@@ -197,6 +204,7 @@ static void interpose(struct art_relay *r)
 		.beat = r->world->beat ? port_beat : NULL,
 		.look = r->world->look ? port_look : NULL,
 		.view = r->world->view ? port_view : NULL,
+		.vote = r->world->vote ? port_vote : NULL,
 		.step = r->world->step ? port_step : NULL,
 		.arena = r->world->arena,
 	};

@@ -103,6 +103,13 @@ static void port_view(void *self, uint32_t epoch, const struct art_set *members)
 	e->cfg.note(e->cfg.note_self, epoch, members);
 }
 
+static void port_vote(void *self, const void *p, size_t len)
+{
+	struct art_engine *e = self;
+
+	e->cfg.vote(e->cfg.note_self, p, len);
+}
+
 static void port_look(void *self, int slot)
 {
 	struct art_engine *e = self;
@@ -125,6 +132,7 @@ void art__engine_port(struct art_engine *e, struct art_port *port)
 		.look = port_look,
 		.arena = e->shared.arena.mine ? &e->shared.arena : NULL,
 		.view = e->cfg.note ? port_view : NULL,
+		.vote = e->cfg.vote ? port_vote : NULL,
 	};
 }
 

@@ -38,6 +38,10 @@ struct art_engine_cfg {
 	 * thread has seen its death itself. False: nothing is known. The owner calls them; NULL: nowhere. */
 	void (*note)(void *self, uint32_t epoch, const struct art_set *members);
 	bool (*last)(void *self, int slot, bool local, uint32_t *epoch, struct art_set *members);
+	/* The arbiter of exact halves, NULL: none. A question, by the owner; the next answer, asked for after
+	 * witness() by the service thread, owning the engine: NULL if there is none. */
+	void (*vote)(void *self, const void *p, size_t len);
+	const uint8_t *(*voted)(void *self, size_t *len);
 	void *note_self;
 	/* A witness of deaths on other hosts, NULL: none. When witness_fd is readable the service
 	 * thread asks, not owning the engine: the next slot that is certified dead, -1 if there is

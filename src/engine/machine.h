@@ -66,6 +66,9 @@ struct art_port {
 	/* From now on this rank acts in this view: to be noted where its host finds it after this rank's death,
 	 * before anything else is done. NULL: there is no such place. */
 	void (*view)(void *self, uint32_t epoch, const struct art_set *members);
+	/* A question for the arbiter of exact halves, outside the job; its answer comes by voted(), or does
+	 * not. NULL: there is none. */
+	void (*vote)(void *self, const void *p, size_t len);
 	/* A named protocol step is being taken: a crash point for tests. May be NULL. */
 	void (*step)(void *self, const char *name);
 };
@@ -93,6 +96,8 @@ struct art_machine_ops {
 	/* A datagram from @from (authentic; any bytes). */
 	void (*beat)(struct art_machine *m, int from, const uint8_t *p, size_t len);
 	void (*looked)(struct art_machine *m, int slot, enum art_look look);
+	/* The arbiter has answered. May be NULL. */
+	void (*voted)(struct art_machine *m, const uint8_t *p, size_t len);
 	/* The user function of @job has returned. */
 	void (*computed)(struct art_machine *m, struct art_job *job);
 	/* Time passed. Called at or after wake_ns(). */

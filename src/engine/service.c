@@ -306,6 +306,15 @@ static void on_time(struct art_engine *e)
 		e->machine->ops->tick(e->machine);
 }
 
+static void hear_vote(struct art_engine *e)
+{
+	size_t len;
+	const uint8_t *p = e->cfg.voted(e->cfg.note_self, &len);
+
+	if (p && e->machine->ops->voted)
+		e->machine->ops->voted(e->machine, p, len);
+}
+
 /* A driver has its own eye on the data channel. */
 static void on_ready(struct art_engine *e, const struct ready *r)
 {
@@ -319,6 +328,8 @@ static void on_ready(struct art_engine *e, const struct ready *r)
 		art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET);
 	on_time(e);
 	look(e);
+	if (e->cfg.voted)
+		hear_vote(e);
 }
 
 /* ---- the thread ---- */

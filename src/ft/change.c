@@ -41,7 +41,7 @@ int art__ft_init(struct art_ft *ft, const struct art_env *env, const struct art_
 void art__ft_fini(struct art_ft *ft)
 {
 	art__ft_prop_stop(ft);
-	art__blob_free(ft->env, &ft->value);
+	art__acceptor_reset(ft->env, &ft->acc);
 	art__blob_free(ft->env, &ft->last);
 	art__env_free(ft->env, ft->frozen_named);
 	art__env_free(ft->env, ft->wanted);
@@ -50,7 +50,7 @@ void art__ft_fini(struct art_ft *ft)
 
 size_t art__ft_bytes(const struct art_ft *ft)
 {
-	return ft->size * sizeof(*ft->lost_epoch) + ft->value.len + ft->last.len +
+	return ft->size * sizeof(*ft->lost_epoch) + ft->acc.value.len + ft->last.len +
 	       ft->prop.best.len + (ft->nfrozen_named + ft->nwanted) * sizeof(struct art_named) +
 	       ft->prop.flush.cap_line * sizeof(struct art_line) +
 	       ft->prop.flush.nline * sizeof(struct art_set) +
@@ -65,7 +65,7 @@ static bool suspects_members(const struct art_ft *ft)
 
 bool art__ft_needed(const struct art_ft *ft)
 {
-	return suspects_members(ft) || ft->relink || ft->nwanted || ft->promised;
+	return suspects_members(ft) || ft->relink || ft->nwanted || ft->acc.promised;
 }
 
 /* The lowest member that nobody told us to distrust. */
@@ -139,11 +139,12 @@ void art__ft_ask_view(struct art_ft *ft, int to)
 static bool stuck(struct art_ft *ft, uint64_t now)
 {
 	struct art_set m;
-	bool quorum;
+	bool quorum, arbiter;
 
 	art__set_copy(&m, &ft->view.members);
 	art__set_minus(&m, &ft->suspect);
 	quorum = art__ft_enough(ft, &m, &ft->dead);
+	arbiter = art__ft_arbiter_counts(ft, &m); /* which may not answer */
 	if (quorum && !ft->trusted)
 		ft->stuck_ns = 0;
 	else if (!quorum && !ft->stuck_ns)
@@ -152,7 +153,7 @@ static bool stuck(struct art_ft *ft, uint64_t now)
 		art__ft_give_up(ft, ART_ERR_NO_QUORUM);
 		return true;
 	}
-	if (quorum)
+	if (quorum || arbiter)
 		return false;
 	if (ft->request_ns == ART_NEVER || now >= ft->request_ns) {
 		ART_SET_EACH(i, &ft->view.members)
@@ -183,9 +184,9 @@ static bool others_at_it(const struct art_ft *ft)
 {
 	int by;
 
-	if (!ft->promised)
+	if (!ft->acc.promised)
 		return false;
-	by = (int)((ft->promised - 1) % ft->size);
+	by = (int)((ft->acc.promised - 1) % ft->size);
 	return by != ft->slot && !art__set_has(&ft->suspect, (uint32_t)by);
 }
 
@@ -232,7 +233,7 @@ void art__ft_consider(struct art_ft *ft)
 	now = art__env_now(ft->env);
 	if (stuck(ft, now))
 		return;
-	if (ft->finalizing && !ft->promised && ft->takeover_ns == ART_NEVER) {
+	if (ft->finalizing && !ft->acc.promised && ft->takeover_ns == ART_NEVER) {
 		/* whoever left may have finalized: its goodbye may still be on the way */
 		ft->takeover_ns = now + (art__ft_leader(ft) == ft->slot ? ft->retry_ns / 2 :
 									   patience(ft));
@@ -275,11 +276,22 @@ void art__ft_suspect_all(struct art_ft *ft, const struct art_set *slots)
 	art__ft_consider(ft);
 }
 
+/* On the arbiter alone, which may never answer; a ballot under way may yet be decided, or the next has
+ * more members. */
+static bool hangs(const struct art_ft *ft)
+{
+	struct art_set m;
+
+	art__set_copy(&m, &ft->view.members);
+	art__set_minus(&m, &ft->suspect);
+	return art__ft_arbiter_counts(ft, &m) && !art__ft_enough(ft, &m, &ft->dead);
+}
+
 /* No quorum without it, and it speaks: the network has healed before anything was decided. Others
  * will be heard, too; a change waits for them a little. */
 static bool trust(struct art_ft *ft, int slot)
 {
-	if (!ft->stuck_ns || ft->frozen || !art__set_has(&ft->suspect, (uint32_t)slot) ||
+	if (!ft->stuck_ns || (ft->frozen && !hangs(ft)) || !art__set_has(&ft->suspect, (uint32_t)slot) ||
 	    art__set_has(&ft->dead, (uint32_t)slot))
 		return false;
 	ART_MARK(ft->env, ART_M_TRUST_AGAIN);
@@ -426,7 +438,7 @@ static void send_nack(struct art_ft *ft, int to)
 	uint8_t b[8];
 	struct art_wbuf w = { .p = b, .cap = sizeof(b) };
 
-	art__w_u32(&w, ft->promised);
+	art__w_u32(&w, ft->acc.promised);
 	ft->client.ctl(ft->client.self, to, ART_K_NACK, ft->view.epoch, b, w.len);
 }
 
@@ -436,7 +448,7 @@ static void send_promise(struct art_ft *ft, int to, uint32_t ballot, uint32_t ep
 	struct art_wbuf w = { 0 };
 	struct art_flush f = { 0 };
 	bool installed = epoch == ft->view.epoch;
-	const struct art_blob *v = installed ? &ft->last : &ft->value;
+	const struct art_blob *v = installed ? &ft->last : &ft->acc.value;
 	bool ok = true;
 
 	if (!installed)
@@ -445,7 +457,7 @@ static void send_promise(struct art_ft *ft, int to, uint32_t ballot, uint32_t ep
 	ok = ok && art__ft_room(ft->env, &w, 32 + v->len);
 	if (ok) {
 		art__w_u32(&w, ballot);
-		art__w_u32(&w, installed ? UINT32_MAX : ft->accepted);
+		art__w_u32(&w, installed ? UINT32_MAX : ft->acc.accepted);
 		art__w_u32(&w, (uint32_t)v->len);
 		art__w_bytes(&w, v->p, v->len);
 		art__w_u32(&w, f.nline);
@@ -513,7 +525,7 @@ static struct art_named *read_named(struct art_ft *ft, struct art_rbuf *r, uint3
 static void promise(struct art_ft *ft, uint32_t ballot, bool full, const struct art_set *m,
 		    struct art_named *named, uint32_t n)
 {
-	ft->promised = ballot;
+	art__acceptor_promise(&ft->acc, ballot);
 	if (ballot > ft->ballot_seen)
 		ft->ballot_seen = ballot;
 	ART_SET_EACH(i, &ft->view.members)
@@ -539,7 +551,7 @@ static void object(struct art_ft *ft, int to, const struct art_set *m)
 		return;
 	art__set_copy(&left, &ft->view.members);
 	art__set_minus(&left, &ft->suspect);
-	if (art__ft_enough(ft, &left, &ft->dead))
+	if (art__ft_may_be_enough(ft, &left, &ft->dead))
 		send_request(ft, to);
 }
 
@@ -565,7 +577,7 @@ static void on_prepare(struct art_ft *ft, int from, uint32_t epoch, struct art_r
 	art__set_or(&ft->suspect, &d);
 	if (epoch == ft->view.epoch) {
 		send_promise(ft, from, ballot, epoch, &m);
-	} else if (epoch > ft->view.epoch + 1 || ballot < ft->promised) {
+	} else if (epoch > ft->view.epoch + 1 || ballot < ft->acc.promised) {
 		send_nack(ft, from);
 	} else if (epoch == ft->view.epoch + 1) {
 		if (ft->prop.active && ballot > ft->prop.ballot)
@@ -597,7 +609,13 @@ static void on_nack(struct art_ft *ft, int from, uint32_t epoch, struct art_rbuf
 		art__ft_send_decided(ft, from);
 		return;
 	}
-	if (epoch != ft->view.epoch || !ft->prop.active || promised <= ft->prop.ballot)
+	if (epoch == ft->view.epoch && ft->prop.active)
+		art__ft_outbid(ft, promised);
+}
+
+void art__ft_outbid(struct art_ft *ft, uint32_t promised)
+{
+	if (promised <= ft->prop.ballot)
 		return;
 	ART_MARK(ft->env, ART_M_NACKED);
 	if (promised > ft->ballot_seen && promised < ART_BALLOT_MAX)
@@ -616,7 +634,7 @@ static void on_accept(struct art_ft *ft, int from, uint32_t epoch, struct art_rb
 	if (r->bad || !ballot_of(ft, ballot, from))
 		return;
 	if (epoch == ft->view.epoch + 1) {
-		if (ballot < ft->promised) {
+		if (ballot < ft->acc.promised) {
 			send_nack(ft, from);
 			return;
 		}
@@ -625,9 +643,8 @@ static void on_accept(struct art_ft *ft, int from, uint32_t epoch, struct art_rb
 		art__value_free(ft->env, &v);
 		if (ft->prop.active && ballot > ft->prop.ballot)
 			art__ft_prop_stop(ft);
-		if (!art__blob_set(ft->env, &ft->value, r->p + r->at, r->len - r->at))
+		if (!art__acceptor_accept(ft->env, &ft->acc, ballot, r->p + r->at, r->len - r->at))
 			return;
-		ft->promised = ft->accepted = ballot;
 		if (ballot > ft->ballot_seen)
 			ft->ballot_seen = ballot;
 		ft->takeover_ns = art__env_now(ft->env) + patience(ft);
@@ -653,10 +670,11 @@ static void on_decided(struct art_ft *ft, uint32_t epoch, struct art_rbuf *r)
 /* The ballots of the old epoch are over. */
 static void thaw(struct art_ft *ft, bool full)
 {
-	ft->promised = ft->accepted = ft->ballot_seen = 0;
+	art__acceptor_reset(ft->env, &ft->acc);
+	ft->ballot_seen = 0;
 	ft->trusted = false;
-	ft->stuck_ns = 0;
-	art__blob_free(ft->env, &ft->value);
+	if (!hangs(ft)) /* whoever keeps suspecting half of each view gives up in the end */
+		ft->stuck_ns = 0;
 	ft->frozen = false;
 	if (!full)
 		drop_answered(ft);
@@ -776,6 +794,8 @@ void art__ft_tick(struct art_ft *ft)
 	if (ft->fate || art__ft_wake(ft) == ART_NEVER)
 		return;
 	now = art__env_now(ft->env);
+	if (ft->prop.active && ft->stuck_ns && now - ft->stuck_ns >= ft->quorum_wait_ns && stuck(ft, now))
+		return; /* the arbiter does not answer */
 	art__ft_prop_tick(ft, now);
 	if (ft->takeover_ns != ART_NEVER && now >= ft->takeover_ns) {
 		ft->takeover_ns = ART_NEVER;

@@ -194,6 +194,8 @@ struct art_ft_client {
 	void (*fence)(void *self, int slot, bool for_ever);
 	/* Does this member know by itself, and as soon as we do, why a change is needed? */
 	bool (*knows)(void *self, int slot);
+	/* A question for the arbiter; may get lost. Its answer goes to art__ft_voted(). NULL: there is none. */
+	void (*vote)(void *self, const void *p, size_t len);
 	/* A named protocol step: crash point for tests. */
 	void (*step)(void *self, const char *name);
 };
@@ -207,6 +209,19 @@ struct art_acted {
 	struct art_set members;
 };
 
+/* What an acceptor knows of the one epoch that it votes about. */
+struct art_acceptor {
+	uint32_t promised; /* ballot, 0: none: running */
+	uint32_t accepted;
+	struct art_blob value; /* of the accepted ballot */
+};
+/* False: a higher ballot has its promise. */
+bool art__acceptor_promise(struct art_acceptor *a, uint32_t ballot);
+/* False: likewise, or there is no memory. */
+bool art__acceptor_accept(const struct art_env *env, struct art_acceptor *a, uint32_t ballot,
+			  const uint8_t *value, size_t len);
+void art__acceptor_reset(const struct art_env *env, struct art_acceptor *a);
+
 struct art_proposal {
 	bool active, accepting;
 	uint32_t ballot;
@@ -214,6 +229,7 @@ struct art_proposal {
 	struct art_set members, dead, promised, accepted;
 	struct art_named *named;
 	uint32_t nnamed;
+	bool arbiter_promised, arbiter_accepted;
 	uint32_t best_ballot; /* of the adopted value; UINT32_MAX: some member has installed it */
 	struct art_blob best;
 	struct art_flush flush;
@@ -239,10 +255,7 @@ struct art_ft {
 	bool installing;        /* what is asked for meanwhile has to wait */
 	int fate;
 
-	/* acceptor, for epoch view.epoch + 1 */
-	uint32_t promised;      /* ballot, 0: none: running */
-	uint32_t accepted;
-	struct art_blob value;  /* of the accepted ballot */
+	struct art_acceptor acc; /* for epoch view.epoch + 1 */
 	bool frozen;            /* full freeze */
 	struct art_named *frozen_named;
 	uint32_t nfrozen_named;
@@ -291,6 +304,8 @@ void art__ft_ask_view(struct art_ft *ft, int to);
 void art__ft_relink(struct art_ft *ft);
 /* Ask for a named decision. False: out of memory. */
 bool art__ft_decide(struct art_ft *ft, const struct art_named *n);
+/* The arbiter has answered; any bytes. */
+void art__ft_voted(struct art_ft *ft, const uint8_t *body, size_t len);
 void art__ft_tick(struct art_ft *ft);
 uint64_t art__ft_wake(const struct art_ft *ft);
 /* This rank can do no more: its calls end with @code. Unless it was evicted the others hear of it. */
@@ -313,6 +328,17 @@ bool art__ft_needed(const struct art_ft *ft);
 int art__ft_leader(const struct art_ft *ft);
 void art__ft_consider(struct art_ft *ft);
 void art__ft_propose(struct art_ft *ft);
+/* Is @q exactly half of the view, so that the arbiter's vote makes it a quorum? */
+bool art__ft_arbiter_counts(const struct art_ft *ft, const struct art_set *q);
+/* A quorum, with the arbiter if need be. */
+bool art__ft_may_be_enough(const struct art_ft *ft, const struct art_set *q, const struct art_set *d);
+/* Asks it, if the ballot under way needs it and has not its vote. */
+void art__ft_ask_arbiter(struct art_ft *ft);
+void art__ft_choose_when_flushed(struct art_ft *ft);
+void art__ft_decide_when_accepted(struct art_ft *ft);
+void art__ft_try_later(struct art_ft *ft);
+/* Somebody has promised this ballot, which may be higher than ours. */
+void art__ft_outbid(struct art_ft *ft, uint32_t promised);
 void art__ft_prop_stop(struct art_ft *ft);
 void art__ft_send_decided(struct art_ft *ft, int to);
 void art__ft_on_gone(struct art_ft *ft, int from, uint32_t epoch, struct art_rbuf *r);

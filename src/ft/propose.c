@@ -26,7 +26,7 @@ void art__ft_prop_stop(struct art_ft *ft)
 }
 
 /* Out of memory in the middle: try again with a new ballot a little later. */
-static void try_later(struct art_ft *ft)
+void art__ft_try_later(struct art_ft *ft)
 {
 	art__ft_prop_stop(ft);
 	ft->takeover_ns = art__env_now(ft->env) + ft->retry_ns;
@@ -35,7 +35,7 @@ static void try_later(struct art_ft *ft)
 
 static uint32_t next_ballot(const struct art_ft *ft)
 {
-	uint32_t top = ft->ballot_seen > ft->promised ? ft->ballot_seen : ft->promised;
+	uint32_t top = ft->ballot_seen > ft->acc.promised ? ft->ballot_seen : ft->acc.promised;
 	uint32_t b = top / ft->size * ft->size + (uint32_t)ft->slot + 1;
 
 	return b > top ? b : b + ft->size;
@@ -97,6 +97,7 @@ static void resend(struct art_ft *ft)
 		if (!p->active || p->ballot != ballot)
 			return;
 	}
+	art__ft_ask_arbiter(ft);
 	ft->prop.resend_ns = art__env_now(ft->env) + ft->retry_ns;
 }
 
@@ -130,8 +131,6 @@ static bool own_report(struct art_ft *ft)
 	return ok;
 }
 
-static void choose_when_flushed(struct art_ft *ft);
-
 /* Starts a ballot for the next epoch. The deaths D are those known now, and stay (FAULTS R1). */
 void art__ft_propose(struct art_ft *ft)
 {
@@ -143,25 +142,26 @@ void art__ft_propose(struct art_ft *ft)
 	art__set_copy(&p->dead, &ft->dead);
 	art__set_init(&p->promised, ft->size);
 	art__set_init(&p->accepted, ft->size);
-	p->full = ft->relink || ft->promised || !art__set_equal(&p->members, &ft->view.members);
+	p->full = ft->relink || ft->acc.promised || !art__set_equal(&p->members, &ft->view.members);
 	p->ballot = next_ballot(ft);
 	p->best_ballot = 0;
+	p->arbiter_promised = p->arbiter_accepted = false;
 	ft->takeover_ns = ft->request_ns = ART_NEVER;
 	p->resend_ns = art__env_now(ft->env) + ft->retry_ns;
 	if (!copy_wanted(ft)) {
-		try_later(ft);
+		art__ft_try_later(ft);
 		return;
 	}
 	p->active = true;
 	art__ft_prepare_self(ft);
 	if (!own_report(ft)) {
-		try_later(ft);
+		art__ft_try_later(ft);
 		return;
 	}
-	if (ft->accepted) {
-		p->best_ballot = ft->accepted;
-		if (!art__blob_set(ft->env, &p->best, ft->value.p, ft->value.len)) {
-			try_later(ft);
+	if (ft->acc.accepted) {
+		p->best_ballot = ft->acc.accepted;
+		if (!art__blob_set(ft->env, &p->best, ft->acc.value.p, ft->acc.value.len)) {
+			art__ft_try_later(ft);
 			return;
 		}
 	}
@@ -170,7 +170,8 @@ void art__ft_propose(struct art_ft *ft)
 	ART_SET_EACH(i, &p->members)
 		if ((int)i != ft->slot)
 			send_prepare(ft, (int)i);
-	choose_when_flushed(ft);
+	art__ft_ask_arbiter(ft);
+	art__ft_choose_when_flushed(ft);
 }
 
 /* ---- phase 1 ends: the value ---- */
@@ -215,12 +216,11 @@ static bool flushed(const struct art_ft *ft)
 
 	if (ART_FT_MUTANT(ft, 1))
 		all = 2 * art__set_count(&p->promised) > art__set_count(&p->members);
-	return all && art__ft_enough(ft, &p->promised, &p->dead);
+	return all && (art__ft_enough(ft, &p->promised, &p->dead) ||
+		       (p->arbiter_promised && art__ft_arbiter_counts(ft, &p->promised)));
 }
 
-static void decide_when_accepted(struct art_ft *ft);
-
-static void choose_when_flushed(struct art_ft *ft)
+void art__ft_choose_when_flushed(struct art_ft *ft)
 {
 	struct art_proposal *p = &ft->prop;
 	bool ok;
@@ -231,31 +231,33 @@ static void choose_when_flushed(struct art_ft *ft)
 		ok = adopt(ft);
 	else
 		ok = fresh_value(ft, &p->members, p->full, &p->best);
-	if (!ok || !art__blob_set(ft->env, &ft->value, p->best.p, p->best.len)) {
-		try_later(ft);
+	/* the own vote first */
+	if (!ok || !art__acceptor_accept(ft->env, &ft->acc, p->ballot, p->best.p, p->best.len)) {
+		art__ft_try_later(ft);
 		return;
 	}
 	p->accepting = true;
-	ft->accepted = p->ballot; /* the own vote first */
 	art__set_add(&p->accepted, (uint32_t)ft->slot);
 	p->resend_ns = art__env_now(ft->env) + ft->retry_ns;
 	ft->client.step(ft->client.self, "accept");
 	ART_SET_EACH(i, &ft->view.members)
 		if ((int)i != ft->slot && !art__set_has(&ft->dead, i))
 			send_value(ft, (int)i, ART_K_ACCEPT);
-	decide_when_accepted(ft);
+	art__ft_ask_arbiter(ft);
+	art__ft_decide_when_accepted(ft);
 }
 
 /* ---- phase 2 ends: the decision ---- */
 
-static void decide_when_accepted(struct art_ft *ft)
+void art__ft_decide_when_accepted(struct art_ft *ft)
 {
 	struct art_proposal *p = &ft->prop;
 	uint32_t epoch = ft->view.epoch, ballot = p->ballot;
 	struct art_blob v;
 
-	if (!p->active || !p->accepting || ft->promised != p->ballot ||
-	    !art__ft_enough(ft, &p->accepted, &p->dead))
+	if (!p->active || !p->accepting || ft->acc.promised != p->ballot ||
+	    !(art__ft_enough(ft, &p->accepted, &p->dead) ||
+	      (p->arbiter_accepted && art__ft_arbiter_counts(ft, &p->accepted))))
 		return;
 	ft->client.step(ft->client.self, "decided");
 	ART_SET_EACH(i, &ft->view.members)
@@ -310,18 +312,18 @@ void art__ft_on_promise(struct art_ft *ft, int from, uint32_t epoch, struct art_
 		art__value_free(ft->env, &v);
 	}
 	if (!read_lines(ft, from, r)) {
-		try_later(ft);
+		art__ft_try_later(ft);
 		return;
 	}
 	if (accepted > p->best_ballot) {
 		if (!art__blob_set(ft->env, &p->best, value, len)) {
-			try_later(ft); /* a ballot that forgets an accepted value would be wrong */
+			art__ft_try_later(ft); /* a ballot that forgets an accepted value would be wrong */
 			return;
 		}
 		p->best_ballot = accepted;
 	}
 	art__set_add(&p->promised, (uint32_t)from);
-	choose_when_flushed(ft);
+	art__ft_choose_when_flushed(ft);
 }
 
 void art__ft_on_accepted(struct art_ft *ft, int from, uint32_t epoch, struct art_rbuf *r)
@@ -333,7 +335,7 @@ void art__ft_on_accepted(struct art_ft *ft, int from, uint32_t epoch, struct art
 	    epoch != ft->view.epoch + 1)
 		return;
 	art__set_add(&p->accepted, (uint32_t)from);
-	decide_when_accepted(ft);
+	art__ft_decide_when_accepted(ft);
 }
 
 void art__ft_prop_tick(struct art_ft *ft, uint64_t now)
@@ -341,5 +343,5 @@ void art__ft_prop_tick(struct art_ft *ft, uint64_t now)
 	if (!ft->prop.active || now < ft->prop.resend_ns)
 		return;
 	resend(ft);
-	decide_when_accepted(ft); /* there was no memory for it, perhaps there is now */
+	art__ft_decide_when_accepted(ft); /* there was no memory for it, perhaps there is now */
 }

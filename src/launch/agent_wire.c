@@ -21,7 +21,7 @@ static const struct bounds bounds[ART_AGENT_KINDS] = {
 	[ART_AGENT_HELLO] = EXACTLY(struct art_agent_hello),
 	[ART_AGENT_STARTED] = EXACTLY(struct art_agent_number),
 	[ART_AGENT_UNSTARTED] = EXACTLY(struct art_agent_unstarted),
-	[ART_AGENT_JOINED] = EXACTLY(struct art_agent_number),
+	[ART_AGENT_JOINED] = EXACTLY(struct art_agent_joined),
 	[ART_AGENT_CARD] = EXACTLY(struct art_boot_card),
 	[ART_AGENT_DONE] = { 0, 0 },
 	[ART_AGENT_ABORT] = EXACTLY(struct art_agent_number),
@@ -33,6 +33,8 @@ static const struct bounds bounds[ART_AGENT_KINDS] = {
 	[ART_AGENT_STATES] = { 0, ART_MAX_RANKS * sizeof(struct art_agent_state) },
 	[ART_AGENT_TOOK] = EXACTLY(struct art_agent_number),
 	[ART_AGENT_SAY] = { 0, ART_AGENT_TEXT_MAX },
+	[ART_AGENT_VOTE] = { 0, ART_BOOT_VOTE_MAX },
+	[ART_AGENT_VOTED] = { 0, ART_BOOT_VOTE_MAX },
 	[ART_AGENT_START] = { sizeof(struct art_agent_start), ART_AGENT_LEN_MAX },
 	[ART_AGENT_TABLE] = { sizeof(struct art_agent_table),
 			      sizeof(struct art_agent_table) +

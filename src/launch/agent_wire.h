@@ -13,6 +13,7 @@
  *   EXIT, MEMBER_GONE ->                      an end, seen by the kernel of its host, and in which view
  *                                             it had acted last
  *           <-  DEAD                          the same, to the agents of the other hosts
+ *   VOTE    ->  <-  VOTED     the arbiter of exact halves is asked by a rank, and answers
  *   OUTPUT  ->  <-  CREDIT    output, at most ART_AGENT_WINDOW bytes ahead of what was taken
  *   TOOK    ->  <-  INPUT     input of rank 0, one piece at a time
  *
@@ -54,6 +55,7 @@ enum art_agent_kind {
 	ART_AGENT_STATES,
 	ART_AGENT_TOOK,
 	ART_AGENT_SAY,
+	ART_AGENT_VOTE,
 	/* to the agent */
 	ART_AGENT_START,
 	ART_AGENT_TABLE,
@@ -63,6 +65,7 @@ enum art_agent_kind {
 	ART_AGENT_LOOK,        /* asks for STATES */
 	ART_AGENT_INPUT,       /* empty: the end of it */
 	ART_AGENT_CREDIT,
+	ART_AGENT_VOTED,
 	ART_AGENT_SHUT,        /* nobody reads this output any more */
 	ART_AGENT_KINDS
 };
@@ -102,8 +105,13 @@ struct art_agent_state {
 	uint32_t letter;
 };
 
-struct art_agent_number { /* ABORT: code; STARTED, JOINED: pid; SIGNAL: signal; TOOK, CREDIT: bytes; ... */
+struct art_agent_number { /* ABORT: code; STARTED: pid; SIGNAL: signal; TOOK, CREDIT: bytes; ... */
 	int32_t n;
+};
+
+struct art_agent_joined {
+	int32_t pid;
+	uint32_t lowest_half; /* as art_boot has it */
 };
 
 struct art_agent_dead {

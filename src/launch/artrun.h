@@ -16,6 +16,7 @@
  *   artrun_hear.c   what they say
  *   artrun_gone.c   their end, and what it says about their ranks
  *   artrun_rsh.c    how an agent is started, and its end
+ *   artrun_vote.c   the arbiter of exact halves
  *   artrun_trace.c  --trace: one picture of what the ranks left behind
  *   artrun_agent.c  the agent of a host: a launcher of its ranks that decides nothing
  *
@@ -147,6 +148,7 @@ struct run_job {
 	uint8_t key[ART_TP_KEY_BYTES];
 	struct art_boot_card *card; /* [n] */
 	int cards, hellos, dones;
+	bool lowest_half; /* some rank takes the lowest of exact halves for a quorum: nothing is arbitrated */
 	int never; /* a rank that will not send its card, -1: all may */
 	bool told; /* the user has read of it */
 
@@ -211,6 +213,9 @@ void art__run_boot_close(struct run_rank *r);
 /* In which view this rank, dead, had acted last: of one that is here, from its page; of another, as its
  * agent or artrun has told. False: they have told no such thing. */
 void art__run_view_look(struct run_job *j, struct run_rank *r);
+/* A question of @r for the arbiter, and an answer to it. */
+void art__run_vote(struct run_job *j, struct run_rank *r, const uint8_t *p, size_t len);
+void art__run_voted(struct run_job *j, struct run_rank *r, const void *p, size_t len);
 bool art__run_view_told(struct run_job *j, struct run_rank *r, const void *data, size_t len);
 const struct art_last_view *art__run_view(const struct run_rank *r);
 /* If @r has not sent its card, it never will: tell everyone who waits for it. */
@@ -292,6 +297,7 @@ void art__hosts_never(struct run_job *j);
 /* The kernel of its host has said that the process of @r is gone. */
 void art__hosts_certify(struct run_job *j, struct run_rank *r);
 void art__hosts_look(struct run_job *j);
+void art__hosts_voted(struct run_job *j, const struct run_rank *r, const void *p, size_t len);
 /* The state of @r, not here, is what its agent saw within the last second. */
 bool art__hosts_seen(const struct run_job *j, const struct run_rank *r);
 /* Asks all agents whether they are there, and gives up those that have not said so for long. */

@@ -290,6 +290,11 @@ static bool on_message(struct run_job *j, const uint8_t *data, size_t len)
 		return true;
 	case ART_AGENT_DEAD:
 		return on_dead(j, h.rank, body, len);
+	case ART_AGENT_VOTED:
+		if (h.rank < 0 || h.rank >= j->n || !j->rank[h.rank].here)
+			return false;
+		art__run_voted(j, &j->rank[h.rank], body, len);
+		return true;
 	case ART_AGENT_SIGNAL:
 		on_signal(j, h.rank, number.n);
 		return true;

@@ -20,7 +20,8 @@
 
 union message {
 	struct art_boot_head head;
-	struct art_boot_card_msg card; /* the longest that a rank sends */
+	struct art_boot_card_msg card;
+	struct art_boot_vote vote; /* the longest that a rank sends */
 };
 
 static bool boot_send(struct run_rank *r, const void *msg, size_t len)
@@ -62,7 +63,7 @@ void art__run_boot_close(struct run_rank *r)
 	r->boot_fd = -1;
 }
 
-static void on_hello(struct run_job *j, struct run_rank *r, pid_t pid)
+static void on_hello(struct run_job *j, struct run_rank *r, pid_t pid, bool lowest_half)
 {
 	struct art_boot_welcome w = {
 		.head = art__boot_head(ART_BOOT_WELCOME, sizeof(w), 0),
@@ -78,8 +79,11 @@ static void on_hello(struct run_job *j, struct run_rank *r, pid_t pid)
 	r->hello = true;
 	r->member = pid;
 	j->hellos++;
+	j->lowest_half |= lowest_half;
 	if (j->up)
-		art__agent_number(j, ART_AGENT_JOINED, r, (int)pid);
+		art__agent_report(j, ART_AGENT_JOINED, r,
+				  &(struct art_agent_joined){ pid, lowest_half },
+				  sizeof(struct art_agent_joined));
 	if (pid != r->pid)
 		r->member_pidfd = pidfd_open(pid, 0);
 	memcpy(w.key, j->key, sizeof(w.key));
@@ -146,6 +150,20 @@ void art__run_boot_room(struct run_job *j, struct run_rank *r)
 			       RUN_EV_BOOT, art__run_index(j, r));
 		r->boot_full = !room;
 	}
+}
+
+/* Without room it is lost, and the rank asks again. */
+void art__run_voted(struct run_job *j, struct run_rank *r, const void *p, size_t len)
+{
+	struct art_boot_vote m = { .head = art__boot_head(ART_BOOT_VOTED, sizeof(m.head) + len, 0) };
+
+	if (!r->here) {
+		art__hosts_voted(j, r, p, len);
+		return;
+	}
+	memcpy(m.bytes, p, len);
+	if (r->boot_fd >= 0)
+		boot_send(r, &m, sizeof(m.head) + len);
 }
 
 static void say_never(struct run_job *j)
@@ -254,7 +272,7 @@ static bool on_message(struct run_job *j, struct run_rank *r, const union messag
 	if (!art__boot_head_good(&m->head, len))
 		return false;
 	if (m->head.kind == ART_BOOT_HELLO) {
-		on_hello(j, r, pid);
+		on_hello(j, r, pid, m->head.arg == 1);
 		return len == sizeof(m->head);
 	}
 	if (!r->hello || pid != r->member)
@@ -270,6 +288,9 @@ static bool on_message(struct run_job *j, struct run_rank *r, const union messag
 			art__agent_report(j, ART_AGENT_DONE, r, NULL, 0);
 		j->dones += !r->done;
 		r->done = true;
+		return true;
+	case ART_BOOT_VOTE:
+		art__run_vote(j, r, m->vote.bytes, len - sizeof(m->head));
 		return true;
 	case ART_BOOT_ABORT:
 		art__run_boot_abort(j, r, m->head.arg);

@@ -127,6 +127,7 @@ static bool on_rank(struct run_job *j, struct run_host *h, struct run_rank *r, u
 		    const uint8_t *body, size_t len)
 {
 	struct art_agent_number number = { 0 };
+	struct art_agent_joined joined;
 
 	if (len >= sizeof(number))
 		memcpy(&number, body, sizeof(number));
@@ -141,9 +142,14 @@ static bool on_rank(struct run_job *j, struct run_host *h, struct run_rank *r, u
 		on_unstarted(j, r, body);
 		return true;
 	case ART_AGENT_JOINED:
+		memcpy(&joined, body, sizeof(joined));
 		j->hellos += !r->hello;
 		r->hello = true;
-		r->member = number.n;
+		r->member = joined.pid;
+		j->lowest_half |= joined.lowest_half;
+		return true;
+	case ART_AGENT_VOTE:
+		art__run_vote(j, r, body, len);
 		return true;
 	case ART_AGENT_CARD:
 		return on_card(j, h, r, body);

@@ -58,6 +58,11 @@ void art__hosts_signal(struct run_job *j, const struct run_rank *r, int sig)
 		tell(art__hosts_host(j, r), ART_AGENT_SIGNAL, art__run_index(j, r), &body, sizeof(body));
 }
 
+void art__hosts_voted(struct run_job *j, const struct run_rank *r, const void *p, size_t len)
+{
+	tell(art__hosts_host(j, r), ART_AGENT_VOTED, art__run_index(j, r), p, len);
+}
+
 void art__hosts_look(struct run_job *j)
 {
 	if (j->hosts)

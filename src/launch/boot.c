@@ -78,12 +78,14 @@ static const struct art_boot_ops *const bootstraps[] = {
 int art__boot_open(struct art_boot *b)
 {
 	uint64_t wait_ns = b->wait_ns;
+	bool lowest_half = b->lowest_half;
 	size_t i = 0;
 	int err;
 
 	memset(b, 0, sizeof(*b));
 	b->fd = -1;
 	b->wait_ns = wait_ns;
+	b->lowest_half = lowest_half;
 	while (!bootstraps[i]->present())
 		i++;
 	b->ops = bootstraps[i];

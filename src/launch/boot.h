@@ -20,6 +20,7 @@
 #include "transport/transport.h"
 
 #define ART_BOOT_WHY_MAX 400
+#define ART_BOOT_VOTE_MAX (60u << 10)
 
 struct art_boot_ops;
 
@@ -35,6 +36,9 @@ struct art_boot {
 	uint64_t strangers; /* connections that did not prove to be ranks */
 	void *own;          /* of the bootstrap */
 	struct art_views views;    /* where views are noted; none without a launcher */
+	bool lowest_half;   /* set before opening: this rank takes the lowest of exact halves for a quorum */
+	uint8_t *answer;    /* of the arbiter, not taken yet */
+	size_t answer_len;
 	struct art_last_view told; /* the last that certificates of the launcher have named */
 	char why[ART_BOOT_WHY_MAX]; /* after an error: what is wrong, in words */
 };
@@ -49,7 +53,7 @@ struct art_boot_card { /* what a rank tells the others about itself */
 /* Finds the way this process was started, and its place: rank, size, job, key, iface. Job key and
  * numbers never come by argument or, the key, by environment. The variables of the place are unset
  * (and a launcher's descriptor becomes CLOEXEC), so that children do not inherit it. By hand it
- * blocks until rank 0 is there, at most b->wait_ns. Of *b only wait_ns is read. 0, or negative
+ * blocks until rank 0 is there, at most b->wait_ns. Of *b only wait_ns and lowest_half are read. 0, or negative
  * with b->why and nothing left open. */
 int art__boot_open(struct art_boot *b);
 /* Gives @mine, gets everyone's (@all holds b->size cards, @all[rank] included). Blocks until all
@@ -67,6 +71,10 @@ bool art__boot_last(const struct art_boot *b, int rank, bool local, uint32_t *ep
  * its incarnation. -1: none now; -2: none any more. Never blocks; b->fd is readable when there may be
  * one. One thread may ask while others call the functions below. Not without a launcher. */
 int art__boot_dead(struct art_boot *b, uint64_t *incarnation);
+/* A question for the arbiter of exact halves, which is with the launcher. Never blocks; it may be lost. */
+void art__boot_vote(struct art_boot *b, const void *p, size_t len);
+/* The last answer that art__boot_dead() has come across, once; valid until that is called again. NULL: none. */
+const uint8_t *art__boot_voted(struct art_boot *b, size_t *len);
 /* This rank has finalized: its exit is no loss. */
 int art__boot_finalized(struct art_boot *b);
 /* Asks the launcher to end the job with @code. False: there is none that could. */

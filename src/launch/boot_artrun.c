@@ -139,7 +139,7 @@ static int artrun_open(struct art_boot *b)
 	b->fd = launch_fd(getenv(ART_BOOT_FD_VAR));
 	unsetenv(ART_BOOT_FD_VAR);
 	if (b->fd >= 0 && fcntl(b->fd, F_SETFD, FD_CLOEXEC) == 0)
-		err = send_head(b, ART_BOOT_HELLO, 0);
+		err = send_head(b, ART_BOOT_HELLO, b->lowest_half);
 	if (b->fd >= 0 && !err)
 		err = take_welcome(b);
 	if (err == ART_ERR_EVICTED)
@@ -201,15 +201,55 @@ static int artrun_exchange(struct art_boot *b, const struct art_boot_card *mine,
 	return err ? art__boot_fail(b, err, "the launcher is gone") : 0;
 }
 
+void art__boot_vote(struct art_boot *b, const void *p, size_t len)
+{
+	struct art_boot_head h = art__boot_head(ART_BOOT_VOTE, sizeof(h) + len, 0);
+	struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)(uintptr_t)p, len } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	if (b->fd >= 0 && len <= ART_BOOT_VOTE_MAX)
+		sendmsg(b->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+const uint8_t *art__boot_voted(struct art_boot *b, size_t *len)
+{
+	*len = b->answer_len;
+	b->answer_len = 0;
+	return *len ? b->answer : NULL;
+}
+
+/* Only the last is of use: a question is asked again until it was answered. */
+static void take_answer(struct art_boot *b, const uint8_t *p, size_t len)
+{
+	if (!b->answer)
+		b->answer = malloc(ART_BOOT_VOTE_MAX);
+	if (!b->answer || len > ART_BOOT_VOTE_MAX)
+		return;
+	memcpy(b->answer, p, len);
+	b->answer_len = len;
+}
+
 int art__boot_dead(struct art_boot *b, uint64_t *incarnation)
 {
+	union {
+		struct art_boot_head head;
+		struct art_boot_dead dead;
+		struct art_boot_vote vote;
+	} m;
 	struct art_boot_dead d;
 	struct art_last_view v;
 	ssize_t n;
 
-	do
-		n = recv(b->fd, &d, sizeof(d), MSG_DONTWAIT | MSG_TRUNC);
-	while (n < 0 && errno == EINTR);
+	do {
+		n = recv(b->fd, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC);
+		if (n < (ssize_t)sizeof(m.head) || n > (ssize_t)sizeof(m) ||
+		    !art__boot_head_good(&m.head, (size_t)n) || m.head.kind != ART_BOOT_VOTED)
+			continue;
+		take_answer(b, m.vote.bytes, (size_t)n - sizeof(m.head));
+		n = -1;
+		errno = EINTR; /* what is behind it */
+	} while (n < 0 && errno == EINTR);
+	d = m.dead;
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return -1;
 	if (n < (ssize_t)offsetof(struct art_boot_dead, view) || n > (ssize_t)sizeof(d) ||
@@ -238,6 +278,8 @@ static void artrun_close(struct art_boot *b)
 		close(b->fd);
 	b->fd = -1;
 	art__views_unmap(&b->views);
+	free(b->answer);
+	b->answer = NULL;
 }
 
 const struct art_boot_ops art__boot_artrun = {

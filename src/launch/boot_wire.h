@@ -12,6 +12,8 @@
  *   CARD    ->            where this rank listens
  *           <-  TABLE ... everyone's cards, in order, some per message; or FAILED: one never comes
  *           <-  DEAD      certificate: a rank of another host has died there, which acted last in...
+ *   VOTE    ->            a question for the arbiter of exact halves (ft/arbiter.h)
+ *           <-  VOTED     its answer
  *   DONE    ->            finalized: its exit is no loss
  *   ABORT   ->            end the job with a code
  */
@@ -40,6 +42,8 @@ enum art_boot_kind {
 	ART_BOOT_DONE,
 	ART_BOOT_ABORT,
 	ART_BOOT_DEAD,
+	ART_BOOT_VOTE,
+	ART_BOOT_VOTED,
 };
 
 struct art_boot_head {
@@ -47,7 +51,7 @@ struct art_boot_head {
 	uint16_t version;
 	uint16_t kind;
 	uint32_t len; /* of the whole message */
-	int32_t arg;  /* ABORT: the code; FAILED: the rank that never comes; DEAD: the rank */
+	int32_t arg;  /* HELLO: 1 if the lowest of exact halves is to go on; ABORT: the code; FAILED: the rank that never comes; DEAD: the rank */
 };
 
 struct art_boot_welcome {
@@ -66,6 +70,11 @@ struct art_boot_dead {
 	struct art_boot_head head; /* len tells how much of the view there is */
 	uint64_t incarnation;
 	struct art_last_view view;
+};
+
+struct art_boot_vote {
+	struct art_boot_head head; /* len tells how many bytes there are */
+	uint8_t bytes[ART_BOOT_VOTE_MAX];
 };
 
 #define ART_BOOT_TABLE_CARDS 64u

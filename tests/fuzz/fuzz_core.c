@@ -49,6 +49,7 @@ struct rank {
 	bool dead;
 	uint32_t epoch;      /* what it has noted for after its death */
 	struct art_set view;
+	uint32_t ballot;     /* that it asked the arbiter about last */
 	struct art_comm *comm[MAX_COMMS];
 	int ncomm;
 	struct call call[MAX_OPS];
@@ -581,6 +582,20 @@ static void die(struct fuzz *f, int who, bool told_all, bool proven)
 	}
 }
 
+/* In the arbiter's name: any bytes, but for what decides whether they are looked at. */
+static void arbitrate(struct fuzz *f, struct rank *r, uint8_t how)
+{
+	uint8_t p[64];
+	struct art_wbuf w = { .p = p, .cap = sizeof(p) };
+
+	art__w_u8(&w, how & 1 ? ART_K_PROMISE : how & 2 ? ART_K_ACCEPTED : ART_K_NACK);
+	art__w_u32(&w, art__core_epoch(r->core) + 1);
+	art__w_u32(&w, how & 4 ? r->ballot : (uint32_t)odd_number(f, r->ballot));
+	for (int n = how / 16; n > 0; n--)
+		art__w_u8(&w, u8(f));
+	r->m->ops->voted(r->m, p, w.len);
+}
+
 static void verdict(struct fuzz *f, uint8_t b)
 {
 	struct rank *r = &f->rank[b % f->n];
@@ -594,6 +609,8 @@ static void verdict(struct fuzz *f, uint8_t b)
 	case 2: r->m->ops->link_down(r->m, ART_CHAN_DATA, slot); break;
 	default: r->m->ops->link_down(r->m, ART_CHAN_CTL, slot); break;
 	}
+	if (r->ballot)
+		arbitrate(f, r, b);
 }
 
 static void step(struct fuzz *f)
@@ -654,6 +671,16 @@ static void port_view(void *self, uint32_t epoch, const struct art_set *members)
 	art__set_copy(&r->view, members);
 }
 
+static void port_vote(void *self, const void *p, size_t len)
+{
+	struct art_rbuf b = { .p = p, .len = len };
+
+	art__r_u8(&b);
+	art__r_u32(&b);
+	((struct rank *)self)->ballot = art__r_u32(&b);
+	REQUIRE(!b.bad && len <= ART_BODY_MAX);
+}
+
 static void open_rank(struct fuzz *f, int slot)
 {
 	struct rank *r = &f->rank[slot];
@@ -667,7 +694,7 @@ static void open_rank(struct fuzz *f, int slot)
 				   .log_level = ART_LOG_DEBUG };
 	r->port = (struct art_port){ .self = r, .send = port_send, .fence = port_slot,
 				     .relink = port_slot, .done = port_done,
-				     .compute = port_compute, .view = port_view };
+				     .compute = port_compute, .view = port_view, .vote = port_vote };
 	art__set_fill(&r->view, (uint32_t)f->n);
 	art__core_defaults(&cfg);
 	cfg.slot = slot;

@@ -468,6 +468,7 @@ static bool rank_open(struct cluster *c, int slot)
 	art__set_fill(&r->noted.members, (uint32_t)c->n);
 	if (c->cfg.detector)
 		cluster__beat_port(r);
+	cluster__arbiter_port(r);
 	r->rng = c->cfg.seed * 1000003 + (uint64_t)slot;
 	r->wrap.ops = &wrap_ops;
 	r->timer_at = r->tp_at = ART_NEVER;
@@ -578,6 +579,7 @@ struct cluster *cluster_create(const struct cluster_cfg *cfg)
 	c->env = (struct art_env){ .self = c, .now_ns = world_now, .random = world_random,
 				   .alloc = world_alloc, .free = world_free, .log = world_log,
 				   .log_level = cfg->log_level };
+	art__arbiter_init(&c->arbiter, &c->env, cfg->mutant);
 	good = make_tables(c) && make_world(c);
 	for (int k = 0; good && k < c->n; k++)
 		good = rank_open(c, k);
@@ -631,6 +633,7 @@ static void free_records(struct cluster *c)
 		free(c->view[e].set);
 	free(c->view);
 	cluster__beat_end(c);
+	cluster__arbiter_end(c);
 	while (c->timed) {
 		struct timed *t = c->timed;
 

@@ -60,6 +60,10 @@ struct cluster_cfg {
 	/* The detector runs: heartbeats travel by the cost models, and are lost where links are cut. */
 	bool detector;
 	unsigned beat_loss;        /* percent of them that are lost otherwise */
+	/* There is an arbiter of exact halves; these ranks (bits) never reach it, and from then on nobody. */
+	bool arbiter;
+	uint32_t arbiter_cut;
+	uint64_t arbiter_dies_ns;  /* virtual time, 0: it stays */
 	uint64_t compute_max_ns;   /* a user function takes 0..this */
 	uint64_t start_max_ns;     /* ranks begin their programs 0..this apart */
 	uint64_t think_max_ns;     /* an application pauses 0..this between two items */

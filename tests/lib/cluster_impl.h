@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "engine/link.h"
+#include "ft/arbiter.h"
 #include "tests/lib/cluster.h"
 #include "transport/fault/fault.h"
 
@@ -167,6 +168,14 @@ struct beat {
 	uint8_t bytes[64];
 };
 
+/* A question to the arbiter on its way, or an answer. */
+struct vote {
+	struct vote *next, **prev;
+	struct crank *rank;
+	size_t len;
+	uint8_t bytes[];
+};
+
 struct cluster {
 	struct cluster_cfg cfg;
 	int n, words;
@@ -189,6 +198,8 @@ struct cluster {
 	uint64_t faults, last_fault_ns;
 	struct timed *timed;
 	struct beat *beats;
+	struct vote *votes;
+	struct art_arbiter arbiter;
 	uint64_t messages[2], events;
 	char coord[COORD_WIDTH];
 	size_t coord_len;
@@ -241,6 +252,10 @@ bool cluster__arena_open(struct cluster *c); /* false: no memory */
 void cluster__arena_map(struct cluster *c);
 void cluster__arena_rest(struct crank *r);   /* an event is over, but for its consequences */
 void cluster__arena_close(struct cluster *c);
+
+/* ---- cluster_arbiter.c ---- */
+void cluster__arbiter_port(struct crank *r);
+void cluster__arbiter_end(struct cluster *c);
 
 /* ---- cluster_fault.c ---- */
 /* A step of @r is about to happen. False: the rank is dead, it does not. */

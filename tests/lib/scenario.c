@@ -161,6 +161,7 @@ static void do_partition(struct cluster *c, struct scenario *s, const struct sce
 	cluster_partition(c, group, f->on);
 	count(s, SCENARIO_C_PARTITION, 1);
 	count(s, SCENARIO_C_TIE_BREAK, s->lowest_half && with * 2 == s->n);
+	count(s, SCENARIO_C_ARBITER, s->cfg.arbiter && with * 2 == s->n);
 	if ((group[lowest] ? with : s->n - with) * 2 < s->n)
 		count(s, SCENARIO_C_MINORITY, 1);
 }
@@ -221,6 +222,20 @@ static void do_fault(struct cluster *c, void *arg)
 	}
 	if (f->undo_ns)
 		cluster_after(c, f->undo_ns, undo, a);
+}
+
+void scenario_draw_arbiter(struct scenario *s)
+{
+	unsigned how;
+
+	s->cfg.arbiter = s->profile == SCENARIO_HALVES && !s->lowest_half && scenario_chance(&s->rng, 85);
+	if (!s->cfg.arbiter)
+		return;
+	how = (unsigned)scenario_below(&s->rng, 10);
+	if (how < 2)
+		s->cfg.arbiter_cut = (uint32_t)scenario_next(&s->rng) & ((1u << s->n) - 1);
+	else if (how == 2)
+		s->cfg.arbiter_dies_ns = UINT64_C(1000000000) + scenario_below(&s->rng, 3000000);
 }
 
 static void arm_faults(struct cluster *c, struct scenario *s, struct armed *armed)

@@ -61,6 +61,7 @@ bool scenario_profile_parse(const char *name, enum scenario_profile *out);
 	X(PARTITION, "partitions") \
 	X(MINORITY, "partitions that leave the leader in a minority") \
 	X(TIE_BREAK, "partitions into exact halves with a tie-break") \
+	X(ARBITER, "partitions into exact halves with an arbiter") \
 	X(HEAL, "heals") \
 	X(ONE_WAY, "one-way or single-edge cuts") \
 	X(HOLD, "old frames held past an install") \
@@ -141,6 +142,8 @@ struct scenario_totals {
 };
 
 void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile profile);
+/* Its last part: whether there is an arbiter of exact halves, and what becomes of it. */
+void scenario_draw_arbiter(struct scenario *s);
 /* Runs it and adds to @t (may be NULL). Number of violations; if there are any, one line that
  * repeats the run and says the first goes to @out (NULL: silence), with @detail all of them and
  * the log. @command begins that line. */

@@ -895,4 +895,5 @@ void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile prof
 	draw_faults(s);
 	s->lowest_half = profile == SCENARIO_HALVES ? scenario_chance(&s->rng, 70) :
 						     profile == SCENARIO_POLICY && seed % 2;
+	scenario_draw_arbiter(s);
 }

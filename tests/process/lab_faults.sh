@@ -177,7 +177,7 @@ each_has_ended_or_goes_on() {
 	done
 }
 t_halves() {
-	job_on_all ART_QUORUM_WAIT=1
+	job_on_all ART_QUORUM_WAIT=1 ART_TIE_BREAK=stop
 	lab split 1,2 3,4
 	await each_has_ended_or_goes_on || each_has_ended_or_goes_on ||
 		complain "$case: somebody neither gives up nor goes on"
@@ -190,6 +190,40 @@ t_halves() {
 	lab heal 1
 	lab heal 2
 	never_said out ' counts [5-7]$'
+}
+
+# artrun hears both halves and votes for one, which goes on; the other learns from it that it is out.
+t_halves_with_an_arbiter() {
+	local first second r
+	job_on_all ART_QUORUM_WAIT=50
+	lab split 1,2 3,4
+	until_said out '^rank [0-7] counts 4$'
+	first='0 1 2 3' second='4 5 6 7'
+	! grep -Eq '^rank [4-7] counts 4$' out || { first='4 5 6 7' second='0 1 2 3'; }
+	all_count 4 $first
+	for r in $second; do
+		until_said out "^rank $r ended: .*evicted"
+		never_said out "^rank $r counts [1-7]$"
+	done
+	lab heal 1
+	lab heal 2
+	end_job
+	is "ranks that ended early" "$(grep -c ' ended: ' out)" 4
+}
+
+# One of two hosts falls silent: nobody can prove it, and half of the ranks go on.
+t_half_of_the_hosts_fall_silent() {
+	job_on_all ART_QUORUM_WAIT=50
+	lab poweroff 3
+	lab poweroff 4
+	until_said out '^rank [0-3] counts 4$'
+	all_count 4 0 1 2 3
+	printf . >&"$gate"
+	until_said out '^rank 0: .* rounds$'
+	lab reboot 3
+	lab reboot 4
+	finish
+	exec {gate}>&-
 }
 
 # The half with the lowest rank is told to go on; the other stops all the same.

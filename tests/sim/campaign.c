@@ -45,6 +45,8 @@ static const struct {
 	/* whoever had left a rank out died, certified, and it went on alone: nobody told it of their view */
 	{ SCENARIO_HALVES, 10191 }, { SCENARIO_HALVES, 14299 }, { SCENARIO_HALVES, 26188 },
 	{ SCENARIO_HALVES, 56123 }, { SCENARIO_ODD, 139796 }, { SCENARIO_POLICY, 49093 },
+	/* an arbiter that did not answer kept two halves apart after the network had healed */
+	{ SCENARIO_HALVES, 24306 },
 	/* a mistaken reduce came out where it had returned, and nobody was left to decide about it */
 	{ SCENARIO_POLICY, 192965 },
 };

@@ -393,6 +393,48 @@ static unsigned of_exact_halves_the_lowest_may_go_on(const char *name)
 	return bad;
 }
 
+/* Three times the same cut: with an arbiter, with one that only the second half reaches, with none left. */
+static unsigned of_exact_halves_the_arbiter_chooses_one(const char *name)
+{
+	static const uint32_t cut[3] = { 0, 0x3, 0xf };
+	unsigned bad = 0;
+
+	for (int k = 0; k < 3; k++) {
+		struct cluster_cfg cfg;
+		struct cluster *c;
+		struct cluster_result low, high;
+
+		cluster_defaults(&cfg, 4, 7 + (uint64_t)k);
+		cfg.hosts = own_hosts;
+		cfg.evidence = CLUSTER_BY_HOST;
+		cfg.arbiter = true;
+		cfg.arbiter_cut = cut[k];
+		c = job_with(&cfg, name);
+		sums(c, ALL);
+		sleeps(c, ALL, 5 * MS);
+		sums(c, ALL);
+		finalizes(c, ALL);
+		cluster_until(c, first_started_by_all, NULL, ART_NS_PER_S);
+		cluster_until(c, cluster_all_finished, NULL, 3 * MS);
+		split(c, 0x3);
+		runs(c);
+		cluster_result(c, 0, 1, &low);
+		cluster_result(c, 2, 1, &high);
+		gets(c, 1, 1, low.code);
+		gets(c, 3, 1, high.code);
+		if (k == 0 && (low.code == ART_SUCCESS) == (high.code == ART_SUCCESS))
+			cluster_fail(c, "the halves end with %d and %d", low.code, high.code);
+		if (k == 1)
+			gets(c, 2, 1, ART_SUCCESS);
+		if (k)
+			gets(c, 0, 1, ART_ERR_NO_QUORUM);
+		if (k == 2)
+			gets(c, 2, 1, ART_ERR_NO_QUORUM);
+		bad += ends(c);
+	}
+	return bad;
+}
+
 static void first_three_die(struct cluster *c, void *unused)
 {
 	(void)unused;
@@ -801,6 +843,7 @@ static const struct word_scenario scenarios[] = {
 	SCENARIO(the_larger_side_goes_on_the_smaller_stops),
 	SCENARIO(exact_halves_both_stop),
 	SCENARIO(of_exact_halves_the_lowest_may_go_on),
+	SCENARIO(of_exact_halves_the_arbiter_chooses_one),
 	SCENARIO(the_dead_tell_whom_they_left_out),
 	SCENARIO(who_was_cut_off_and_returns_is_evicted),
 	SCENARIO(a_rank_suspected_wrongly_is_evicted_and_harmless),

@@ -44,6 +44,7 @@ static const struct mutant mutants[] = {
 	{ 16, "forget what was kept at a view change", { SCENARIO_POLICY, SCENARIO_POLICY } },
 	{ 17, "either of exact halves is a quorum", { SCENARIO_HALVES, SCENARIO_SPLIT } },
 	{ 18, "a certificate says that a rank is dead and no more", { SCENARIO_HALVES, SCENARIO_SPLIT } },
+	{ 19, "the arbiter forgets what it has promised", { SCENARIO_HALVES, SCENARIO_HALVES } },
 	{ 20, "look at shared memory while frozen", { SCENARIO_LATE, SCENARIO_RERUN } },
 	{ 21, "use a slot in shared memory again before its op is stable",
 	  { SCENARIO_MIXED, SCENARIO_POLICY } },
