@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Barrier and small allreduce of ranks that share memory (base/arena.h): every rank puts its input
- * into a slot of its own, looks until everybody's is there, and combines them all, in the shape in which
- * recursive doubling (rd.c) or, where the order is fixed, the tree (shape.c) would have: not a bit of
- * the result depends on the way.
+ * Barrier and small bcast, reduce and allreduce of ranks that share memory (base/arena.h): every rank puts
+ * its input into a slot of its own. Who waits for some, all or the root's, looks until they are there, and
+ * combines or copies them. An allreduce combines in the shape in which recursive doubling (rd.c) or, where the
+ * order is fixed, the tree (shape.c) would have; a reduce in that of a binomial tree.
  *
  *   undecided --all ranks have mapped all parts--> put --> look ... all there --> combined, held
+ *       |                                           '--root of a bcast: held; leaf of a reduce: returned
  *       '------one of them cannot--> by messages (op.c)
  *
  * Which way an op goes follows from the call, the participants of its epoch and their `state`, which is
  * set once: everyone comes to the same. What the contract needs is as it is with messages: the flag says
  * for which attempt an input is, so what an older epoch left there has no effect; looking is part of an
  * event, so a frozen rank completes nothing; slots carry the done marks that say what is stable; and a
- * slot is written again only when its op is stable, or for a new attempt of it. A slot carries the call's
+ * slot is written again only when all have its op done, or for a new attempt of it. A slot carries the call's
  * signature, also when the op itself goes by messages, so that calls that do not match come out.
  *
  * A rank that waits for an op and does not look for a while says so: its `doze` is odd, another odd number
@@ -103,10 +104,10 @@ static bool fits(const struct art_op *op)
 {
 	const struct art_ops *c = op->comm->coll;
 
-	if (op->call.kind != ART_C_BARRIER && op->call.kind != ART_C_ALLREDUCE)
+	if (op->call.kind > ART_C_ALLREDUCE || op->call.fn || op->uniform || op->policy > ART_LOSS_ERROR)
 		return false;
-	return !op->call.fn && !op->uniform && op->policy <= ART_LOSS_ERROR &&
-	       op->bytes <= c->arena->max && op->bytes * (size_t)op->comm->npart <= FLAT_BYTES;
+	return op->bytes <= c->arena->max && (op->way == ART_C_BCAST ||
+	       op->bytes * (size_t)op->comm->npart <= FLAT_BYTES);
 }
 
 bool art__arena_takes(struct art_op *op)
@@ -137,6 +138,47 @@ static void count_free(struct art_comm *m)
 	}
 	if (low > m->arena_free)
 		m->arena_free = low;
+}
+
+static uint64_t stamp(uint64_t epoch, uint64_t seq)
+{
+	return epoch << 40 | (seq & SEQ_BITS);
+}
+
+/* What every participant has done in this epoch is stable (what it said in an older one may be in doubt
+ * again). The others need not know: those that wait for it find out likewise, or by the wave. */
+bool art__arena_learn(struct art_comm *m)
+{
+	const struct art_arena *a = m->coll->arena;
+	uint64_t low = art__stable_low(m), before = m->stable, epoch = m->coll->ft->view.base;
+
+	if (m != m->coll->world || m->coll->frozen || m->coll->ft->fate || m->part_epoch != epoch ||
+	    usable(m) != ART_ARENA_READY)
+		return false;
+	for (int i = 0; i < m->npart && low > m->stable; i++) {
+		uint64_t sure = i == m->mypos ? stamp(epoch, low) :
+				atomic_load_explicit(&a->part[m->part[i]]->sure, memory_order_acquire);
+
+		if ((sure ^ stamp(epoch, 0)) > SEQ_BITS)
+			return false;
+		if ((sure & SEQ_BITS) < low)
+			low = sure & SEQ_BITS;
+	}
+	art__stable_learn_here(m, low);
+	return m->stable > before;
+}
+
+/* The log is full: look as often as at slots. */
+void art__arena_log_full(struct art_op *op)
+{
+	struct art_ops *c = op->comm->coll;
+
+	if (op->comm != c->world || op->again_ns)
+		return;
+	op->again_ns = art__env_now(c->env) + LOOK_NS;
+	c->arena_log_full = true;
+	if (art__arena_learn(op->comm))
+		c->arena_log_full = false;
 }
 
 bool art__arena_is_full(struct art_comm *m, uint64_t seq)
@@ -174,15 +216,18 @@ void art__arena_done(struct art_comm *m)
 {
 	const struct art_arena *a = m->coll->arena;
 
-	if (m == m->coll->world && touch(a, ART_ARENA_DONE))
-		atomic_store_explicit(&a->mine->done, m->done_mark, memory_order_release);
+	if (m != m->coll->world || !touch(a, ART_ARENA_DONE))
+		return;
+	atomic_store_explicit(&a->mine->done, m->done_mark, memory_order_release);
+	atomic_store_explicit(&a->mine->sure, stamp(m->coll->ft->view.base, art__stable_low(m)),
+			      memory_order_release);
 }
 
 /* ---- putting ---- */
 
 static uint64_t flag_of(const struct art_op *op)
 {
-	return (uint64_t)op->epoch << 40 | (op->seq & SEQ_BITS);
+	return stamp(op->epoch, op->seq);
 }
 
 static unsigned place(const struct art_op *op)
@@ -258,6 +303,17 @@ static const struct art_arena_slot *slot_of(const struct art_op *op, int pos)
 	return &op->comm->coll->arena->part[op->comm->part[pos]]->slot[place(op)];
 }
 
+/* The root of a bcast has heard of everybody's marks. */
+static void take_lag(struct art_op *op, const struct art_arena_slot *s)
+{
+	uint16_t lag = s->lag;
+
+	if (op->way == ART_C_BCAST && lag != ART_LAG_UNKNOWN && lag <= op->seq)
+		op->low = op->seq - lag;
+	else
+		art__op_low(op, op->seq, lag);
+}
+
 static bool all_there(struct art_op *op)
 {
 	const struct art_comm *m = op->comm;
@@ -279,20 +335,90 @@ static bool all_there(struct art_op *op)
 				art__op_mismatch(op, m->part[pos]);
 			return false;
 		}
-		art__op_low(op, op->seq, s->lag);
+		take_lag(op, s);
 		op->arena_seen |= UINT64_C(1) << pos;
 		missing &= ~(UINT64_C(1) << pos);
 	}
 	return !missing;
 }
 
+/* All inputs but that of the root, which does not put its own down? Then it waits for nobody else. */
+static bool all_there_but(const struct art_op *op, int root)
+{
+	for (int i = 0; i < op->comm->npart; i++)
+		if (i != root && i != op->comm->mypos &&
+		    atomic_load_explicit(&slot_of(op, i)->flag, memory_order_acquire) != op->arena_at)
+			return false;
+	return true;
+}
+
+/* Of a call that does not wait for that rank, and is over here: has it called something else? */
+static void check(struct art_op *op, int pos)
+{
+	const struct art_arena_slot *s = slot_of(op, pos);
+
+	if (atomic_load_explicit(&s->flag, memory_order_acquire) == op->arena_at &&
+	    s->comm == op->comm->id && s->sig != op->sig && !op->asked && !op->plea.code)
+		art__op_mismatch(op, op->comm->part[pos]);
+}
+
+static int root_pos(const struct art_op *op)
+{
+	int pos = 0;
+
+	while (op->comm->part[pos] != op->root)
+		pos++;
+	return pos;
+}
+
+/* The root of a bcast: whoever has not called looks for it later. */
+static void give(struct art_op *op)
+{
+	put(op, op->bytes);
+	nudge(op);
+	ART_MARK(op->comm->coll->env, ART_M_ARENA_HELD);
+	op->idle = true;
+	art__op_hold(op);
+	for (int i = 0; i < op->comm->npart; i++)
+		if (i != op->comm->mypos)
+			check(op, i);
+}
+
+/* Of a reduce, not its root: its part is safe, others may die or not. */
+static void hand_in(struct art_op *op, int root)
+{
+	const struct art_arena *a = op->comm->coll->arena;
+	uint32_t doze;
+
+	put(op, op->bytes);
+	doze = atomic_load_explicit(&a->part[op->root]->doze, memory_order_relaxed);
+	if (doze & 1 && all_there_but(op, root))
+		wake_up(op, op->root, doze);
+	art__op_return_early(op);
+	check(op, root);
+}
+
 /* The last one to put something down finds everything there, and tells those who do not look; of the
  * others each has to wait, whatever it is told. */
 static void put_input(struct art_op *op)
 {
-	put(op, op->bytes);
-	if (all_there(op))
-		nudge(op);
+	struct art_comm *m = op->comm;
+	int root = op->way == ART_C_BCAST || op->way == ART_C_REDUCE ? root_pos(op) : -1;
+
+	if (op->seq - m->stable > m->coll->cfg.log_ops / 4)
+		art__arena_learn(m);
+	if (op->way == ART_C_BCAST && root == m->mypos) {
+		give(op);
+	} else if (op->way == ART_C_BCAST) {
+		op->arena_seen = ~(UINT64_C(1) << root);
+		put(op, 0);
+	} else if (op->way == ART_C_REDUCE && root != m->mypos) {
+		hand_in(op, root);
+	} else {
+		put(op, op->bytes);
+		if (all_there(op) && root < 0)
+			nudge(op);
+	}
 }
 
 /* ---- combining ---- */
@@ -356,12 +482,22 @@ static void combine_all(const struct art_op *op)
 		subtree(&s, 0, 2 * pof2, op->call.recvbuf);
 }
 
+static void take(const struct art_op *op)
+{
+	if (op->way == ART_C_BCAST && op->bytes)
+		memcpy(op->call.recvbuf, payload(op, root_pos(op)), op->bytes);
+	else if (op->way != ART_C_BCAST)
+		combine_all(op);
+}
+
 /* Nobody has written to a slot meanwhile: only who is not a member any more finds that. */
 static bool still_there(const struct art_op *op)
 {
+	int root = op->way == ART_C_BCAST ? root_pos(op) : -1;
+
 	fence(memory_order_acquire);
 	for (int i = 0; i < op->comm->npart; i++)
-		if (i != op->comm->mypos &&
+		if (i != op->comm->mypos && (root < 0 || i == root) &&
 		    atomic_load_explicit(&slot_of(op, i)->flag, memory_order_relaxed) != op->arena_at)
 			return false;
 	return true;
@@ -392,7 +528,7 @@ void art__arena_again(struct art_op *op)
 {
 	if (op->arena_full)
 		look_for_room(op);
-	else if (!art__op_is_frozen(op))
+	else if (!op->comm->coll->frozen && !art__op_is_frozen(op))
 		art__op_step(op);
 }
 
@@ -400,14 +536,13 @@ void art__arena_step(struct art_op *op)
 {
 	if (op->arena_undecided)
 		decide(op);
-	if (!op->arena || op->arena_undecided || !all_there(op) ||
+	if (!op->arena || op->arena_undecided || op->idle || !all_there(op) ||
 	    !touch(op->comm->coll->arena, ART_ARENA_TAKE))
 		return;
-	combine_all(op);
+	take(op);
 	if (op->bytes && !still_there(op))
 		return;
 	ART_MARK(op->comm->coll->env, ART_M_ARENA_HELD);
-	op->comm->coll->arena_ops++;
 	op->idle = true;
 	art__op_hold(op);
 }
@@ -466,6 +601,10 @@ int art__arena_peek(struct art_ops *c)
 			found = 1;
 		else if (found < 0)
 			found = 0;
+	}
+	if (c->arena_log_full && art__arena_learn(c->world)) {
+		c->arena_log_full = false;
+		found = 1;
 	}
 	if (found > 0 && c->doze & 1 && !any_waits(c))
 		want_none(c);

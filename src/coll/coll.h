@@ -356,7 +356,7 @@ struct art_ops {
 	uint8_t *arena_scratch;  /* for partial results */
 	uint32_t *nudged;        /* [size] the `doze` for which this slot was nudged last */
 	uint32_t doze;           /* as others see it: odd, they shall nudge this rank */
-	uint64_t arena_ops;      /* ended there */
+	bool arena_log_full;     /* an op waits for the log: look what is stable */
 	struct art_comm *dirty;  /* something of these finished: memory may be let go at the end of
 				  * the event */
 };
@@ -543,6 +543,8 @@ void art__arena_step(struct art_op *op);
 void art__arena_tell(struct art_op *op); /* it goes by messages */
 bool art__arena_is_full(struct art_comm *comm, uint64_t seq); /* its slot is still needed */
 void art__arena_wait_room(struct art_op *op); /* for that slot */
+bool art__arena_learn(struct art_comm *comm); /* what is stable; true: more than before */
+void art__arena_log_full(struct art_op *op);
 void art__arena_again(struct art_op *op); /* again_ns has come */
 void art__arena_done(struct art_comm *comm); /* its done mark has moved */
 int art__arena_peek(struct art_ops *c); /* 1: an op got on, 0: none, -1: none runs there */
@@ -572,6 +574,7 @@ void art__deliver_drop(struct art_ops *c, const struct art_op *op);
 void art__stable_done(struct art_op *op);       /* an op is done here: marks and reports */
 uint64_t art__stable_low(const struct art_comm *comm);
 void art__stable_learn(struct art_comm *comm, uint64_t seq); /* everything up to seq is stable */
+void art__stable_learn_here(struct art_comm *comm, uint64_t seq); /* the others need not know */
 void art__stable_heard(struct art_op *op); /* what the attempt that is held has heard of marks */
 void art__stable_view(struct art_comm *comm);   /* the view changed */
 void art__stable_again(struct art_comm *comm);  /* a control connection broke */

@@ -89,6 +89,8 @@ bool art__op_retain(struct art_op *op)
 		if (log_has_room(op))
 			art__op_lacks_memory(op);
 		ART_MARK(op->comm->coll->env, ART_M_LOG_FULL);
+		if (op->comm->coll->arena && !log_has_room(op))
+			art__arena_log_full(op);
 		/* What is stable leaves the log at the end of this event, and this op is settled again:
 		 * only then, if that was not enough, are the others asked. */
 		if (op->comm->stable == op->comm->forgot)

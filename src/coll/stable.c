@@ -199,6 +199,11 @@ void art__stable_learn(struct art_comm *m, uint64_t seq)
 	learn(m, seq, true);
 }
 
+void art__stable_learn_here(struct art_comm *m, uint64_t seq)
+{
+	learn(m, seq, false);
+}
+
 /* All marks have come along. What the root of a reduce so learns the others do not: it reports for them
  * all the same, or they would wait for the log while the root, for which nothing is left to do, waits
  * for their next inputs. */
@@ -256,6 +261,8 @@ void art__stable_view(struct art_comm *m)
 	art__stable_recount(m);
 	m->wm_reported = m->wm_common;
 	m->wm_bytes = m->coll->cfg.log_bytes; /* report at the next occasion */
+	if (m->coll->arena)
+		art__arena_done(m); /* as a member of this view */
 	if (m->npart <= 1)
 		art__stable_learn(m, m->done_mark);
 	report(m);

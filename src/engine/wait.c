@@ -39,6 +39,8 @@
 
 struct spin {
 	unsigned empty; /* looks that found nothing, in a row */
+	unsigned peeks; /* those at shared memory */
+	bool peeked;    /* the last one was no more than that */
 	uint64_t until; /* 0: the clock was not read yet */
 };
 
@@ -216,21 +218,25 @@ static void sleep_on(struct art_engine *e, struct art_waiter *w)
 		doze(e, false);
 }
 
-static bool look(struct art_engine *e)
+static bool look(struct art_engine *e, struct spin *s)
 {
 	struct art_machine *m = e->machine;
 	int found = -1;
 
 	if (e->shared.arena.mine)
-		for (int i = e->spin_shared ? 2 : PEEKS; i && (found = m->ops->peek(m)) == 0; i--)
+		for (int i = e->spin_shared ? 1 : PEEKS; i && (found = m->ops->peek(m)) == 0; i--)
 			;
+	/* What is waited for in shared memory comes from a rank that wants this core. */
+	s->peeked = e->spin_shared && !found;
+	if (s->peeked && ++s->peeks % PEEKS)
+		return false;
 	return found > 0 || art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET) > 0;
 }
 
 /* One look at what may have come. False: it is time to sleep. */
 static bool drive(struct art_engine *e, struct spin *s)
 {
-	bool found = look(e);
+	bool found = look(e, s);
 	uint64_t now;
 
 	if (e->news)
@@ -246,7 +252,7 @@ static bool drive(struct art_engine *e, struct spin *s)
 	s->empty++;
 	if (!e->spin_max)
 		return s->empty < SPIN_FEW;
-	if (s->empty % e->spin_looks)
+	if (s->empty % e->spin_looks && !s->peeked)
 		return true;
 	/* Two ranks that wait for each other may have met on one core: then let the other run. As both
 	 * stay runnable, the kernel parts them. */

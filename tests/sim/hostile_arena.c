@@ -45,11 +45,12 @@ static void lie(struct cluster *c, void *arg)
 
 	if (!cluster_alive(c, l->rank))
 		return;
-	switch (below(l, 7)) {
+	switch (below(l, 8)) {
 	case 0: atomic_store(&p->state, (uint32_t)below(l, 5)); break;
 	case 1: atomic_store(&p->doze, (uint32_t)below(l, UINT32_MAX)); break;
 	case 2: atomic_store(&p->done, below(l, 2) ? below(l, CALLS) : below(l, UINT64_MAX)); break;
 	case 3: atomic_store(&s->flag, flag(l)); break;
+	case 6: atomic_store(&p->sure, flag(l)); break;
 	case 4: s->sig = (uint32_t)below(l, UINT32_MAX); break;
 	case 5: s->lag = (uint16_t)below(l, below(l, 2) ? 4 : UINT16_MAX + 1); break;
 	default:

@@ -311,7 +311,7 @@ static bool sensible(const struct what *w)
 	if (w->size == SIZE_NONE)
 		return false;
 	if (w->size == SIZE_SHARED)
-		return w->coll == ART_C_ALLREDUCE && w->root == 0;
+		return w->loss != ART_LOSS_MIRROR && (w->coll != ART_C_ALLREDUCE || w->root == 0);
 	if (w->coll == ART_C_BCAST)
 		return w->size != SIZE_USER && w->size != SIZE_MEDIUM;
 	return w->coll == ART_C_REDUCE || w->root == 0;
