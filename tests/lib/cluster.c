@@ -345,6 +345,7 @@ static int port_send(void *self, enum art_chan chan, int to, const struct art_hd
 	if (!cluster__step(r))
 		return 1;
 	r->cluster->messages[chan]++;
+	r->sent[chan]++;
 	if (r->cluster->cfg.verbose)
 		cluster__log(r->cluster, r->slot, "send %s to %d: epoch %u comm %llx seq %llu phase %u "
 			     "off %llu len %zu", art__wire_kind_name(h->kind), to, (unsigned)h->epoch,

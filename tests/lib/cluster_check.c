@@ -671,3 +671,8 @@ void cluster_check_end(struct cluster *c)
 	if (c->violations == before)
 		cluster__log(c, -1, "checked");
 }
+
+uint64_t cluster_sent(const struct cluster *c, int rank, int channel)
+{
+	return c->rank[rank].sent[channel];
+}

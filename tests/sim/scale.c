@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Description: 1,024 simulated ranks reduce, broadcast, lose one of them and go on, and none of
- * them ever keeps 64 KiB of protocol state; and the simulator repeats itself: the same seed gives
- * the same run, step by step.
+ * Description: 1,024 simulated ranks reduce, broadcast, lose one of them and go on; none of
+ * them ever keeps 64 KiB of protocol state, and the change of the view, a star, costs its middle a few
+ * control messages a member and everybody else a handful; and the simulator repeats itself: the same seed
+ * gives the same run, step by step.
  *
  *	scale [--ranks N]
  *	scale --replay SEED      this seed twice, and the two traces compared
@@ -19,6 +20,9 @@
 #define STATE_MAX (64u * 1024)
 #define REPLAYS 40
 #define VICTIM(n) ((n) / 2 + 1)
+/* Control messages of one change of the view: of the middle of the star to each member, of a member. */
+#define MIDDLE_MAX 4
+#define MEMBER_MAX 16
 
 /* ---- many ranks ---- */
 
@@ -76,6 +80,34 @@ static void check_result(struct cluster *c, int call, int contributors)
 	}
 }
 
+/* The star as it was: a middle that asked everybody and nobody else who did more than answer. */
+static void check_star(struct cluster *c)
+{
+	uint64_t most = 0, second = 0, all = cluster_messages(c, ART_CHAN_CTL), n = (uint64_t)cluster_n(c);
+	int middle = -1;
+
+	for (int r = 0; r < cluster_n(c); r++) {
+		uint64_t sent = cluster_sent(c, r, ART_CHAN_CTL);
+
+		if (sent > most) {
+			second = most;
+			most = sent;
+			middle = r;
+		} else if (sent > second) {
+			second = sent;
+		}
+	}
+	printf("control messages: %llu in all, %llu of rank %d, at most %llu of any other\n",
+	       (unsigned long long)all, (unsigned long long)most, middle, (unsigned long long)second);
+	if (most < n - 2)
+		cluster_fail(c, "rank %d sent only %llu control messages: is there a star?", middle,
+			     (unsigned long long)most);
+	if (most > MIDDLE_MAX * n)
+		cluster_fail(c, "rank %d sent %llu control messages", middle, (unsigned long long)most);
+	if (second > MEMBER_MAX)
+		cluster_fail(c, "some rank sent %llu control messages", (unsigned long long)second);
+}
+
 static int thousand(int n)
 {
 	struct watch w = { 0 };
@@ -109,6 +141,7 @@ static int thousand(int n)
 		cluster_fail(c, "nobody died");
 	if (w.most >= STATE_MAX)
 		cluster_fail(c, "rank %d kept %zu bytes of state", w.rank, w.most);
+	check_star(c);
 	messages = cluster_messages(c, 0) + cluster_messages(c, 1);
 	printf("%d ranks, one lost: %llu messages, %llu steps; most state %zu bytes (rank %d, "
 	       "%llu looks)\n", n, (unsigned long long)messages,
