@@ -96,7 +96,7 @@ hosts() {
 		echo "link set sw up"
 		for k in $(seq "$HOSTS"); do
 			ip=10.77.0.$k
-			echo "link add eth$((k - 1)) address 02:a7:00:01:00:0$k type veth peer name port$((k - 1))"
+			echo "link add eth$((k - 1)) address 02:a7:00:01:00:0$k mtu 9000 type veth peer name port$((k - 1)) mtu 9000"
 			echo "link set port$((k - 1)) master sw up"
 			echo "link set eth$((k - 1)) up"
 			echo "addr add $ip/24 dev eth$((k - 1))"

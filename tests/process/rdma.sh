@@ -68,12 +68,12 @@ t_apart() {
 
 t_collectives() {
 	local size program
-	for size in 8 4K 1M; do
-		on_hosts 4 "$build/art-bench" all --sizes $size:$size --iters 4
+	for size in 8 1M; do
+		on_hosts 4 "$build/art-bench" all --sizes $size:$size --iters 2
 		is "art-bench all, $size: exit status" $rc 0
 	done
 	for program in comms nonblocking; do
-		on_hosts 4 "$programs/t_$program"
+		on_hosts 3 "$programs/t_$program"
 		is "t_$program: exit status" $rc 0
 	done
 }
@@ -90,26 +90,26 @@ one_kill() { # COUNT WHO USEC OPS
 t_kills() {
 	local seed=0 who
 	export ART_ERRORS=return
-	for who in 0 1 2 3; do
+	for who in 0 1 3; do
 		one_kill 0 $who $((3000 + 20000 * who)) 20
 		one_kill 400000 $who $((20000 + 150000 * who)) 8
 	done
 	unset ART_ERRORS
 }
 
-# Killed while a part of 16 MiB is under way: how much host @1 has sent tells where in it.
+# Killed while a part of 8 MiB is under way: how much its host has sent tells where in it.
 t_killed_in_a_large_one() {
 	local who at before
-	for who in 1 3; do
-		for at in 1 9; do
+	for who in 1 2; do
+		for at in 1 6; do
 			before=$(sent $who)
-			begin_on_hosts 4 "$programs/t_large" $((16 << 20)) 3
+			begin_on_hosts 4 "$programs/t_large" $((8 << 20)) 2
 			until_said out "^rank $who enters round 0"
 			await has_sent $who $((before + (at << 20))) || complain "$case: host $who sends nothing"
 			kill -KILL "$(pid_of $who)"
 			finish
 			is "rank $who killed after $at MiB: exit status" $rc 0
-			is "results of the last two rounds" $(($(results 3) >= 6)) 1
+			[ "$(results 3)" -ge 3 ] || complain "$case: $(results 3) results without it"
 		done
 	done
 }
@@ -131,7 +131,7 @@ t_cable_pulled() {
 	is "exit status" $rc 0
 	is "results of all four" "$(results 4)" 4
 	if over_rdma; then
-		grep -Eq 'rank [0-3].*rdma.* tcp' err || complain "$case: nobody says that it goes on over TCP"
+		grep -Eq 'RDMA to rank [0-3] broke .*: going on over tcp' err || complain "$case: nobody says that it goes on over TCP"
 	fi
 }
 
