@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Figures for the rdma transport, in one run of the virtual machine that tests/lab/rdma makes: the device
+# as perftest sees it beside ART on the same two hosts; every collective over rdma beside TCP on the same
+# links; and SIGKILL of one of four to the next result. Whatever is compared runs in turn, ROUNDS times
+# (default 3); printed are medians and their ratios. An emulated machine's times are its own: ratios only.
+#
+#   benchmarks/rdma.sh [ROUNDS [KILLS]]      KILLS jobs (5) per transport; ARTRUN and ART_BENCH name the
+#                                            two programs
+# RDMA_BENCH_ITERS: iterations of an 8-byte operation in a job (300).
+set -eu
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+lab=$(realpath "$here/../tests/lab")
+rounds=${1:-3} kills=${2:-5} iters=${RDMA_BENCH_ITERS:-300}
+for n in "$rounds" "$kills" "$iters"; do
+	[ "$n" -gt 0 ] 2>/dev/null || { echo "usage: rdma.sh [ROUNDS [KILLS]]" >&2; exit 2; }
+done
+artrun=$(command -v "${ARTRUN:-artrun}")
+bench=$(command -v "${ART_BENCH:-art-bench}")
+
+if [ -z "${ART_LAB_HOSTS-}" ]; then
+	"$lab/rdma" check || exit 1
+	"$lab/rdma" up >/dev/null
+	exec "$lab/rdma" run --hosts 4 --memory 1536 --time 1500 --env "ARTRUN=$(realpath "$artrun")" \
+		--env "ART_BENCH=$(realpath "$bench")" --env ART_CONFIG= --env "RDMA_BENCH_ITERS=$iters" -- \
+		bash "$here/rdma.sh" "$rounds" "$kills"
+fi
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+chmod 755 "$dir"
+
+# ---- one measurement each; a line "KEY VALUE" into a file --------------------------------------------
+
+note() { echo "$2" >>"$dir/$1"; }
+
+# perftest between hosts 2 and 1: PROGRAM BYTES ITERATIONS COLUMN-OF-THE-RESULT
+perf() {
+	local program=$1 out=$dir/perf pid words
+	words="-F -x 1 -s $2 -n $3"
+	timeout -k 5 60 "$program" -d rxe0 $words >"$dir/server" 2>&1 &
+	pid=$!
+	until grep -q ':4853 .* 0A ' /proc/net/tcp /proc/net/tcp6; do # listens at 18515, perftest's port
+		kill -0 $pid 2>/dev/null || { cat "$dir/server" >&2; exit 1; }
+		sleep 0.1
+	done
+	timeout -k 5 60 "$program" -d rxe1 $words 10.77.0.1 >"$out" 2>&1 || { cat "$out" >&2; exit 1; }
+	wait $pid
+	note "$program" "$(awk -v bytes="$2" -v c="$4" '$1 == bytes { print $c }' "$out")"
+}
+
+# art TRANSPORTS RANKS WORDS...: art-bench's objects, one a line
+art() {
+	local over=$1 n=$2
+	shift 2
+	ART_TRANSPORT=$over timeout -k 5 120 "$artrun" -n "$n" bash "$lab/rdma_host.sh" "$bench" "$@" --json \
+		2>"$dir/err" | grep -E '"(bytes|ms)":' || { cat "$dir/err" >&2; exit 1; }
+}
+field() { sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p" | head -n 1; }
+
+# collective NAME BYTES ITERATIONS
+collective() {
+	local over
+	for over in rdma,tcp tcp; do
+		art $over 2 "$1" --sizes "$2:$2" --iters "$3" >"$dir/json"
+		note "$1.$2.${over%,*}" "$(field median <"$dir/json")"
+	done
+}
+
+# ---- all of them, in turn ----------------------------------------------------------------------------
+
+# Half a reduce to rank 0 and a broadcast from it is a message one way; the barrier of two is an exchange.
+one_round() {
+	perf ib_write_lat 8 $((iters * 3)) 5
+	collective barrier 8 "$iters"
+	collective allreduce 8 "$iters"
+	perf ib_write_bw 1048576 40 4
+	perf ib_read_bw 1048576 40 4
+	art rdma,tcp 2 bcast --back-to-back --sizes 1M:1M --iters 20 >"$dir/json"
+	note stream.rdma "$(field bytes_per_s <"$dir/json" | awk '{ print $1 / 1048576 }')"
+	art tcp 2 bcast --back-to-back --sizes 1M:1M --iters 20 >"$dir/json"
+	note stream.tcp "$(field bytes_per_s <"$dir/json" | awk '{ print $1 / 1048576 }')"
+	collective bcast 8 "$iters"
+	collective reduce 8 "$iters"
+	for name in bcast reduce allreduce; do
+		collective $name 65536 40
+		collective $name 1048576 8
+	done
+}
+
+median() { sort -n "$dir/$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+row() { # WHAT FILE FILE UNIT
+	awk -v what="$1" -v a="$(median "$2")" -v b="$(median "$3")" -v unit="$4" 'BEGIN {
+		printf "| %s | %.2f | %.2f | %s | **%.2f** |\n", what, a, b, unit, a / b }'
+}
+
+for ((round = 0; round < rounds; round++)); do
+	one_round
+done
+for ((k = 0; k < kills; k++)); do
+	for over in rdma,tcp tcp; do
+		ART_LAB_CAPS=keep art $over 4 recover --seed $((k + 1)) >"$dir/json"
+		note "recover.${over%,*}" "$(field ms <"$dir/json")"
+	done
+done
+
+echo "rxe (Soft-RoCE) of Linux $(uname -r), MTU $(cat /sys/class/net/eth0/mtu), $(nproc) processors;" \
+	"medians of $rounds rounds"
+echo "| On the same two devices | ART | perftest | | ART / perftest |"
+echo "|---|---|---|---|---|"
+row "barrier of two, beside ib_write_lat one way" barrier.8.rdma ib_write_lat us
+row "allreduce of 8 bytes, beside ib_write_lat one way" allreduce.8.rdma ib_write_lat us
+row "bcast of 1 MiB, back to back, beside ib_write_bw" stream.rdma ib_write_bw MiB/s
+row "bcast of 1 MiB, back to back, beside ib_read_bw" stream.rdma ib_read_bw MiB/s
+echo
+echo "| On the same links | rdma | TCP | | rdma / TCP |"
+echo "|---|---|---|---|---|"
+row "barrier" barrier.8.rdma barrier.8.tcp us
+for name in bcast reduce allreduce; do
+	for bytes in 8 65536 1048576; do
+		row "$name, $bytes bytes" $name.$bytes.rdma $name.$bytes.tcp us
+	done
+done
+row "bcast of 1 MiB, back to back" stream.rdma stream.tcp MiB/s
+row "SIGKILL of one of four to the next result, $kills jobs" recover.rdma recover.tcp ms
