@@ -149,10 +149,16 @@ static void on_deaf(void *self)
 		m->ops->starved(m, -1);
 }
 
+static int64_t on_head(void *self, const uint8_t *head)
+{
+	(void)self;
+	return art__wire_body_len(head);
+}
+
 void art__link_up(struct art_link *l, enum art_chan chan, struct art_tp_up *up)
 {
 	up->self = &l->chan[chan];
-	up->body_len = art__wire_body_len;
+	up->body_len = on_head;
 	up->message = on_message;
 	up->room = on_room;
 	up->up = on_up;

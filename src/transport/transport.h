@@ -44,8 +44,10 @@ enum art_tp_why {
 /* What a transport tells its user. */
 struct art_tp_up {
 	void *self;
-	/* Length of the body behind a head, -1 for garbage (the connection is then ended). */
-	int64_t (*body_len)(const uint8_t head[ART_TP_HEAD]);
+	/* Length of the body behind a head, -1 for garbage (the connection is then ended). A
+	 * transport above another one has heads of its own there: they begin with four bytes that
+	 * no user's head may begin with, 00 52 44 4d (rdma/). */
+	int64_t (*body_len)(void *self, const uint8_t head[ART_TP_HEAD]);
 	/* One whole message, whose head body_len() has taken and whose body is as long as it said.
 	 * @head and @body are valid during the call only. */
 	void (*message)(void *self, int peer, const uint8_t *head, const uint8_t *body, size_t len);

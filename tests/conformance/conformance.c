@@ -78,10 +78,11 @@ static uint8_t pattern(uint64_t number, int from, int to, size_t i)
 	return (uint8_t)(number * 131 + (unsigned)from * 17 + (unsigned)to * 29 + i + (i >> 8) * 7);
 }
 
-static int64_t body_len(const uint8_t *p)
+static int64_t body_len(void *self, const uint8_t *p)
 {
 	struct head h;
 
+	(void)self;
 	memcpy(&h, p, sizeof(h));
 	return h.magic == MAGIC ? (int64_t)h.len : -1;
 }

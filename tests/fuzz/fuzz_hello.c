@@ -53,8 +53,9 @@ static void no_log(void *self, enum art_log_level level, const char *line)
 	(void)line;
 }
 
-static int64_t body_len(const uint8_t *head)
+static int64_t body_len(void *self, const uint8_t *head)
 {
+	(void)self;
 	return head[0];
 }
 

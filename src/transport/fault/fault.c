@@ -258,6 +258,13 @@ static int fault_send(struct art_tp *tp, int peer, const struct iovec *iov, int 
 
 /* ---- on the way in: passed on ---- */
 
+static int64_t on_head(void *self, const uint8_t *head)
+{
+	struct fault *f = self;
+
+	return f->up.body_len(f->up.self, head);
+}
+
 static void on_message(void *self, int peer, const uint8_t *head, const uint8_t *body, size_t len)
 {
 	struct fault *f = self;
@@ -332,6 +339,7 @@ static int fault_open(const struct art_env *env, const struct art_tp_self *self,
 	f->queue_high = opts->queue_high ? opts->queue_high : QUEUE_HIGH;
 	inner.world = fo->inner_world;
 	mine.self = f;
+	mine.body_len = on_head;
 	mine.message = on_message;
 	mine.room = on_room;
 	mine.up = on_up;

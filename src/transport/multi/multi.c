@@ -235,6 +235,13 @@ static void on_far_down(void *self, int peer, enum art_tp_why why)
 	m->up.down(m->up.self, peer, why);
 }
 
+static int64_t on_head(void *self, const uint8_t *head)
+{
+	struct multi *m = self;
+
+	return m->up.body_len(m->up.self, head);
+}
+
 static void on_message(void *self, int peer, const uint8_t *head, const uint8_t *body, size_t len)
 {
 	struct multi *m = self;
@@ -274,8 +281,8 @@ static int watch(struct multi *m, struct art_tp *tp)
 static int open_inner(struct multi *m, const struct art_multi_opts *mo,
 		      const struct art_tp_opts *opts)
 {
-	struct art_tp_up up = {m,	  m->up.body_len, on_message, on_room,
-			       on_far_up, on_far_down,	  on_far_deaf};
+	struct art_tp_up up = {m,	  on_head,     on_message, on_room,
+			       on_far_up, on_far_down, on_far_deaf};
 	struct art_tp_opts inner = *opts;
 	int rc;
 

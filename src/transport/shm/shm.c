@@ -229,7 +229,7 @@ static void receive(struct art_shm *t, struct art_shm_conn *c)
 
 		if (r == 0)
 			break;
-		if (r < 0 || t->up.body_len(head) != (int64_t)len) {
+		if (r < 0 || t->up.body_len(t->up.self, head) != (int64_t)len) {
 			art__shm_finish(t, c, ART_TP_GARBAGE);
 			return;
 		}

@@ -288,7 +288,7 @@ static int on_msg(struct sim_inst *i, const struct sim_item *it)
 
 	if (!p || p->conn != c || c->closed[1 - it->side])
 		return 0;
-	if (i->up.body_len(it->data) != (int64_t)it->len) {
+	if (i->up.body_len(i->up.self, it->data) != (int64_t)it->len) {
 		peer_end(i, p);
 		i->up.down(i->up.self, peer, ART_TP_GARBAGE);
 		return 1;

@@ -248,7 +248,7 @@ int art__tcp_measure(struct art_tcp *t, struct art_tcp_conn *c)
 			return 0;
 		if (t->security == ART_TP_MAC && !head_genuine(c, at))
 			goto forged;
-		len = t->up.body_len(at);
+		len = t->up.body_len(t->up.self, at);
 	}
 	if (len < 0 || len > (int64_t)ART_TP_BODY_MAX)
 		return -1;
@@ -272,6 +272,7 @@ const uint8_t *art__tcp_open_seal(struct art_tcp *t, struct art_tcp_conn *c, uin
 		art__tcp_refuse(t, c, ART_TCP_N_FORGED);
 		return NULL;
 	}
-	return t->up.body_len(record + LENGTH_BYTES) == (int64_t)*body ? record + LENGTH_BYTES
-									: NULL;
+	return t->up.body_len(t->up.self, record + LENGTH_BYTES) == (int64_t)*body
+		       ? record + LENGTH_BYTES
+		       : NULL;
 }
