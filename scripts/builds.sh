@@ -22,10 +22,10 @@ autoreconf_if_needed() {
 build_options() {
 	case $1 in
 	quick) ;;
-	normal) echo --enable-werror --with-hwloc=yes ;;
+	normal) echo --enable-werror --with-hwloc=yes --with-rdma=yes ;;
 	asan) echo --enable-werror --enable-asan --enable-ubsan "CFLAGS=-O1\ -g" ;;
 	tsan) echo --enable-werror --enable-tsan "CFLAGS=-O1\ -g" ;;
-	clang) echo --enable-werror CC=clang --with-hwloc=no ;;
+	clang) echo --enable-werror CC=clang --with-hwloc=no --with-rdma=no ;;
 	esac
 }
 

@@ -24,6 +24,7 @@ needs() {
 		module libxxhash libxxhash-dev
 		module hwloc libhwloc-dev
 		module jansson libjansson-dev
+		module libibverbs libibverbs-dev
 		END
 		;;
 	check) cat <<-END

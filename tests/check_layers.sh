@@ -90,7 +90,7 @@ check_includes() {
 # A library's header stays in one place.
 check_library_headers() {
 	local rule header place file
-	for rule in jansson.h:tools/ hwloc.h:src/topo/locality.c xxhash.h:src/wire/wire.c sodium.h:src/transport/; do
+	for rule in infiniband/verbs.h:src/transport/rdma/ jansson.h:tools/ hwloc.h:src/topo/locality.c xxhash.h:src/wire/wire.c sodium.h:src/transport/; do
 		header=${rule%%:*} place=${rule#*:}
 		for file in $(grep -rl "^#include <$header>" src tools); do
 			case $file in

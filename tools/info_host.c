@@ -38,7 +38,9 @@ json_t *info_build(void)
 	json_object_set_new(b, "libsodium", json_string(ART_INFO_SODIUM));
 	json_object_set_new(b, "xxhash", json_string(ART_INFO_XXHASH));
 	json_object_set_new(b, "jansson", json_string(JANSSON_VERSION));
-	json_object_set_new(b, "transports", json_string("shm,tcp"));
+	json_object_set_new(b, "libibverbs", json_string(ART_INFO_VERBS));
+	json_object_set_new(b, "transports",
+			    json_string(strcmp(ART_INFO_VERBS, "no") ? "shm,tcp,rdma" : "shm,tcp"));
 	return b;
 }
 

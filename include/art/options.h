@@ -36,6 +36,7 @@ typedef struct art_options {
 	const char *buddies;
 	const char *arena;
 	const char *tie_break;
+	const char *rdma_device;
 } art_options_t;
 
 /* Options of which none is given. */

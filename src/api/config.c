@@ -44,10 +44,30 @@ static bool seconds(const char *text, uint64_t *ns)
 /* A list without repeats; which of them a pair of ranks uses is not a matter of its order. */
 static bool read_transport(const char *text, struct art_config *c)
 {
-	static const char *const words[] = {"tcp", "shm", "shm,tcp", "tcp,shm", NULL};
+	static const char *const words[] = {"tcp", "shm", "rdma"};
+	unsigned seen = 0;
 
 	c->transport = text;
-	return word(text, words) >= 0;
+	for (;;) {
+		size_t len = strcspn(text, ",");
+		unsigned i = 0;
+
+		while (i < 3 && (strlen(words[i]) != len || memcmp(words[i], text, len) != 0))
+			i++;
+		if (i == 3 || seen & 1u << i)
+			return false;
+		seen |= 1u << i;
+		text += len;
+		if (!*text)
+			return true;
+		text++;
+	}
+}
+
+static bool read_rdma_device(const char *text, struct art_config *c)
+{
+	c->rdma_device = *text ? text : NULL;
+	return true;
 }
 
 static bool read_iface(const char *text, struct art_config *c)
@@ -185,8 +205,8 @@ static bool read_buddies(const char *text, struct art_config *c)
 
 const struct art_setting art__settings[] = {
 	SETTING("ART_TRANSPORT", transport, "shm,tcp",
-		"transports that data may use: shm between ranks of one host, tcp",
-		read_transport, "a list of: shm, tcp"),
+		"transports that data may use: shm between ranks of one host, rdma, tcp",
+		read_transport, "a list of: shm, tcp, rdma"),
 	SETTING("ART_IFACE", iface, "",
 		"interfaces, addresses, networks to listen on, the first there is; a leading ! "
 		"excludes; empty: loopback only", read_iface,
@@ -226,6 +246,10 @@ const struct art_setting art__settings[] = {
 		"seconds, 0.1 or more"),
 	SETTING("ART_BUDDIES", buddies, "1",
 		"ranks that keep each contribution under ART_LOSS_MIRROR", read_buddies, "1, 2 or 3"),
+	SETTING("ART_RDMA_DEVICE", rdma_device, "",
+		"device[:port[:gid index]] that rdma uses; empty: the one with the address that "
+		"ranks listen on, else the first active one", read_rdma_device,
+		"a device, as device[:port[:gid index]]"),
 	SETTING("ART_STATUS", status, "on", "answer art-info --job through a local socket",
 		read_status, "one of: on, off"),
 	SETTING("ART_ARENA", arena, "on",

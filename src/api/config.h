@@ -36,6 +36,7 @@ struct art_given {
 struct art_config {
 	const char *transport;
 	const char *iface; /* NULL: loopback only */
+	const char *rdma_device; /* NULL: chosen */
 	int security;      /* enum art_tp_security */
 	bool ft;
 	bool status;

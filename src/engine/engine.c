@@ -159,6 +159,7 @@ static int open_channel(struct art_engine *e, const char *transports, enum art_c
 	struct art_tp_self self;
 	struct art_tp_opts opts = {
 		.iface = cfg->iface,
+		.rdma_device = cfg->rdma_device,
 		.security = chan == ART_CHAN_CTL ? ART_TP_ENCRYPT : cfg->security,
 		.queue_high = QUEUE_HIGH,
 		.queue_max = QUEUE_MAX,
@@ -247,7 +248,7 @@ void art__engine_locals(struct art_engine *e, int ranks)
 int art__engine_peer(struct art_engine *e, int slot, bool this_host, const char *data,
 		     const char *ctl)
 {
-	bool near = this_host && strcmp(e->cfg.transport, "tcp") != 0;
+	bool near = this_host && strstr(e->cfg.transport, "shm");
 	const char *addr[2] = {near ? data : art__transport_far_part(data), ctl};
 	int err = 0;
 

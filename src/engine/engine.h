@@ -23,6 +23,7 @@ struct art_engine_cfg {
 	const char *transport;      /* of data, as art__transport_open() takes it; control: tcp */
 	bool arena;                 /* the ranks of this host may share memory, the transport allowing */
 	const char *iface;          /* as art_tp_opts.iface */
+	const char *rdma_device;    /* as art_tp_opts.rdma_device */
 	uint64_t connect_ns;        /* bound of making a connection, 0: 10 s */
 	enum art_tp_security security; /* of the data channel; control is always encrypted */
 	int slot, size;             /* size 1: no transport is opened */

@@ -17,7 +17,7 @@
 #define ART_STATUS_NAME "art-status/%u/%016llx/%d/%d"
 #define ART_STATUS_NAME_SCAN "art-status/%u/%16llx/%d/%d"
 #define ART_STATUS_TEXT_MAX (96u * 1024)
-#define ART_STATUS_COUNTS 48
+#define ART_STATUS_COUNTS 64
 #define ART_STATUS_CLIENTS 8 /* answered at a time; others wait in the backlog */
 
 struct art_engine;

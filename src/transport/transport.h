@@ -84,6 +84,7 @@ enum art_tp_security {
 
 struct art_tp_opts {
 	const char *iface;       /* list of interfaces, addresses, networks; NULL: loopback only */
+	const char *rdma_device; /* "device[:port[:gid index]]" for rdma; NULL: chosen */
 	size_t queue_high;       /* bytes queued to a peer above which send() answers 0 */
 	size_t queue_max;        /* bytes queued to a peer above which the connection is ended */
 	enum art_tp_security security;
@@ -156,13 +157,17 @@ static inline void art__transport_arm(struct art_tp *tp)
 /* The transport of that name, or NULL (registry.c, the only file that knows them all). */
 const struct art_tp_ops *art__transport_find(const char *name);
 
-/* Opens what @names lists ("tcp", "shm", "shm,tcp"): one transport, or several as one of which each
- * pair of ranks uses the best it can (multi/). As ops->open; ART_ERR_ARG for an unknown name. */
+/* Opens what @names lists ("tcp", "shm", "shm,tcp", "rdma,tcp,shm"): one transport, or several as one
+ * of which each pair of ranks uses the best it can (multi/; rdma moves from tcp and back by itself).
+ * Without a device rdma is done without, if tcp is in the list. As ops->open; ART_ERR_ARG for an
+ * unknown name. */
 int art__transport_open(const char *names, const struct art_env *env,
 			const struct art_tp_self *self, const struct art_tp_opts *opts,
 			const struct art_tp_up *up, struct art_tp **out);
 
-/* Of an address "near;far" the part that another host, or a rank without shm, can use; may be "". */
+/* An address is a list of parts with ';' between: "shm:...;rdma;a.b.c.d:port", the first one or two of
+ * which may be missing; whoever knows tcp only uses the last. Returned is the part that another host,
+ * or a rank without shm, can use; may be "". */
 const char *art__transport_far_part(const char *addr);
 
 /* What @tp has counted, @i = 0, 1, ...: connections made and refused, by reason. False past the

@@ -342,3 +342,22 @@ bool conf_readable(struct conf_node *n)
 	art__transport_arm(n->tp);
 	return poll(&p, 1, 0) > 0;
 }
+
+int conf_run(const struct conf_rig *rig, const char *only)
+{
+	int ran = 0;
+
+	for (const struct conf_case *k = conf_cases; k->name; k++) {
+		struct conf c = { .rig = rig, .name = k->name };
+
+		if (only && strcmp(only, k->name) != 0)
+			continue;
+		k->run(&c);
+		printf("%s: %s: ok\n", rig->name, k->name);
+		fflush(stdout);
+		ran++;
+	}
+	if (!ran)
+		fprintf(stderr, "no case \"%s\"\n", only);
+	return ran ? 0 : 2;
+}

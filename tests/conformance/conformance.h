@@ -88,6 +88,8 @@ struct conf_case {
 extern const struct conf_case conf_cases[]; /* ends with a NULL name */
 
 const struct conf_rig *conf_rig_find(const char *name);
+/* Runs all cases, or the one of that name. An exit code. */
+int conf_run(const struct conf_rig *rig, const char *only);
 
 /* ---- for cases ---- */
 void conf_fail(const struct conf *c, const char *file, int line, const char *what)

@@ -3,15 +3,18 @@
  * conformance TRANSPORT [CASE]: runs all cases, or one, on tcp (IPv4), tcp-plain, tcp-encrypt (by
  * security level; tcp itself: mac), tcp6, tcp-dual (an address of each family), tcp-badsys (tcp
  * whose system calls do less than asked or fail for a moment), shm, multi (shm and tcp), multi-split (some ranks have no
- * shm), multi-lost (shm that finds nobody), sim, or with "fault+" before tcp,
+ * shm), multi-lost (shm that finds nobody), rdma (over tcp, on the first
+ * device of this host), rdma-alone (no message on tcp), multi-rdma (all three), sim, or with "fault+" before tcp,
  * tcp6, tcp-badsys, shm or sim through the fault decorator.
- * Exit 0: passed; 1: failed (one line says where); 2: wrong usage; 77: no IPv6. CONF_SEED seeds the simulator
+ * Exit 0: passed; 1: failed (one line says where); 2: wrong usage; 77: no IPv6, no RDMA. CONF_SEED seeds the simulator
  * and the failing calls, CONF_LOG shows what transports log.
  */
 #include "tests/conformance/conformance.h"
 
+#include <dirent.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,31 +30,33 @@ static bool has_ipv6_loopback(void)
 	return yes;
 }
 
+static bool has_rdma(void)
+{
+	struct dirent **names;
+	int n = scandir("/sys/class/infiniband", &names, NULL, NULL);
+
+	for (int i = 0; i < n; i++)
+		free(names[i]);
+	if (n > 0)
+		free(names);
+	return n > 2 && CONF_HAS_RDMA;
+}
+
 int main(int argc, char **argv)
 {
 	const struct conf_rig *rig = argc > 1 ? conf_rig_find(argv[1]) : NULL;
-	int ran = 0;
 
 	if (!rig) {
-		fprintf(stderr, "usage: %s [fault+]tcp|tcp6|tcp-badsys|shm|sim, tcp-plain|-encrypt|-dual, multi[-split|-lost] [case]\n", argv[0]);
+		fprintf(stderr, "usage: %s [fault+]tcp|tcp6|tcp-badsys|shm|sim, tcp-plain|-encrypt|-dual, multi[-split|-lost|-rdma], [fault+]rdma, rdma-alone [case]\n", argv[0]);
 		return 2;
 	}
 	if ((strstr(rig->name, "tcp6") || strstr(rig->name, "dual")) && !has_ipv6_loopback()) {
 		puts("this host has no IPv6 loopback");
 		return 77;
 	}
-	for (const struct conf_case *k = conf_cases; k->name; k++) {
-		struct conf c = { .rig = rig, .name = k->name };
-		if (argc > 2 && strcmp(argv[2], k->name) != 0)
-			continue;
-		k->run(&c);
-		printf("%s: %s: ok\n", rig->name, k->name);
-		fflush(stdout);
-		ran++;
+	if (strstr(rig->name, "rdma") && !has_rdma()) {
+		puts("this host has no RDMA device, or this build no libibverbs");
+		return 77;
 	}
-	if (!ran) {
-		fprintf(stderr, "no case \"%s\"\n", argv[2]);
-		return 2;
-	}
-	return 0;
+	return conf_run(rig, argc > 2 ? argv[2] : NULL);
 }

@@ -14,6 +14,7 @@
 
 #include "transport/fault/fault.h"
 #include "transport/multi/multi.h"
+#include "transport/rdma/open.h"
 #include "transport/shm/shm.h"
 #include "transport/sim/sim.h"
 #include "transport/tcp/tcp.h"
@@ -23,6 +24,7 @@ struct world {
 	struct art_sim_world *sim;
 	struct art_multi_opts multi;
 	struct art_tp_ops near; /* shm, spoilt */
+	struct art_rdma_opts rdma;
 };
 
 static struct world *world_of(const struct conf *c)
@@ -84,7 +86,37 @@ static void multi_make(struct conf *c)
 {
 	make_world(c);
 	world_of(c)->near = art__shm_ops;
-	world_of(c)->multi = (struct art_multi_opts){ &world_of(c)->near, &art__tcp_ops };
+	world_of(c)->multi = (struct art_multi_opts){ &world_of(c)->near, &art__tcp_ops, NULL };
+	c->opts.world = &world_of(c)->multi;
+	c->ops = &art__multi_ops;
+}
+
+static int open_even(const struct art_env *env, const struct art_tp_self *self,
+		     const struct art_tp_opts *opts, const struct art_tp_up *up,
+		     struct art_tp **out);
+
+static void rdma_make(struct conf *c)
+{
+	make_world(c);
+	world_of(c)->rdma = (struct art_rdma_opts){.carrier = &art__tcp_ops,
+						   .device = getenv("ART_RDMA_DEVICE")};
+	c->opts.world = &world_of(c)->rdma;
+	c->ops = &art__rdma_ops;
+}
+
+static void rdma_alone_make(struct conf *c)
+{
+	rdma_make(c);
+	world_of(c)->rdma.alone = true;
+}
+
+static void multi_rdma_make(struct conf *c)
+{
+	rdma_make(c);
+	world_of(c)->near = art__shm_ops;
+	world_of(c)->near.open = open_even;
+	world_of(c)->multi = (struct art_multi_opts){ &world_of(c)->near, &art__rdma_ops,
+						      &world_of(c)->rdma };
 	c->opts.world = &world_of(c)->multi;
 	c->ops = &art__multi_ops;
 }
@@ -296,6 +328,12 @@ static void fault_shm_make(struct conf *c)
 	wrap(c);
 }
 
+static void fault_rdma_make(struct conf *c)
+{
+	rdma_make(c);
+	wrap(c);
+}
+
 static void fault_sim_make(struct conf *c)
 {
 	sim_make(c);
@@ -325,6 +363,11 @@ static const struct conf_rig rigs[] = {
 	{ .name = "multi", MEMORY, .make = multi_make },
 	{ .name = "multi-split", MEMORY, .make = multi_split_make },
 	{ .name = "multi-lost", MEMORY, .make = multi_lost_make },
+	{ .name = "rdma", MEMORY, .make = rdma_make, .security = ART_TP_MAC },
+	{ .name = "rdma-plain", MEMORY, .make = rdma_make },
+	{ .name = "rdma-alone", MEMORY, .make = rdma_alone_make, .security = ART_TP_MAC },
+	{ .name = "multi-rdma", MEMORY, .make = multi_rdma_make },
+	{ .name = "fault+rdma", MEMORY, .make = fault_rdma_make, .security = ART_TP_MAC },
 	{ .name = "sim", SIMULATED, .make = sim_make },
 	{ .name = "fault+tcp", FAULTY_SOCKETS },
 	{ .name = "fault+tcp6", FAULTY_SOCKETS, .iface = "::1", .security = ART_TP_ENCRYPT },

@@ -286,12 +286,13 @@ static int open_inner(struct multi *m, const struct art_multi_opts *mo,
 	struct art_tp_opts inner = *opts;
 	int rc;
 
-	inner.world = NULL;
+	inner.world = mo->far_world;
 	rc = mo->far->open(m->env, &m->self, &inner, &up, &m->far);
 	if (rc)
 		return rc;
 	up.up = on_near_up;
 	up.down = on_near_down;
+	inner.world = NULL;
 	up.deaf = NULL; /* whoever cannot come near goes far */
 	rc = mo->near->open(m->env, &m->self, &inner, &up, &m->near);
 	if (rc && rc != ART_ERR_TRANSPORT)
@@ -362,7 +363,7 @@ static int multi_listen(struct art_tp *tp, char addr[ART_TP_ADDR_MAX])
 	if (m->near && strlen(near) + 1 + strlen(far) >= ART_TP_ADDR_MAX)
 		without_near(m);
 	if (m->near)
-		snprintf(addr, ART_TP_ADDR_MAX, "%.40s;%.54s", near, far);
+		snprintf(addr, ART_TP_ADDR_MAX, "%.30s;%.64s", near, far);
 	else
 		memcpy(addr, far, sizeof(far));
 	return 0;

@@ -20,6 +20,7 @@
 /* opts.world of art__multi_ops. */
 struct art_multi_opts {
 	const struct art_tp_ops *near, *far; /* near that cannot be opened is done without */
+	void *far_world;                     /* opts.world of far */
 };
 
 extern const struct art_tp_ops art__multi_ops;

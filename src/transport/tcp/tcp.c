@@ -230,8 +230,9 @@ static int tcp_peer(struct art_tp *tp, int peer, const char *addr)
 {
 	struct art_tcp *t = tcp(tp);
 	struct art_tcp_peer *p = peer_of(t, peer);
+	const char *own = strrchr(addr, ';'); /* other ways to this rank are before it */
 
-	return p ? art__tcp_parse(addr, &p->addr) : ART_ERR_ARG;
+	return p ? art__tcp_parse(own ? own + 1 : addr, &p->addr) : ART_ERR_ARG;
 }
 
 static int tcp_connect(struct art_tp *tp, int peer)

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside of the rdma transport: a second way beside the connection of another transport (the
+ * carrier: tcp). A pair of ranks is connected when its carrier is; over that authenticated
+ * connection the two exchange what a queue pair needs, and when a first write has come through,
+ * messages move from the carrier to a ring in the receiver's memory. If the way breaks, what the
+ * receiver did not get is sent again over the carrier: nothing is lost, and nobody is suspected.
+ *
+ *   none --carrier up: offer sent--> offered --their offer: RTS, ready sent--> ready
+ *     ready --their ready: a probe is written--> probing --it came through--> proved
+ *     proved --there is a message to send: switch sent--> up
+ *     any of these --error, port down, their break--> fenced: no queue pair, no memory region
+ *     fenced --all that had come is delivered: break(position) sent--> broken
+ *     broken --their break(position) heard: the rest is sent again--> carrier, until that ends
+ *
+ * Each direction moves by itself: we write to their ring from the state up on, and read ours once
+ * their switch has come, behind which nothing more of theirs is on the carrier. Nothing is said there
+ * that somebody did not wait for: who has closed the carrier would answer it with a reset, and what it
+ * sent last could be lost on the way.
+ *
+ * A message is one RDMA write with immediate data. Its completion at the receiver says that the
+ * message is there whole, on every device, in whatever order the bytes were placed; it wakes a
+ * sleeper through the completion channel and costs one who polls a look into one queue, however many
+ * peers there are. Its receive is posted again as soon as it is seen; credits keep the sender from
+ * having more messages under way than there are receives, so a slow receiver is never "not ready".
+ *
+ * Memory: one region per pair, [ring in which the peer writes | copy of what we wrote to theirs].
+ * The copy is what the device reads and what is sent again. Nobody's user memory is registered.
+ */
+#ifndef ART_TRANSPORT_RDMA_RDMA_H
+#define ART_TRANSPORT_RDMA_RDMA_H
+
+#include <infiniband/verbs.h>
+#include <sys/queue.h>
+
+#include "transport/rdma/open.h"
+#include "transport/rdma/rdma_ring.h"
+#include "transport/rdma/rdma_words.h"
+#include "transport/transport.h"
+
+#define ART_RDMA_EVENTS_MAX 1024 /* acknowledged together: that takes a lock */
+#define ART_RDMA_EXTRA 16     /* receives and work requests beside those of messages: credits */
+#define ART_RDMA_BREAKS_MAX 3 /* so often a pair tries again, each time with a new connection */
+
+/* From what FAULTS and the drivers have taught: larger values may mean "for ever". */
+#define ART_RDMA_TIMEOUT 14     /* 4.096 us x 2^14 = 67 ms for an acknowledgement */
+#define ART_RDMA_RETRY_CNT 6    /* so often again: an error after half a second */
+#define ART_RDMA_RNR_RETRY 6
+#define ART_RDMA_MIN_RNR_TIMER 12 /* 0.64 ms */
+
+enum art_rdma_state {
+	ART_RDMA_NONE,
+	ART_RDMA_OFFERED, /* queue pair made, receives posted */
+	ART_RDMA_READY,   /* it can be written to, and can write */
+	ART_RDMA_PROBING, /* so can theirs; an empty write is under way */
+	ART_RDMA_PROVED,  /* it came through: the next message goes to their ring */
+	ART_RDMA_UP,      /* what is sent goes to their ring */
+	ART_RDMA_FENCED,  /* nothing reaches our ring any more; some of it may not be delivered yet */
+	ART_RDMA_BROKEN,  /* our break is out: all is on the carrier, once theirs is heard */
+};
+
+/* The way of one pair, from the offer on. */
+struct art_rdma_conn {
+	TAILQ_ENTRY(art_rdma_conn) dead; /* memory is kept until no one can look at it */
+	int peer;
+	uint16_t gen;         /* tells completions of this one from those of an earlier one */
+	struct ibv_qp *qp;    /* NULL: fenced */
+	struct ibv_mr *mr;
+	uint8_t *mem;
+	size_t mem_bytes;
+	struct art_rdma_key tx_key, rx_key;
+	uint64_t nonce;       /* ours */
+	uint32_t psn;
+	/* Out. */
+	struct art_rdma_tx tx;
+	uint64_t remote;      /* address of their ring */
+	uint32_t rkey;
+	uint32_t inline_bytes;
+	uint32_t sq_posted, sq_done; /* work requests, counted */
+	uint32_t sq_signalled;       /* the last one that will say so */
+	bool credit_owed;
+	bool probed;
+	const char *failed;   /* why this way is over, once it is */
+	/* In. */
+	struct art_rdma_rx rx;
+	uint32_t announced;   /* records that have come */
+	uint32_t told_records;
+	uint64_t told_at;
+};
+
+struct art_rdma_chunk { /* a message that waits for space */
+	STAILQ_ENTRY(art_rdma_chunk) next;
+	size_t len; /* head included */
+	uint8_t data[];
+};
+
+STAILQ_HEAD(art_rdma_queue, art_rdma_chunk);
+
+struct art_rdma_peer {
+	TAILQ_ENTRY(art_rdma_peer) todo;
+	bool in_todo;
+	bool speaks;     /* its address says that it knows what an offer is */
+	bool dropped;
+	bool dialled;    /* of the carrier: a connection was asked for */
+	bool link;       /* of the carrier: there is a connection */
+	bool told_up;    /* up() was called */
+	bool ending;     /* the connection has ended; what had come is delivered first */
+	enum art_tp_why why;
+	enum art_rdma_state state;
+	bool in_ring;    /* their switch was heard */
+	bool held;       /* nothing may be sent until their break says from where */
+	bool heard_break;
+	uint64_t their_at; /* that position */
+	bool said_break;
+	bool switched;     /* their switch came when it was too late */
+	uint64_t our_at;   /* what ours says */
+	bool full;       /* room() is owed */
+	bool carrier_full; /* by the carrier to us */
+	bool said;       /* that the way broke; once a pair */
+	unsigned breaks;
+	uint64_t bound_ns; /* alone: RDMA must be up by then */
+	struct art_rdma_conn *conn;
+	struct art_rdma_queue queue;
+	size_t queued;
+};
+
+struct art_rdma_dev {
+	struct ibv_context *ctx;
+	struct ibv_pd *pd;
+	struct ibv_comp_channel *channel;
+	struct ibv_cq *cq;
+	unsigned cq_room;     /* entries not yet promised to a pair */
+	bool notified;        /* the next completion rings the channel, or has */
+	unsigned events;      /* of the channel, to be acknowledged */
+	char name[64];
+	uint8_t port;
+	bool infiniband;      /* addresses are LIDs; else GIDs */
+	uint8_t gid_index;
+	union ibv_gid gid;
+	uint16_t lid;
+	uint8_t mtu;
+	bool down;            /* the port is; nothing new is tried */
+};
+
+TAILQ_HEAD(art_rdma_todo, art_rdma_peer);
+TAILQ_HEAD(art_rdma_dead, art_rdma_conn);
+
+struct art_rdma {
+	struct art_tp tp;
+	const struct art_env *env;
+	struct art_tp_self self;
+	struct art_tp_up up;
+	struct art_tp *carrier;
+	bool alone;           /* the carrier carries no message of the user's */
+	bool mac;             /* heads are authenticated */
+	size_t queue_high, queue_max, ring_bytes;
+	unsigned window;      /* messages under way to a peer */
+	uint64_t connect_ns;
+	struct art_rdma_dev dev;
+	char wanted[96];      /* ART_RDMA_DEVICE */
+	int ep, kick;
+	bool armed, kicked, polling;
+	int budget, upcalls;  /* of the present poll() */
+	unsigned turn;
+	unsigned n_carrier;   /* pairs for which the carrier must be looked at each time */
+	unsigned n_bounds;    /* pairs with a bound_ns */
+	size_t queued;
+	uint16_t gen;
+	struct art_rdma_todo todo; /* messages to deliver, breakage to see to, credits owed, queues */
+	struct art_rdma_dead dead;
+	bool said_memlock;
+	uint64_t n[ART_RDMA_N_LAST];
+	struct art_rdma_peer *peer; /* [size] */
+};
+
+/* rdma_dev.c: the device, its port and address, the completion queue */
+/* Whether there is any device; *why says what is wrong. */
+bool art__rdma_dev_any(const char **why);
+/* Opens the device that has the address @own, or the first whose port is active. @want: "", or
+ * "device[:port[:gid index]]". False: there is none, logged. */
+bool art__rdma_dev_open(struct art_rdma *t, const char *own, const char *want, unsigned pairs);
+void art__rdma_dev_close(struct art_rdma *t);
+/* Reads async events. True: the port was lost; all pairs break. */
+bool art__rdma_dev_events(struct art_rdma *t, const char **what);
+
+/* rdma_qp.c: the queue pair and memory of one way */
+/* NULL: cannot be had, logged. */
+struct art_rdma_conn *art__rdma_conn_make(struct art_rdma *t, int peer);
+void art__rdma_conn_offer(const struct art_rdma *t, const struct art_rdma_conn *c,
+			  struct art_rdma_offer *o);
+/* Takes @o, which was checked, and goes to RTS. False: the device refuses. */
+bool art__rdma_conn_connect(struct art_rdma *t, struct art_rdma_conn *c,
+			    const struct art_rdma_offer *o);
+/* Queue pair to error, then destroyed; memory deregistered: from now on nothing is written or
+ * read by a device. What is in the ring stays readable until art__rdma_conn_free(). */
+void art__rdma_conn_fence(struct art_rdma *t, struct art_rdma_conn *c);
+void art__rdma_conn_free(struct art_rdma *t, struct art_rdma_conn *c);
+
+/* rdma_post.c: work requests and completions */
+bool art__rdma_post_receives(struct art_rdma *t, struct art_rdma_conn *c, unsigned n);
+bool art__rdma_sq_room(const struct art_rdma *t, const struct art_rdma_conn *c);
+/* Writes the record at @at, of @len bytes; it has a slot. False: the way is broken. */
+bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len);
+bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c);
+bool art__rdma_post_probe(struct art_rdma *t, struct art_rdma_conn *c);
+/* Takes what the completion queue has. No upcalls. True if there was anything. */
+bool art__rdma_reap(struct art_rdma *t);
+/* Waits, not long, until all that was posted has arrived or failed. Only before the end. */
+void art__rdma_linger(struct art_rdma *t);
+
+/* rdma_pair.c: states of a pair, and what is said on the carrier */
+void art__rdma_pair_up(struct art_rdma *t, int peer);
+/* A control head of @peer. Only in poll(). */
+void art__rdma_pair_hear(struct art_rdma *t, int peer, const uint8_t head[ART_TP_HEAD]);
+/* The probe came through. */
+void art__rdma_pair_proved(struct art_rdma *t, int peer);
+/* From now on messages go to the ring. False: not so, the connection is about to end. */
+bool art__rdma_pair_switch(struct art_rdma *t, int peer);
+/* The way is of no use any more, for @what. */
+void art__rdma_pair_break(struct art_rdma *t, int peer, const char *what);
+/* All that had come is delivered. */
+void art__rdma_pair_drained(struct art_rdma *t, int peer);
+/* Forgets all of the present connection. */
+void art__rdma_pair_clear(struct art_rdma *t, int peer);
+void art__rdma_todo(struct art_rdma *t, int peer);
+void art__rdma_todo_not(struct art_rdma *t, int peer);
+/* Ends the connection and tells the user; only in poll(). */
+void art__rdma_pair_end(struct art_rdma *t, int peer, enum art_tp_why why);
+/* Sets whether the carrier has to be looked at for this pair each time. */
+void art__rdma_count_carrier(struct art_rdma *t);
+static inline bool art__rdma_on_carrier(const struct art_rdma_peer *p)
+{
+	return p->dialled || (p->link && !(p->state == ART_RDMA_UP && p->in_ring));
+}
+
+/* rdma_send.c */
+int art__rdma_send(struct art_rdma *t, int peer, const struct iovec *iov, int niov);
+/* Moves what waits to where it goes now. Only in poll(). */
+void art__rdma_flush(struct art_rdma *t, int peer);
+/* What was written and not received goes out over the carrier. False: it does not take it. */
+bool art__rdma_resend(struct art_rdma *t, struct art_rdma_conn *c, uint64_t from);
+void art__rdma_forget_queue(struct art_rdma *t, struct art_rdma_peer *p);
+void art__rdma_room(struct art_rdma *t, int peer);
+void art__rdma_kick(struct art_rdma *t);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Work requests and their completions.
+ *
+ *   immediate data: 0 | 0...             a record has come
+ *                   1 | records | lines  (15 bits each) so far is read of what you wrote
+ *   wr_id:          kind (8) | generation (16) | peer (16) | number of the request (24)
+ *
+ * A request asks for a completion if none is due, or if many were posted since: one completion
+ * stands for all before it. An error completes without having been asked to.
+ */
+#include "transport/rdma/rdma.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <string.h>
+
+#include "base/set.h"
+
+#define BATCH 16
+#define BATCHES 16 /* of one reap: the rest is for the next one */
+#define CREDIT 0x80000000u
+#define COUNT_MASK 0x7fffu
+#define NUMBER_MASK 0xffffffu
+#define LINGER_NS (2 * ART_NS_PER_S) /* beyond what a device retries */
+#define RECEIVES 32u /* posted at a time */
+
+enum kind { RECEIVE, WRITE, PROBE };
+
+_Static_assert(ART_MAX_RANKS <= 0x10000u, "a rank is 16 bits of a wr_id");
+
+static uint64_t wr_id(const struct art_rdma_conn *c, enum kind kind, uint32_t number)
+{
+	return (uint64_t)kind << 56 | (uint64_t)c->gen << 40 | (uint64_t)(uint16_t)c->peer << 24 |
+	       (number & NUMBER_MASK);
+}
+
+/* ---- out ---- */
+
+bool art__rdma_post_receives(struct art_rdma *t, struct art_rdma_conn *c, unsigned n)
+{
+	struct ibv_recv_wr wr[RECEIVES], *bad;
+
+	(void)t;
+	while (n > 0) {
+		unsigned k = n < RECEIVES ? n : RECEIVES;
+
+		for (unsigned i = 0; i < k; i++)
+			wr[i] = (struct ibv_recv_wr){
+				.wr_id = wr_id(c, RECEIVE, 0),
+				.next = i + 1 < k ? &wr[i + 1] : NULL,
+			};
+		if (ibv_post_recv(c->qp, wr, &bad))
+			return false;
+		n -= k;
+	}
+	return true;
+}
+
+/* Counts requests, of which the last EXTRA places are for credits. */
+bool art__rdma_sq_room(const struct art_rdma *t, const struct art_rdma_conn *c)
+{
+	return c->sq_posted - c->sq_done < t->window;
+}
+
+static bool wants_completion(const struct art_rdma *t, const struct art_rdma_conn *c)
+{
+	return c->sq_signalled == c->sq_done || c->sq_posted - c->sq_signalled >= t->window / 4;
+}
+
+static bool post(struct art_rdma *t, struct art_rdma_conn *c, struct ibv_send_wr *wr, enum kind kind)
+{
+	struct ibv_send_wr *bad;
+
+	assert(c->qp && c->sq_posted - c->sq_done < t->window + ART_RDMA_EXTRA);
+	wr->wr_id = wr_id(c, kind, c->sq_posted + 1);
+	if (kind == PROBE || wants_completion(t, c))
+		wr->send_flags |= IBV_SEND_SIGNALED;
+	if (ibv_post_send(c->qp, wr, &bad))
+		return false;
+	c->sq_posted++;
+	if (wr->send_flags & IBV_SEND_SIGNALED)
+		c->sq_signalled = c->sq_posted;
+	return true;
+}
+
+bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len)
+{
+	uint64_t offset = at & (c->tx.bytes - 1);
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)(c->tx.copy + offset),
+		.length = (uint32_t)len,
+		.lkey = c->mr->lkey,
+	};
+	struct ibv_send_wr wr = {
+		.sg_list = &sge,
+		.num_sge = 1,
+		.opcode = IBV_WR_RDMA_WRITE_WITH_IMM,
+		.send_flags = len <= c->inline_bytes ? IBV_SEND_INLINE : 0,
+		.wr.rdma = {.remote_addr = c->remote + offset, .rkey = c->rkey},
+	};
+
+	assert(offset + len <= c->tx.bytes + ART_RDMA_SPILL);
+	t->n[ART_RDMA_N_SENT]++;
+	return post(t, c, &wr, WRITE);
+}
+
+/* Without room it is owed: told when a completion makes some. */
+bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c)
+{
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_RDMA_WRITE_WITH_IMM,
+		.imm_data = htonl(CREDIT | (c->rx.records & COUNT_MASK) << 15 |
+				  ((uint32_t)(c->rx.at / ART_RDMA_LINE) & COUNT_MASK)),
+		.wr.rdma = {.remote_addr = c->remote, .rkey = c->rkey},
+	};
+
+	c->credit_owed = c->sq_posted - c->sq_done >= t->window + ART_RDMA_EXTRA;
+	if (c->credit_owed) {
+		art__rdma_todo(t, c->peer);
+		return true;
+	}
+	c->told_records = c->rx.records;
+	c->told_at = c->rx.at;
+	return post(t, c, &wr, WRITE);
+}
+
+bool art__rdma_post_probe(struct art_rdma *t, struct art_rdma_conn *c)
+{
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_RDMA_WRITE,
+		.wr.rdma = {.remote_addr = c->remote, .rkey = c->rkey},
+	};
+
+	return post(t, c, &wr, PROBE);
+}
+
+/* ---- in ---- */
+
+/* What @wc is of, if that is not over. */
+static struct art_rdma_conn *conn_of(struct art_rdma *t, const struct ibv_wc *wc)
+{
+	unsigned peer = (unsigned)(wc->wr_id >> 24) & 0xffffu;
+	struct art_rdma_conn *c = peer < (unsigned)t->self.size ? t->peer[peer].conn : NULL;
+
+	return c && c->gen == (uint16_t)(wc->wr_id >> 40) && c->qp ? c : NULL;
+}
+
+static void fail(struct art_rdma *t, struct art_rdma_conn *c, const char *what)
+{
+	if (!c->failed)
+		c->failed = what;
+	art__rdma_todo(t, c->peer);
+}
+
+/* A receive was used: it is posted again before anything that could let the peer send more. */
+static void on_receive(struct art_rdma *t, struct art_rdma_conn *c, const struct ibv_wc *wc)
+{
+	uint32_t imm = ntohl(wc->imm_data);
+
+	if (!(wc->wc_flags & IBV_WC_WITH_IMM)) {
+		fail(t, c, "a message that is not a write with immediate data");
+	} else if (!(imm & CREDIT)) {
+		c->announced++;
+		art__rdma_todo(t, c->peer);
+	} else if (!art__rdma_credit(&c->tx, imm & COUNT_MASK, imm >> 15 & COUNT_MASK)) {
+		fail(t, c, "credit for what was not sent");
+	} else if (t->peer[c->peer].queued > 0) {
+		art__rdma_todo(t, c->peer);
+	}
+	if (!art__rdma_post_receives(t, c, 1))
+		fail(t, c, "no receive can be posted");
+}
+
+static void on_sent(struct art_rdma *t, struct art_rdma_conn *c, const struct ibv_wc *wc)
+{
+	uint32_t number = (uint32_t)wc->wr_id & NUMBER_MASK;
+
+	c->sq_done += (number - c->sq_done) & NUMBER_MASK;
+	assert(c->sq_posted - c->sq_done <= t->window + ART_RDMA_EXTRA);
+	c->probed |= wc->wr_id >> 56 == PROBE;
+	if (c->probed || c->credit_owed || t->peer[c->peer].queued > 0)
+		art__rdma_todo(t, c->peer);
+}
+
+static void on_completion(struct art_rdma *t, const struct ibv_wc *wc)
+{
+	struct art_rdma_conn *c = conn_of(t, wc);
+
+	if (!c)
+		return;
+	if (wc->status == IBV_WC_WR_FLUSH_ERR) /* another one says why */
+		fail(t, c, c->failed ? c->failed : "flushed");
+	else if (wc->status != IBV_WC_SUCCESS)
+		fail(t, c, ibv_wc_status_str(wc->status));
+	else if (wc->wr_id >> 56 == RECEIVE)
+		on_receive(t, c, wc);
+	else
+		on_sent(t, c, wc);
+}
+
+bool art__rdma_reap(struct art_rdma *t)
+{
+	struct ibv_wc wc[BATCH];
+	bool any = false;
+	int n = BATCH;
+
+	for (int k = 0; k < BATCHES && n == BATCH; k++) {
+		n = ibv_poll_cq(t->dev.cq, BATCH, wc);
+		for (int i = 0; i < n; i++)
+			on_completion(t, &wc[i]);
+		any |= n > 0;
+	}
+	return any;
+}
+
+/* The system goes on sending for a process that is gone; a device does not. */
+static bool under_way(struct art_rdma *t)
+{
+	bool any = false;
+
+	for (int i = 0; i < t->self.size; i++) {
+		struct art_rdma_conn *c = t->peer[i].conn;
+
+		if (!c || !c->qp || c->failed || t->peer[i].state != ART_RDMA_UP)
+			continue;
+		if (c->sq_posted == c->sq_done)
+			continue;
+		any = true;
+		if (c->sq_signalled != c->sq_posted && art__rdma_sq_room(t, c) &&
+		    !art__rdma_post_probe(t, c))
+			c->failed = "cannot be posted to";
+	}
+	return any;
+}
+
+void art__rdma_linger(struct art_rdma *t)
+{
+	uint64_t start = art__env_now(t->env);
+
+	while (under_way(t) && art__env_now(t->env) - start < LINGER_NS)
+		(void)art__rdma_reap(t);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Records in a ring: written into the sender's copy, read from the receiver's memory.
+ */
+#include "transport/rdma/rdma_ring.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+#define HEAD_SENT (ART_TP_HEAD - ART_TP_HEAD_MAC)
+#define COUNT_MASK 0x7fffu
+
+_Static_assert(HEAD_SENT + sizeof(uint64_t) == ART_RDMA_LINE, "word and head are one line");
+_Static_assert(ART_RDMA_KEY_BYTES == crypto_shorthash_KEYBYTES &&
+	       ART_RDMA_SEAL == crypto_shorthash_BYTES, "a seal is SipHash's");
+_Static_assert(ART_RDMA_RECORD_MAX + ART_RDMA_RING_MIN / 4 + ART_RDMA_LINE <= ART_RDMA_RING_MIN,
+	       "the longest record goes into a ring of which a quarter was not yet given back");
+_Static_assert(ART_RDMA_RING_MAX / ART_RDMA_LINE <= COUNT_MASK / 2 + 1, "lines are told apart");
+
+static uint64_t word_of(uint64_t at, size_t body)
+{
+	return at / ART_RDMA_LINE << 32 | (uint32_t)body;
+}
+
+static uint64_t seal_of(const struct art_rdma_key *key, const uint8_t line[ART_RDMA_LINE])
+{
+	uint64_t seal, word;
+
+	if (key->mac) {
+		crypto_shorthash((uint8_t *)&seal, line, ART_RDMA_LINE, key->key);
+		return seal;
+	}
+	memcpy(&seal, key->key, sizeof(seal));
+	memcpy(&word, line, sizeof(word));
+	return seal ^ word * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
+		     const struct iovec *iov, int niov, size_t body)
+{
+	uint8_t *rec = tx->copy + (tx->at & (tx->bytes - 1)), *to = rec + ART_RDMA_LINE;
+	size_t bytes = art__rdma_record_bytes(body);
+	uint64_t word = word_of(tx->at, body), seal;
+
+	assert(art__rdma_has_space(tx, body) && iov[0].iov_len == ART_TP_HEAD);
+	memcpy(rec, &word, sizeof(word));
+	memcpy(rec + sizeof(word), iov[0].iov_base, HEAD_SENT);
+	for (int i = 1; i < niov; i++) {
+		if (iov[i].iov_len)
+			memcpy(to, iov[i].iov_base, iov[i].iov_len);
+		to += iov[i].iov_len;
+	}
+	assert(to == rec + ART_RDMA_LINE + body);
+	memset(to, 0, (size_t)(rec + bytes - ART_RDMA_SEAL - to));
+	seal = seal_of(key, rec);
+	memcpy(rec + bytes - ART_RDMA_SEAL, &seal, sizeof(seal));
+	tx->at = art__rdma_next(tx->bytes, tx->at, body);
+	tx->records++;
+	return bytes;
+}
+
+/* The peer can still write here: everything is read once, and what was checked is what is used. */
+bool art__rdma_get(const struct art_rdma_rx *rx, const struct art_rdma_key *key,
+		   uint8_t head[ART_TP_HEAD], const uint8_t **body, size_t *len)
+{
+	const uint8_t *rec = rx->ring + (rx->at & (rx->bytes - 1));
+	uint8_t line[ART_RDMA_LINE];
+	uint64_t word, seal;
+	size_t n;
+
+	memcpy(line, rec, sizeof(line));
+	memcpy(&word, line, sizeof(word));
+	n = (uint32_t)word;
+	if (n > ART_TP_BODY_MAX || word != word_of(rx->at, n))
+		return false;
+	memcpy(&seal, rec + art__rdma_record_bytes(n) - ART_RDMA_SEAL, sizeof(seal));
+	if (seal != seal_of(key, line))
+		return false;
+	memcpy(head, line + sizeof(word), HEAD_SENT);
+	memset(head + HEAD_SENT, 0, ART_TP_HEAD_MAC);
+	*body = rec + ART_RDMA_LINE;
+	*len = n;
+	return true;
+}
+
+void art__rdma_written(const struct art_rdma_tx *tx, uint64_t at, uint8_t head[ART_TP_HEAD],
+		       const uint8_t **body, size_t *len)
+{
+	const uint8_t *rec = tx->copy + (at & (tx->bytes - 1));
+	uint64_t word;
+
+	memcpy(&word, rec, sizeof(word));
+	*len = (uint32_t)word;
+	*body = rec + ART_RDMA_LINE;
+	assert(word == word_of(at, *len) && *len <= ART_TP_BODY_MAX);
+	memcpy(head, rec + sizeof(word), HEAD_SENT);
+	memset(head + HEAD_SENT, 0, ART_TP_HEAD_MAC);
+}
+
+bool art__rdma_credit(struct art_rdma_tx *tx, unsigned lines, unsigned records)
+{
+	uint64_t more = (lines - (unsigned)(tx->acked / ART_RDMA_LINE)) & COUNT_MASK;
+	uint32_t more_records = (records - tx->records_acked) & COUNT_MASK;
+
+	if (more * ART_RDMA_LINE > tx->at - tx->acked ||
+	    more_records > tx->records - tx->records_acked)
+		return false;
+	tx->acked += more * ART_RDMA_LINE;
+	tx->records_acked += more_records;
+	return true;
+}
+
+bool art__rdma_is_boundary(const struct art_rdma_tx *tx, uint64_t at)
+{
+	uint8_t head[ART_TP_HEAD];
+	const uint8_t *body;
+	uint64_t i = tx->acked;
+	size_t len;
+
+	while (i != at && i < tx->at) {
+		art__rdma_written(tx, i, head, &body, &len);
+		i = art__rdma_next(tx->bytes, i, len);
+	}
+	return i == at;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The way out: into the peer's ring where there is one and it has space, over the carrier where
+ * there is none, else into a bounded queue that poll() empties. Never an upcall from send().
+ */
+#include "transport/rdma/rdma.h"
+
+#include <art/status.h>
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+void art__rdma_forget_queue(struct art_rdma *t, struct art_rdma_peer *p)
+{
+	struct art_rdma_chunk *k;
+
+	while ((k = STAILQ_FIRST(&p->queue))) {
+		STAILQ_REMOVE_HEAD(&p->queue, next);
+		art__env_free(t->env, k);
+	}
+	t->queued -= p->queued;
+	p->queued = 0;
+	p->full = false;
+}
+
+void art__rdma_kick(struct art_rdma *t)
+{
+	uint64_t one = 1;
+
+	if (t->kicked || !t->armed)
+		return;
+	t->kicked = true;
+	if (write(t->kick, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN || errno == EINTR);
+}
+
+void art__rdma_room(struct art_rdma *t, int peer)
+{
+	struct art_rdma_peer *p = &t->peer[peer];
+
+	if (!p->full || p->carrier_full || p->queued > t->queue_high / 2)
+		return;
+	p->full = false;
+	t->upcalls++;
+	t->up.room(t->up.self, peer);
+}
+
+/* ---- where a message can go ---- */
+
+static bool ring_takes(const struct art_rdma *t, const struct art_rdma_peer *p, size_t body)
+{
+	const struct art_rdma_conn *c = p->conn;
+
+	return p->state == ART_RDMA_UP && !c->failed && art__rdma_has_space(&c->tx, body) &&
+	       art__rdma_sq_room(t, c) && (!t->alone || p->told_up);
+}
+
+static bool is_carried(const struct art_rdma *t, const struct art_rdma_peer *p)
+{
+	return !t->alone && p->state != ART_RDMA_UP && !p->held;
+}
+
+/* A record that cannot be posted is in the copy all the same: it is sent again over the carrier. */
+static void to_ring(struct art_rdma *t, struct art_rdma_conn *c, const struct iovec *iov, int niov,
+		    size_t body)
+{
+	uint64_t at = c->tx.at;
+	size_t len = art__rdma_put(&c->tx, &c->tx_key, iov, niov, body);
+
+	if (art__rdma_post_record(t, c, at, len))
+		return;
+	c->failed = "cannot be posted to";
+	art__rdma_todo(t, c->peer);
+	art__rdma_kick(t);
+}
+
+static int to_carrier(struct art_rdma *t, int peer, const struct iovec *iov, int niov)
+{
+	struct art_rdma_peer *p = &t->peer[peer];
+	int r = t->carrier->ops->send(t->carrier, peer, iov, niov);
+
+	if (r >= 0 && !p->link && !p->dialled) {
+		p->dialled = true;
+		art__rdma_count_carrier(t);
+	}
+	if (r == 0)
+		p->carrier_full = p->full = true;
+	return r;
+}
+
+/* ---- the queue ---- */
+
+static bool append(struct art_rdma *t, struct art_rdma_peer *p, const struct iovec *iov, int niov,
+		   size_t len)
+{
+	struct art_rdma_chunk *k = art__env_alloc(t->env, sizeof(*k) + len);
+	size_t at = 0;
+
+	if (!k)
+		return false;
+	k->len = len;
+	for (int i = 0; i < niov; i++) {
+		if (iov[i].iov_len)
+			memcpy(k->data + at, iov[i].iov_base, iov[i].iov_len);
+		at += iov[i].iov_len;
+	}
+	assert(at == len);
+	STAILQ_INSERT_TAIL(&p->queue, k, next);
+	p->queued += len;
+	t->queued += len;
+	t->n[ART_RDMA_N_QUEUED]++;
+	return true;
+}
+
+static int send_later(struct art_rdma *t, int peer, const struct iovec *iov, int niov, size_t len)
+{
+	struct art_rdma_peer *p = &t->peer[peer];
+
+	if (p->queued + len > t->queue_max) {
+		art__env_log(t->env, ART_LOG_WARN,
+			     "more than %zu bytes queued to rank %d: connection ended", t->queue_max,
+			     peer);
+		p->ending = true;
+		p->why = ART_TP_RESET;
+		art__rdma_todo(t, peer);
+		art__rdma_kick(t);
+		return 0;
+	}
+	if (!append(t, p, iov, niov, len))
+		return ART_ERR_NOMEM;
+	if (p->queued <= t->queue_high)
+		return 1;
+	p->full = true;
+	return 0;
+}
+
+/* Without a word on it, nothing flows: the carrier is asked for a connection. */
+static int dial(struct art_rdma *t, int peer)
+{
+	struct art_rdma_peer *p = &t->peer[peer];
+	int r = t->carrier->ops->connect(t->carrier, peer);
+
+	if (r == 0) {
+		p->dialled = true;
+		art__rdma_count_carrier(t);
+	}
+	return r;
+}
+
+int art__rdma_send(struct art_rdma *t, int peer, const struct iovec *iov, int niov)
+{
+	struct art_rdma_peer *p;
+	size_t len = 0;
+
+	assert(niov >= 1 && iov[0].iov_len == ART_TP_HEAD);
+	for (int i = 1; i < niov; i++)
+		len += iov[i].iov_len;
+	if (peer < 0 || peer >= t->self.size || peer == t->self.slot || len > ART_TP_BODY_MAX)
+		return ART_ERR_ARG;
+	p = &t->peer[peer];
+	if (p->state == ART_RDMA_PROVED && !p->ending && !art__rdma_pair_switch(t, peer))
+		return 0;
+	if (p->queued == 0 && (ring_takes(t, p, len) || (p->state == ART_RDMA_UP &&
+			       art__rdma_reap(t) && ring_takes(t, p, len)))) {
+		to_ring(t, p->conn, iov, niov, len);
+		return 1;
+	}
+	if (p->dropped)
+		return ART_ERR_TRANSPORT;
+	if (p->ending) /* lost with the connection; its down() is on the way */
+		return 0;
+	if (p->queued == 0 && is_carried(t, p))
+		return to_carrier(t, peer, iov, niov);
+	if (!p->link && !p->dialled) {
+		int r = dial(t, peer);
+
+		if (r < 0)
+			return r;
+	}
+	return send_later(t, peer, iov, niov, ART_TP_HEAD + len);
+}
+
+/* 1: gone, 0: there is no space yet, -1: lost. */
+static int send_first(struct art_rdma *t, int peer)
+{
+	struct art_rdma_peer *p = &t->peer[peer];
+	struct art_rdma_chunk *k = STAILQ_FIRST(&p->queue);
+	struct iovec v[2] = {{k->data, ART_TP_HEAD},
+			     {k->data + ART_TP_HEAD, k->len - ART_TP_HEAD}};
+
+	if (ring_takes(t, p, v[1].iov_len))
+		to_ring(t, p->conn, v, 2, v[1].iov_len);
+	else if (!is_carried(t, p) || p->carrier_full)
+		return 0;
+	else if (to_carrier(t, peer, v, 2) < 0)
+		return -1;
+	STAILQ_REMOVE_HEAD(&p->queue, next);
+	p->queued -= k->len;
+	t->queued -= k->len;
+	art__env_free(t->env, k);
+	return 1;
+}
+
+void art__rdma_flush(struct art_rdma *t, int peer)
+{
+	struct art_rdma_peer *p = &t->peer[peer];
+	int r = 1;
+
+	assert(t->polling);
+	while (r > 0 && p->queued > 0)
+		r = send_first(t, peer);
+	if (r < 0)
+		art__rdma_pair_end(t, peer, ART_TP_RESET);
+	else
+		art__rdma_room(t, peer);
+}
+
+bool art__rdma_resend(struct art_rdma *t, struct art_rdma_conn *c, uint64_t from)
+{
+	uint8_t head[ART_TP_HEAD];
+	const uint8_t *body;
+	size_t len;
+	int r = 0;
+
+	for (uint64_t at = from; at < c->tx.at && r >= 0; at = art__rdma_next(c->tx.bytes, at, len)) {
+		struct iovec v[2];
+
+		art__rdma_written(&c->tx, at, head, &body, &len);
+		v[0] = (struct iovec){head, sizeof(head)};
+		v[1] = (struct iovec){(void *)(uintptr_t)body, len};
+		r = to_carrier(t, c->peer, v, len ? 2 : 1);
+		t->n[ART_RDMA_N_RESENT]++;
+	}
+	return r >= 0;
+}

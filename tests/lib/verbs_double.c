@@ -1,0 +1,692 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Defines the functions of libibverbs that src/transport/rdma calls (verbs_double.h): those of the
+ * program are found before the library's. One thread.
+ */
+#include "tests/lib/verbs_double.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define QPS 4096
+#define MRS 4096
+#define EVENTS 8
+#define CONTEXTS 16
+#define REQUIRE(cond) \
+	do { \
+		if (!(cond)) { \
+			fprintf(stderr, "verbs double: %s:%d: %s\n", __FILE__, __LINE__, #cond); \
+			abort(); \
+		} \
+	} while (0)
+
+struct verbs_double verbs_double;
+static const struct verbs_double fresh = {.max_inline = 256, .max_cqe = 65536,
+					  .fail_with = IBV_WC_RETRY_EXC_ERR};
+
+struct context {
+	struct ibv_context v;
+	enum ibv_event_type event[EVENTS];
+	unsigned nevents, unacked;
+};
+
+struct mr {
+	struct ibv_mr v;
+	int access;
+};
+
+struct cq {
+	struct ibv_cq v;
+	struct ibv_wc *wc;
+	unsigned at, n;
+	bool armed;
+	unsigned unacked;
+};
+
+struct channel {
+	struct ibv_comp_channel v;
+	struct cq *cq; /* one is all that is needed */
+};
+
+struct wr {
+	struct wr *next;
+	struct ibv_send_wr v;
+	uint8_t *data; /* of an inline one */
+	size_t len;
+	bool placed; /* its last bytes are there */
+};
+
+struct qp {
+	struct ibv_qp v;
+	struct ibv_qp_cap cap;
+	struct wr *first, **last;
+	uint64_t *receive;
+	unsigned receive_at, receives;
+	uint32_t dest;
+	bool reachable;
+	unsigned sq_used, unsignalled;
+};
+
+static struct context *contexts[CONTEXTS];
+static struct qp *qps[QPS]; /* by number */
+static struct mr *mrs[MRS]; /* by key */
+static uint32_t next_qp = 16, next_key = 7;
+static bool port_down;
+static unsigned long pending; /* work requests, all queue pairs */
+
+static const uint8_t gids[][16] = {
+	{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0xff, 0xfe, 0, 0, 1},
+	{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0xff, 0xfe, 0, 0, 1},
+	{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1},
+	{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1},
+};
+#define GIDS 4
+#define LID 77
+
+void verbs_double_reset(void)
+{
+	REQUIRE(!verbs_double.open_mrs && !verbs_double.open_qps && !verbs_double.open_cqs &&
+		!verbs_double.open_contexts);
+	verbs_double = fresh;
+	port_down = false;
+}
+
+static bool refused(unsigned long *count, long from)
+{
+	++*count;
+	return from > 0 && *count >= (unsigned long)from;
+}
+
+/* ---- devices ---- */
+
+static struct ibv_device device = {
+	.node_type = IBV_NODE_CA,
+	.transport_type = IBV_TRANSPORT_IB,
+	.name = "double0",
+};
+
+struct ibv_device **ibv_get_device_list(int *n)
+{
+	struct ibv_device **list = calloc(2, sizeof(*list));
+
+	if (!verbs_double.max_cqe)
+		verbs_double_reset();
+	list[0] = verbs_double.none ? NULL : &device;
+	if (n)
+		*n = !verbs_double.none;
+	return list;
+}
+
+void ibv_free_device_list(struct ibv_device **list)
+{
+	free(list);
+}
+
+const char *ibv_get_device_name(struct ibv_device *d)
+{
+	return d->name;
+}
+
+static int poll_cq(struct ibv_cq *cq, int n, struct ibv_wc *wc);
+static int req_notify(struct ibv_cq *cq, int solicited);
+static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr, struct ibv_send_wr **bad);
+static int post_recv(struct ibv_qp *qp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad);
+
+struct ibv_context *ibv_open_device(struct ibv_device *d)
+{
+	struct context *c = calloc(1, sizeof(*c));
+
+	c->v.device = d;
+	c->v.ops.poll_cq = poll_cq;
+	c->v.ops.req_notify_cq = req_notify;
+	c->v.ops.post_send = post_send;
+	c->v.ops.post_recv = post_recv;
+	c->v.async_fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
+	REQUIRE(c->v.async_fd >= 0);
+	for (int i = 0; i < CONTEXTS; i++)
+		if (!contexts[i]) {
+			contexts[i] = c;
+			verbs_double.open_contexts++;
+			return &c->v;
+		}
+	REQUIRE(!"too many contexts");
+	return NULL;
+}
+
+int ibv_close_device(struct ibv_context *v)
+{
+	struct context *c = (struct context *)v;
+
+	REQUIRE(c->unacked == 0);
+	for (int i = 0; i < CONTEXTS; i++)
+		if (contexts[i] == c)
+			contexts[i] = NULL;
+	verbs_double.open_contexts--;
+	close(v->async_fd);
+	free(c);
+	return 0;
+}
+
+int ibv_query_device(struct ibv_context *v, struct ibv_device_attr *attr)
+{
+	(void)v;
+	memset(attr, 0, sizeof(*attr));
+	attr->phys_port_cnt = 1;
+	attr->max_cqe = verbs_double.max_cqe;
+	return 0;
+}
+
+#undef ibv_query_port
+int ibv_query_port(struct ibv_context *v, uint8_t port, struct _compat_ibv_port_attr *compat)
+{
+	struct ibv_port_attr *attr = (struct ibv_port_attr *)(void *)compat;
+
+	(void)v;
+	if (port != 1)
+		return EINVAL;
+	attr->state = verbs_double.inactive || port_down ? IBV_PORT_DOWN : IBV_PORT_ACTIVE;
+	attr->active_mtu = IBV_MTU_1024;
+	attr->gid_tbl_len = verbs_double.infiniband ? 1 : GIDS;
+	attr->lid = verbs_double.infiniband ? LID : 0;
+	attr->link_layer = verbs_double.infiniband ? IBV_LINK_LAYER_INFINIBAND
+						   : IBV_LINK_LAYER_ETHERNET;
+	return 0;
+}
+
+int _ibv_query_gid_ex(struct ibv_context *v, uint32_t port, uint32_t i, struct ibv_gid_entry *e,
+		      uint32_t flags, size_t size)
+{
+	(void)v;
+	(void)flags;
+	if (port != 1 || i >= (verbs_double.infiniband ? 1 : GIDS) || size < sizeof(*e))
+		return ENODATA;
+	*e = (struct ibv_gid_entry){
+		.gid_index = i,
+		.port_num = port,
+		.gid_type = verbs_double.infiniband ? IBV_GID_TYPE_IB
+			    : i % 2		    ? IBV_GID_TYPE_ROCE_V2
+						    : IBV_GID_TYPE_ROCE_V1,
+	};
+	memcpy(e->gid.raw, gids[i], sizeof(e->gid.raw));
+	return 0;
+}
+
+/* ---- events of the device ---- */
+
+void verbs_double_event(enum ibv_event_type what)
+{
+	uint64_t one = 1;
+
+	if (what == IBV_EVENT_PORT_ERR || what == IBV_EVENT_DEVICE_FATAL)
+		port_down = true;
+	else if (what == IBV_EVENT_PORT_ACTIVE)
+		port_down = false;
+	for (int i = 0; i < CONTEXTS; i++) {
+		if (!contexts[i])
+			continue;
+		REQUIRE(contexts[i]->nevents < EVENTS);
+		contexts[i]->event[contexts[i]->nevents++] = what;
+		REQUIRE(write(contexts[i]->v.async_fd, &one, sizeof(one)) == sizeof(one));
+	}
+}
+
+int ibv_get_async_event(struct ibv_context *v, struct ibv_async_event *e)
+{
+	struct context *c = (struct context *)v;
+	uint64_t one;
+
+	if (read(v->async_fd, &one, sizeof(one)) < 0)
+		return -1;
+	REQUIRE(c->nevents > 0);
+	memset(e, 0, sizeof(*e));
+	e->event_type = c->event[0];
+	e->element.cq = (struct ibv_cq *)c; /* for the acknowledgement below */
+	memmove(c->event, c->event + 1, --c->nevents * sizeof(c->event[0]));
+	c->unacked++;
+	return 0;
+}
+
+void ibv_ack_async_event(struct ibv_async_event *e)
+{
+	((struct context *)e->element.cq)->unacked--;
+}
+
+/* ---- memory ---- */
+
+struct ibv_pd *ibv_alloc_pd(struct ibv_context *v)
+{
+	struct ibv_pd *pd = calloc(1, sizeof(*pd));
+
+	pd->context = v;
+	return pd;
+}
+
+int ibv_dealloc_pd(struct ibv_pd *pd)
+{
+	free(pd);
+	return 0;
+}
+
+#undef ibv_reg_mr
+struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int access)
+{
+	struct mr *m;
+	uint32_t key = next_key++ % MRS;
+
+	if (refused(&verbs_double.mrs, verbs_double.refuse_mr)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	REQUIRE(!mrs[key]);
+	m = calloc(1, sizeof(*m));
+	m->v = (struct ibv_mr){.context = pd->context, .pd = pd, .addr = addr, .length = length,
+			       .lkey = key, .rkey = key};
+	m->access = access;
+	mrs[key] = m;
+	verbs_double.registered += length;
+	verbs_double.open_mrs++;
+	return &m->v;
+}
+
+int ibv_dereg_mr(struct ibv_mr *v)
+{
+	REQUIRE(mrs[v->rkey] == (struct mr *)v);
+	mrs[v->rkey] = NULL;
+	verbs_double.registered -= v->length;
+	verbs_double.open_mrs--;
+	free(v);
+	return 0;
+}
+
+static bool within(const struct ibv_mr *m, uint64_t addr, size_t len)
+{
+	uint64_t start = (uintptr_t)m->addr;
+
+	return addr >= start && addr - start <= m->length && len <= m->length - (addr - start);
+}
+
+void verbs_double_scribble(size_t offset, int byte, size_t n)
+{
+	for (int i = 0; i < MRS; i++)
+		if (mrs[i] && mrs[i]->v.length >= offset + n)
+			memset((uint8_t *)mrs[i]->v.addr + offset, byte, n);
+}
+
+/* ---- completion queues ---- */
+
+struct ibv_comp_channel *ibv_create_comp_channel(struct ibv_context *v)
+{
+	struct ibv_comp_channel *ch = calloc(1, sizeof(struct channel));
+
+	ch->context = v;
+	ch->fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
+	REQUIRE(ch->fd >= 0);
+	return ch;
+}
+
+int ibv_destroy_comp_channel(struct ibv_comp_channel *ch)
+{
+	close(ch->fd);
+	free(ch);
+	return 0;
+}
+
+struct ibv_cq *ibv_create_cq(struct ibv_context *v, int cqe, void *context,
+			     struct ibv_comp_channel *ch, int vector)
+{
+	struct cq *c = calloc(1, sizeof(*c));
+
+	(void)vector;
+	if (cqe > verbs_double.max_cqe) {
+		free(c);
+		errno = EINVAL;
+		return NULL;
+	}
+	c->v = (struct ibv_cq){.context = v, .channel = ch, .cq_context = context, .cqe = cqe};
+	c->wc = calloc((size_t)cqe, sizeof(*c->wc));
+	verbs_double.open_cqs++;
+	((struct channel *)ch)->cq = c;
+	return &c->v;
+}
+
+int ibv_destroy_cq(struct ibv_cq *v)
+{
+	struct cq *c = (struct cq *)v;
+
+	REQUIRE(c->unacked == 0);
+	verbs_double.open_cqs--;
+	free(c->wc);
+	free(c);
+	return 0;
+}
+
+int ibv_get_cq_event(struct ibv_comp_channel *ch, struct ibv_cq **cq, void **context)
+{
+	uint64_t one;
+
+	if (read(ch->fd, &one, sizeof(one)) < 0)
+		return -1;
+	*cq = &((struct channel *)ch)->cq->v;
+	*context = (*cq)->cq_context;
+	((struct channel *)ch)->cq->unacked++;
+	return 0;
+}
+
+void ibv_ack_cq_events(struct ibv_cq *v, unsigned n)
+{
+	struct cq *c = (struct cq *)v;
+
+	REQUIRE(c->unacked >= n);
+	c->unacked -= n;
+}
+
+static void complete(struct ibv_cq *v, const struct ibv_wc *wc)
+{
+	struct cq *c = (struct cq *)v;
+	uint64_t one = 1;
+
+	REQUIRE(c->n < (unsigned)v->cqe); /* an overrun ends everything on a device, too */
+	c->wc[(c->at + c->n++) % (unsigned)v->cqe] = *wc;
+	if (!c->armed)
+		return;
+	c->armed = false;
+	REQUIRE(write(v->channel->fd, &one, sizeof(one)) == sizeof(one));
+}
+
+static int poll_cq(struct ibv_cq *v, int n, struct ibv_wc *wc)
+{
+	struct cq *c = (struct cq *)v;
+	int k = 0;
+
+	verbs_double_run();
+	for (; k < n && c->n > 0; k++, c->n--) {
+		wc[k] = c->wc[c->at];
+		c->at = (c->at + 1) % (unsigned)v->cqe;
+	}
+	return k;
+}
+
+static int req_notify(struct ibv_cq *v, int solicited)
+{
+	(void)solicited;
+	((struct cq *)v)->armed = true;
+	return 0;
+}
+
+/* ---- queue pairs ---- */
+
+struct ibv_qp *ibv_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *init)
+{
+	struct qp *q;
+	uint32_t n = next_qp++ % QPS;
+
+	if (init->cap.max_inline_data > verbs_double.max_inline) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (refused(&verbs_double.qps, verbs_double.refuse_qp)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	REQUIRE(!qps[n] && init->qp_type == IBV_QPT_RC);
+	q = calloc(1, sizeof(*q));
+	q->v = (struct ibv_qp){.context = pd->context, .pd = pd, .send_cq = init->send_cq,
+			       .recv_cq = init->recv_cq, .qp_num = n, .state = IBV_QPS_RESET};
+	q->cap = init->cap;
+	q->last = &q->first;
+	q->receive = calloc(init->cap.max_recv_wr, sizeof(*q->receive));
+	qps[n] = q;
+	verbs_double.open_qps++;
+	return &q->v;
+}
+
+static void flush_wr(struct qp *q, enum ibv_wc_status status)
+{
+	struct wr *w = q->first;
+	struct ibv_wc wc = {.wr_id = w->v.wr_id, .status = status, .qp_num = q->v.qp_num};
+
+	q->first = w->next;
+	if (!q->first)
+		q->last = &q->first;
+	complete(q->v.send_cq, &wc);
+	pending--;
+	free(w->data);
+	free(w);
+}
+
+static void to_error(struct qp *q)
+{
+	q->v.state = IBV_QPS_ERR;
+	while (q->first)
+		flush_wr(q, IBV_WC_WR_FLUSH_ERR);
+	for (; q->receives > 0; q->receives--) {
+		struct ibv_wc wc = {.wr_id = q->receive[q->receive_at], .qp_num = q->v.qp_num,
+				    .status = IBV_WC_WR_FLUSH_ERR};
+
+		q->receive_at = (q->receive_at + 1) % q->cap.max_recv_wr;
+		complete(q->v.recv_cq, &wc);
+	}
+}
+
+int ibv_destroy_qp(struct ibv_qp *v)
+{
+	struct qp *q = (struct qp *)v;
+	struct wr *w;
+
+	REQUIRE(qps[v->qp_num] == q);
+	qps[v->qp_num] = NULL;
+	while ((w = q->first)) {
+		q->first = w->next;
+		pending--;
+		free(w->data);
+		free(w);
+	}
+	verbs_double.open_qps--;
+	free(q->receive);
+	free(q);
+	return 0;
+}
+
+static bool has_address(const struct ibv_ah_attr *ah)
+{
+	if (verbs_double.infiniband)
+		return ah->dlid == LID;
+	return ah->is_global && ah->grh.sgid_index < GIDS && ah->grh.hop_limit > 0 &&
+	       memcmp(ah->grh.dgid.raw, gids[ah->grh.sgid_index], 16) == 0;
+}
+
+int ibv_modify_qp(struct ibv_qp *v, struct ibv_qp_attr *attr, int mask)
+{
+	struct qp *q = (struct qp *)v;
+
+	REQUIRE(mask & IBV_QP_STATE);
+	if (attr->qp_state == IBV_QPS_ERR) {
+		to_error(q);
+		return 0;
+	}
+	if (refused(&verbs_double.modifies, verbs_double.refuse_modify))
+		return errno = EINVAL;
+	if (attr->qp_state == IBV_QPS_INIT) {
+		REQUIRE(v->state == IBV_QPS_RESET && mask & IBV_QP_PORT && attr->port_num == 1 &&
+			attr->qp_access_flags & IBV_ACCESS_REMOTE_WRITE);
+	} else if (attr->qp_state == IBV_QPS_RTR) {
+		REQUIRE(v->state == IBV_QPS_INIT && attr->path_mtu >= 1 && attr->path_mtu <= 3 &&
+			attr->min_rnr_timer > 0);
+		q->dest = attr->dest_qp_num;
+		q->reachable = has_address(&attr->ah_attr);
+	} else {
+		/* What never gives up on some device or other. */
+		REQUIRE(v->state == IBV_QPS_RTR && attr->qp_state == IBV_QPS_RTS);
+		REQUIRE(attr->timeout > 0 && attr->retry_cnt < 7 && attr->rnr_retry < 7);
+	}
+	v->state = attr->qp_state;
+	return 0;
+}
+
+static int post_recv(struct ibv_qp *v, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
+{
+	struct qp *q = (struct qp *)v;
+
+	for (; wr; wr = wr->next) {
+		if (q->receives == q->cap.max_recv_wr || v->state == IBV_QPS_RESET) {
+			*bad = wr;
+			return errno = ENOMEM;
+		}
+		q->receive[(q->receive_at + q->receives++) % q->cap.max_recv_wr] = wr->wr_id;
+	}
+	if (v->state == IBV_QPS_ERR)
+		to_error(q);
+	return 0;
+}
+
+static int post_send(struct ibv_qp *v, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
+{
+	struct qp *q = (struct qp *)v;
+	struct wr *w;
+
+	REQUIRE(!wr->next && wr->num_sge <= 1);
+	REQUIRE(v->state == IBV_QPS_RTS || v->state == IBV_QPS_ERR);
+	*bad = wr;
+	if (refused(&verbs_double.posts, verbs_double.refuse_post) ||
+	    q->sq_used >= q->cap.max_send_wr)
+		return errno = ENOMEM;
+	w = calloc(1, sizeof(*w));
+	w->v = *wr;
+	w->len = wr->num_sge ? wr->sg_list[0].length : 0;
+	if (w->len) { /* what is not inline is read when it goes out: it must not change till then */
+		REQUIRE(!(wr->send_flags & IBV_SEND_INLINE) || w->len <= q->cap.max_inline_data);
+		REQUIRE(wr->send_flags & IBV_SEND_INLINE ||
+			(mrs[wr->sg_list[0].lkey % MRS] &&
+			 within(&mrs[wr->sg_list[0].lkey % MRS]->v, wr->sg_list[0].addr, w->len)));
+		w->data = malloc(w->len);
+		memcpy(w->data, (void *)(uintptr_t)wr->sg_list[0].addr, w->len);
+	}
+	*q->last = w;
+	q->last = &w->next;
+	q->sq_used++;
+	pending++;
+	if (v->state == IBV_QPS_ERR)
+		to_error(q);
+	else if (!verbs_double.late)
+		verbs_double_run();
+	return 0;
+}
+
+/* ---- what a device does ---- */
+
+static struct qp *peer_of(const struct qp *q)
+{
+	struct qp *p = qps[q->dest % QPS];
+
+	return p && (p->v.state == IBV_QPS_RTR || p->v.state == IBV_QPS_RTS) &&
+	       p->dest == q->v.qp_num ? p : NULL;
+}
+
+static enum ibv_wc_status check(struct qp *q, const struct wr *w)
+{
+	const struct mr *m = mrs[w->v.wr.rdma.rkey % MRS];
+	struct qp *p = peer_of(q);
+
+	if (!p || !q->reachable || port_down) {
+		verbs_double.rejected++;
+		return IBV_WC_RETRY_EXC_ERR;
+	}
+	if (w->len && (!m || m->v.pd != p->v.pd || !(m->access & IBV_ACCESS_REMOTE_WRITE) ||
+		       !within(&m->v, w->v.wr.rdma.remote_addr, w->len))) {
+		verbs_double.rejected++;
+		return IBV_WC_REM_ACCESS_ERR;
+	}
+	if (w->v.opcode == IBV_WR_RDMA_WRITE_WITH_IMM && p->receives == 0) {
+		verbs_double.not_ready++;
+		return IBV_WC_RNR_RETRY_EXC_ERR;
+	}
+	return IBV_WC_SUCCESS;
+}
+
+static void told(struct qp *p, const struct wr *w)
+{
+	struct ibv_wc wc = {
+		.wr_id = p->receive[p->receive_at],
+		.opcode = IBV_WC_RECV_RDMA_WITH_IMM,
+		.byte_len = (uint32_t)w->len,
+		.imm_data = w->v.imm_data,
+		.wc_flags = IBV_WC_WITH_IMM,
+		.qp_num = p->v.qp_num,
+	};
+
+	p->receive_at = (p->receive_at + 1) % p->cap.max_recv_wr;
+	p->receives--;
+	complete(p->v.recv_cq, &wc);
+}
+
+static void sent(struct qp *q)
+{
+	struct wr *w = q->first;
+	struct ibv_wc wc = {.wr_id = w->v.wr_id, .opcode = IBV_WC_RDMA_WRITE,
+			    .qp_num = q->v.qp_num};
+
+	q->first = w->next;
+	if (!q->first)
+		q->last = &q->first;
+	q->unsignalled++;
+	if (w->v.send_flags & IBV_SEND_SIGNALED) {
+		complete(q->v.send_cq, &wc);
+		q->sq_used -= q->unsignalled;
+		q->unsignalled = 0;
+	}
+	pending--;
+	free(w->data);
+	free(w);
+}
+
+static bool fails(unsigned long n)
+{
+	if (verbs_double.fail_every && n % (unsigned long)verbs_double.fail_every == 0)
+		return true;
+	if (!verbs_double.fail_at)
+		return false;
+	return verbs_double.fail_on ? n >= (unsigned long)verbs_double.fail_at
+				    : n == (unsigned long)verbs_double.fail_at;
+}
+
+/* False: this queue pair has done what it can for now. */
+static bool execute(struct qp *q)
+{
+	struct wr *w = q->first;
+	uint8_t *to = (uint8_t *)(uintptr_t)w->v.wr.rdma.remote_addr;
+	size_t half = w->len / 2;
+	enum ibv_wc_status status = check(q, w);
+
+	if (!w->placed && fails(++verbs_double.wrs))
+		status = verbs_double.fail_with;
+	if (status != IBV_WC_SUCCESS) {
+		flush_wr(q, status);
+		to_error(q);
+		return false;
+	}
+	if (verbs_double.backwards && !w->placed) {
+		memcpy(to + half, w->data + half, w->len - half);
+		w->placed = true;
+		return false;
+	}
+	if (w->len)
+		memcpy(to, w->data, w->len);
+	if (w->v.opcode == IBV_WR_RDMA_WRITE_WITH_IMM)
+		told(peer_of(q), w);
+	sent(q);
+	return true;
+}
+
+void verbs_double_run(void)
+{
+	if (verbs_double.held || pending == 0)
+		return;
+	for (int i = 0; i < QPS; i++)
+		while (qps[i] && qps[i]->first && execute(qps[i]))
+			continue;
+}

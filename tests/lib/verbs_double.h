@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A double of libibverbs for tests in one process: a program that links it has two ends of each
+ * queue pair in its own memory and no device. It is strict where devices are (keys, bounds, states,
+ * posted receives, room in queues) and does on demand what a software device never does: bytes
+ * of a write placed in another order, receivers that are not ready, retries that run out, a port
+ * that goes down, a device that is removed, memory that cannot be registered, writes that arrive
+ * late.
+ */
+#ifndef ART_TESTS_VERBS_DOUBLE_H
+#define ART_TESTS_VERBS_DOUBLE_H
+
+#include <infiniband/verbs.h>
+#include <stdbool.h>
+
+struct verbs_double {
+	/* The device; to be set before it is opened. */
+	bool none;            /* there is none */
+	bool infiniband;      /* LIDs; else RoCE */
+	bool inactive;        /* its port is down from the start */
+	unsigned max_inline;  /* of a queue pair, bytes */
+	int max_cqe;
+	/* What happens to work requests. */
+	bool late;            /* nothing is placed when it is posted, all at the next look at a queue */
+	bool backwards;       /* and then the last bytes first, the completion one look later */
+	bool held;            /* nothing happens to them until this is false again */
+	long fail_at;         /* the work request of this number (1..) fails; 0: none */
+	bool fail_on;         /* and all behind it */
+	long fail_every;      /* every so many-th */
+	enum ibv_wc_status fail_with;
+	/* What is refused, at the n-th time (1..) and from then on; 0: never. */
+	long refuse_mr, refuse_qp, refuse_post, refuse_modify;
+	/* Counted. */
+	unsigned long wrs, mrs, qps, posts, modifies;
+	unsigned long rejected; /* writes that met no key, no bounds or no queue pair */
+	unsigned long not_ready; /* that met no receive */
+	size_t registered;    /* bytes, now */
+	unsigned open_mrs, open_qps, open_cqs, open_contexts;
+};
+
+extern struct verbs_double verbs_double;
+
+/* As a new program has it. Nothing may be open. */
+void verbs_double_reset(void);
+/* All contexts hear of it; the port's state follows, and without it writes fail. */
+void verbs_double_event(enum ibv_event_type what);
+/* Lets what was held or late happen. */
+void verbs_double_run(void);
+/* Overwrites @n bytes at @offset of every registered region of @bytes or more. */
+void verbs_double_scribble(size_t offset, int byte, size_t n);
+
+#endif
