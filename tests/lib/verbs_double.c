@@ -670,7 +670,8 @@ static bool execute(struct qp *q)
 		return false;
 	}
 	if (verbs_double.backwards && !w->placed) {
-		memcpy(to + half, w->data + half, w->len - half);
+		if (w->len)
+			memcpy(to + half, w->data + half, w->len - half);
 		w->placed = true;
 		return false;
 	}
