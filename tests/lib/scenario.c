@@ -406,3 +406,19 @@ void scenario_print(const struct scenario *s, FILE *out)
 	for (int i = 0; i < s->nfaults; i++)
 		print_fault(&s->fault[i], out);
 }
+
+/* ---- what its ranks are started with ---- */
+
+void scenario_tune(struct art_core_cfg *core, int rank, void *arg)
+{
+	const struct scenario *s = arg;
+
+	(void)rank;
+	core->small_max = s->small_max;
+	core->log_ops = s->log_ops;
+	if (s->seed % 5 == 2 && s->profile == SCENARIO_MIXED)
+		core->log_bytes = 128; /* longer inputs and results cannot be kept */
+	core->radix = s->radix;
+	core->buddies = 1 + (s->seed % 4 == 3);
+	core->lowest_half = s->lowest_half;
+}

@@ -144,6 +144,8 @@ struct scenario_totals {
 void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile profile);
 /* Its last part: whether there is an arbiter of exact halves, and what becomes of it. */
 void scenario_draw_arbiter(struct scenario *s);
+/* How its ranks are set up: struct cluster_cfg's tune(), @arg the scenario. */
+void scenario_tune(struct art_core_cfg *core, int rank, void *arg);
 /* Runs it and adds to @t (may be NULL). Number of violations; if there are any, one line that
  * repeats the run and says the first goes to @out (NULL: silence), with @detail all of them and
  * the log. @command begins that line. */

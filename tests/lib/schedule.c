@@ -829,18 +829,6 @@ static void draw_faults(struct scenario *s)
 
 /* ---- the cluster ---- */
 
-static void tune(struct art_core_cfg *core, int rank, void *arg)
-{
-	const struct scenario *s = arg;
-
-	(void)rank;
-	core->small_max = s->small_max;
-	core->log_ops = s->log_ops;
-	core->radix = s->radix;
-	core->buddies = 1 + (s->seed % 4 == 3);
-	core->lowest_half = s->lowest_half;
-}
-
 static int draw_size(struct scenario *s)
 {
 	static const int sizes[20] = { 2, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9 };
@@ -882,7 +870,7 @@ void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile prof
 	s->log_ops = scenario_chance(&s->rng, 60) ? 64 : 2 + (uint32_t)scenario_below(&s->rng, 4);
 	s->radix = 2 + (int)scenario_below(&s->rng, 3);
 	s->cfg.max_steps = STEPS_MAX;
-	s->cfg.tune = tune;
+	s->cfg.tune = scenario_tune;
 	s->cfg.tune_arg = s;
 	s->cfg.notify = profile == SCENARIO_POLICY;
 	s->cfg.start_max_ns = scenario_chance(&s->rng, 50) ? 200 * US : 10 * US;
