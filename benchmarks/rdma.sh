@@ -70,7 +70,7 @@ collective() {
 
 # ---- all of them, in turn ----------------------------------------------------------------------------
 
-# Half a reduce to rank 0 and a broadcast from it is a message one way; the barrier of two is an exchange.
+# The barrier of two is an exchange: both send, then both wait. ib_write_lat's time is of one way.
 one_round() {
 	perf ib_write_lat 8 $((iters * 3)) 5
 	collective barrier 8 "$iters"
