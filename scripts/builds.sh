@@ -23,8 +23,8 @@ build_options() {
 	case $1 in
 	quick) ;;
 	normal) echo --enable-werror --with-hwloc=yes --with-rdma=yes ;;
-	asan) echo --enable-werror --enable-asan --enable-ubsan "CFLAGS=-O1\ -g" ;;
-	tsan) echo --enable-werror --enable-tsan "CFLAGS=-O1\ -g" ;;
+	asan) echo --enable-werror --with-rdma=yes --enable-asan --enable-ubsan "CFLAGS=-O1\ -g" ;;
+	tsan) echo --enable-werror --with-rdma=yes --enable-tsan "CFLAGS=-O1\ -g" ;;
 	clang) echo --enable-werror CC=clang --with-hwloc=no --with-rdma=no ;;
 	esac
 }
