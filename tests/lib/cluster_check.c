@@ -481,12 +481,13 @@ void cluster__check_done(struct crank *r, struct call *q)
 
 /* ---- communicators ---- */
 
-/* Does @a stand before @b in a split? */
-static bool before(const struct call *a, const struct call *b)
+/* Does @a stand before @b in a split? Their ranks are those in the communicator of @q, whose rank still has
+ * it: others may have freed theirs. */
+static bool before(const struct call *q, const struct call *a, const struct call *b)
 {
 	if (a->what.key != b->what.key)
 		return a->what.key < b->what.key;
-	return art__comm_rank_of(a->comm, a->rank) < art__comm_rank_of(b->comm, b->rank);
+	return art__comm_rank_of(q->comm, a->rank) < art__comm_rank_of(q->comm, b->rank);
 }
 
 /* The rank that @s should have in what @q makes for its rank, -1: none. */
@@ -516,7 +517,7 @@ static int rank_in_child(struct cluster *c, const struct op_rec *op, const struc
 		const struct call *o = op->by_rank[i];
 
 		rank += i != s && o && word_has(q->contributors, i) &&
-			o->what.colour == q->what.colour && before(o, mine);
+			o->what.colour == q->what.colour && before(q, o, mine);
 	}
 	return rank;
 }
