@@ -57,7 +57,7 @@ static int keeps(const struct art_op *op)
 	if (!op->bytes || op->code || op->seq <= op->comm->stable || op->comm->npart <= 1)
 		return 0;
 	if (op->way == ART_C_REDUCE && op->root != op->comm->coll->cfg.slot)
-		return !op->held; /* held: its root has the result, and said so; nobody runs it again */
+		return 1;
 	return carries_payload(op) ? 2 : 0;
 }
 
@@ -70,11 +70,10 @@ static bool log_has_room(const struct art_op *op)
 {
 	const struct art_comm *m = op->comm;
 	const struct art_core_cfg *cfg = &m->coll->cfg;
-	bool fills = keeps(op) || (op->saved && op->saved != op->inlined);
 
 	if (m->npart <= 1 || op->seq <= m->stable || op->code || ends_comm(op))
 		return true;
-	return m->nlog < cfg->log_ops && (!fills || m->log_bytes + op->bytes <= cfg->log_bytes);
+	return m->nlog < cfg->log_ops && m->log_bytes + op->bytes <= cfg->log_bytes;
 }
 
 bool art__op_retain(struct art_op *op)

@@ -116,14 +116,6 @@ static bool begin_swap(struct art_op *op)
 	return true;
 }
 
-/* Who sends more than the log holds could not return early, and the word that all are done goes round over
- * control connections, which wakes everybody's service thread: the root's word that it has the result
- * comes sooner, and then nobody needs the input any more. */
-static bool wants_ack(const struct art_op *op)
-{
-	return op->uniform || op->bytes > op->comm->coll->cfg.log_bytes;
-}
-
 bool art__tree_begin(struct art_op *op)
 {
 	struct art_treeop *t = art__pool_get(&op->comm->coll->pool, sizeof(*t));
@@ -137,7 +129,7 @@ bool art__tree_begin(struct art_op *op)
 	t->down_tx = t->inline_tx;
 	t->fwd_to = -1;
 	t->up = !bcast;
-	t->ack = op->way == ART_C_REDUCE && wants_ack(op) && !ART_COLL_MUTANT(op->comm->coll, 12);
+	t->ack = op->way == ART_C_REDUCE && op->uniform && !ART_COLL_MUTANT(op->comm->coll, 12);
 	t->down = bcast || op->way == ART_C_ALLREDUCE;
 	if (op->way == ART_C_ALLREDUCE && op->comm->npart == 2)
 		ok = begin_swap(op);
