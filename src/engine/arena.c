@@ -24,6 +24,10 @@
 #include <unistd.h>
 
 #define NAME "art-arena"
+/* Of jobs up to this size, parts are mapped page by page at the start: else each first use of a slot takes a
+ * fault at every rank, and where ranks share a core the others wait for those. What larger ones would pay grows
+ * with the square. */
+#define POPULATE_RANKS 16
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
@@ -66,7 +70,7 @@ static struct art_arena_part *make_part(int fd)
 
 	if (!within_limit() || ftruncate(fd, (off_t)bytes()) || fallocate(fd, 0, 0, (off_t)bytes()))
 		return NULL;
-	p = mmap(NULL, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	p = mmap(NULL, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (p == MAP_FAILED)
 		return NULL;
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)) {
@@ -127,9 +131,9 @@ static int find(pid_t pid, DIR *dir)
 	return -1;
 }
 
-static const struct art_arena_part *map_part(int fd, const uint8_t want[ART_ARENA_IDENT])
+static const struct art_arena_part *map_part(int fd, const uint8_t want[ART_ARENA_IDENT], int populate)
 {
-	struct art_arena_part *p = mmap(NULL, bytes(), PROT_READ, MAP_SHARED, fd, 0);
+	struct art_arena_part *p = mmap(NULL, bytes(), PROT_READ, MAP_SHARED | populate, fd, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -153,7 +157,7 @@ void art__shared_peer(struct art_shared *s, const struct art_env *env, const str
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	dir = opendir(path);
 	while (dir && !s->part[slot] && (fd = find(pid, dir)) >= 0) {
-		s->part[slot] = map_part(fd, want);
+		s->part[slot] = map_part(fd, want, s->size <= POPULATE_RANKS ? MAP_POPULATE : 0);
 		close(fd);
 	}
 	if (dir)
