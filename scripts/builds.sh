@@ -25,7 +25,7 @@ build_options() {
 	normal) echo --enable-werror --with-hwloc=yes --with-rdma=yes ;;
 	asan) echo --enable-werror --with-rdma=yes --enable-asan --enable-ubsan "CFLAGS=-O1\ -g" ;;
 	tsan) echo --enable-werror --with-rdma=yes --enable-tsan "CFLAGS=-O1\ -g" ;;
-	clang) echo --enable-werror CC=clang --with-hwloc=no --with-rdma=no ;;
+	clang) echo --enable-werror CC=clang --with-hwloc=no --with-rdma=no CFLAGS=-O0 ;; # runs no test
 	esac
 }
 
