@@ -29,6 +29,10 @@ done >cases
 for operator in sum prod min max land lor lxor band bor bxor; do
 	echo "--type int32 --operator $operator"
 done >>cases
+# Under a sanitizer the start of each takes seconds; what differs here is checked by unit/test_combine.
+case ${ART_BUILD:-normal} in
+asan | tsan) sed -n '1~5p' cases >few && mv few cases ;;
+esac
 while read -r options; do
 	echo "\"$bench\" allreduce reduce --sizes 8:512 --iters 1 $options >/dev/null || exit 1"
 done <cases >all.sh

@@ -6,7 +6,7 @@
  * Checked: whoever nothing happened to is never evicted, and finishes in time; a healed network
  * converges; the cluster's invariants, of which one is that there are never two views.
  *
- *	silence                        a number of seeds of every profile
+ *	silence                        a number of seeds of every profile (SILENCE_SEEDS=N: so many)
  *	silence --profile NAME [--seed A[:B]] [--verbose]
  */
 #include <stdlib.h>
@@ -511,9 +511,18 @@ static unsigned check_marks(void)
 	return missing;
 }
 
+/* Of every profile; SILENCE_SEEDS asks for fewer, of which not all marks can be expected. */
+static uint64_t seeds_wanted(void)
+{
+	const char *wanted = getenv("SILENCE_SEEDS");
+	uint64_t n = wanted ? strtoull(wanted, NULL, 10) : SEEDS;
+
+	return n > 0 ? n : SEEDS;
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t first = 1, last = 1 + SEEDS;
+	uint64_t first = 1, last = 1 + seeds_wanted();
 	bool verbose = false, all = true;
 	enum profile only = PROFILES;
 	unsigned failed = 0;
@@ -543,7 +552,7 @@ int main(int argc, char **argv)
 	for (enum profile p = 0; p < PROFILES; p++)
 		if (only == PROFILES || only == p)
 			failed += run_seeds(p, first, last, verbose);
-	if (all)
+	if (all && last > SEEDS)
 		failed += check_marks();
 	return failed != 0;
 }
