@@ -7,6 +7,8 @@
  */
 #include "core/links.h"
 
+#include "base/arena.h"
+
 /* A job that ends at once should not have paid for them. */
 #define BEGIN_NS (5 * ART_NS_PER_MS)
 #define PAUSE_NS ART_NS_PER_MS
@@ -57,6 +59,17 @@ static int proposer(const struct art_links *l, const struct art_set *members, in
 	return -1;
 }
 
+/* Small ops with it go through shared memory. A connection that nobody uses would cost memory, which takes
+ * time to take down when a rank dies, and its hello would wait until ops stop coming and somebody
+ * looks at the data channel: when members are lost, of all times. */
+static bool needs_no_data(const struct art_links *l, int to)
+{
+	const struct art_arena *a = l->port->arena;
+
+	return a && a->part[to] && atomic_load(&a->mine->state) == ART_ARENA_READY &&
+	       atomic_load(&a->part[to]->state) == ART_ARENA_READY;
+}
+
 void art__links_tick(struct art_links *l, const struct art_set *members, uint64_t now)
 {
 	bool all = l->size <= ART_LINKS_ALL;
@@ -70,6 +83,6 @@ void art__links_tick(struct art_links *l, const struct art_set *members, uint64_
 	if (to < 0 || !art__set_has(members, (uint32_t)to))
 		return;
 	l->port->open(l->port->self, ART_CHAN_CTL, to);
-	if (all)
+	if (all && !needs_no_data(l, to))
 		l->port->open(l->port->self, ART_CHAN_DATA, to);
 }

@@ -3,8 +3,9 @@
  * Connections that a view change will want. Making one costs a handshake with a public-key operation at
  * both ends; in the middle of a recovery there is no time for that, before it there is plenty. So in a
  * small job every pair of ranks connects a little after the start, one after the other; in a larger one
- * everybody connects to those who would propose. What is opened here carries nothing until it is needed,
- * and nobody waits for it. (ARCHITECTURE.md, "How one failure travels".)
+ * everybody connects to those who would propose. Two that share memory (base/arena.h) open no data.
+ * What is opened here carries nothing until it is needed, and nobody waits for it. (ARCHITECTURE.md,
+ * "How one failure travels".)
  */
 #ifndef ART_CORE_LINKS_H
 #define ART_CORE_LINKS_H

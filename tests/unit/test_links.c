@@ -2,11 +2,13 @@
  *
  * Which connections are opened ahead (src/core/links.c): in a small job every pair once, by one of the
  * two; in a larger one control to the proposers; none twice, none to who is no member, no clock needed.
+ * Between two that have each other's part of the arena, control only.
  */
 #include <string.h>
 
 #include <CUnit/Basic.h>
 
+#include "base/arena.h"
 #include "core/links.h"
 
 #define RANKS 80
@@ -20,7 +22,7 @@ static void count(void *self, enum art_chan chan, int to)
 	opened[chan][by][to]++;
 }
 
-static const struct art_port port = {.open = count};
+static struct art_port port = {.open = count};
 
 /* Every rank's turn, until it wants no more. The last time that one was wanted. */
 static uint64_t run(int size, const struct art_set *members, bool again)
@@ -60,6 +62,42 @@ static void every_pair_once(void)
 				for (int b = 0; b < n; b++)
 					CU_ASSERT_EQUAL(opened[c][a][b] + opened[c][b][a], a != b);
 	}
+}
+
+/* Of four: 0 and 1 have all parts, 2 does not share memory, 3 has not said yet. */
+static void none_for_what_is_shared(void)
+{
+	const int n = 4;
+	static const uint32_t state[] = {ART_ARENA_READY, ART_ARENA_READY, ART_ARENA_NONE, ART_ARENA_UNKNOWN};
+	static struct art_arena_part memory[4];
+	const struct art_arena_part *part[4];
+	struct art_arena arena = {.part = part};
+	struct art_set all;
+
+	memset(&all, 0, sizeof(all));
+	art__set_fill(&all, (uint32_t)n);
+	for (int i = 0; i < n; i++) {
+		atomic_store(&memory[i].state, state[i]);
+		part[i] = i == 2 ? NULL : &memory[i];
+	}
+	port.arena = &arena;
+	memset(opened, 0, sizeof(opened));
+	for (by = 0; by < n; by++) {
+		struct art_links l;
+
+		arena.mine = &memory[by];
+		for (art__links_init(&l, &port, by, n, 0); l.at_ns != ART_NEVER;)
+			art__links_tick(&l, &all, l.at_ns);
+	}
+	port.arena = NULL;
+	for (int a = 0; a < n; a++)
+		for (int b = 0; b < n; b++) {
+			bool shared = a < 2 && b < 2;
+
+			CU_ASSERT_EQUAL(opened[ART_CHAN_CTL][a][b] + opened[ART_CHAN_CTL][b][a], a != b);
+			CU_ASSERT_EQUAL(opened[ART_CHAN_DATA][a][b] + opened[ART_CHAN_DATA][b][a],
+					a != b && !shared);
+		}
 }
 
 static void the_star(void)
@@ -108,6 +146,7 @@ int main(void)
 		return 1;
 	s = CU_add_suite("links", NULL, NULL);
 	if (!s || !CU_add_test(s, "a small job: every pair once", every_pair_once) ||
+	    !CU_add_test(s, "what is shared needs no data", none_for_what_is_shared) ||
 	    !CU_add_test(s, "a larger one: control to the proposers", the_star) ||
 	    !CU_add_test(s, "a large one, or no way to open: none", none))
 		return 1;
