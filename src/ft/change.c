@@ -153,7 +153,7 @@ static bool stuck(struct art_ft *ft, uint64_t now)
 		art__ft_give_up(ft, ART_ERR_NO_QUORUM);
 		return true;
 	}
-	if (quorum || arbiter)
+	if (quorum || (arbiter && !ft->trusted))
 		return false;
 	if (ft->request_ns == ART_NEVER || now >= ft->request_ns) {
 		ART_SET_EACH(i, &ft->view.members)
@@ -161,6 +161,8 @@ static bool stuck(struct art_ft *ft, uint64_t now)
 				send_request(ft, (int)i);
 		ft->request_ns = now + 8 * ft->retry_ns;
 	}
+	if (arbiter) /* it waits for those who may be heard again, and asks them */
+		return false;
 	ft->takeover_ns = ft->request_ns;
 	if (ft->stuck_ns + ft->quorum_wait_ns < ft->takeover_ns)
 		ft->takeover_ns = ft->stuck_ns + ft->quorum_wait_ns;
@@ -805,6 +807,9 @@ void art__ft_tick(struct art_ft *ft)
 		art__ft_propose(ft);
 	} else if (ft->request_ns != ART_NEVER && now >= ft->request_ns) {
 		art__ft_consider(ft);
+		/* Nobody to ask, it waits for a ballot or the takeover: what stays due would be all it does. */
+		if (ft->request_ns <= now && !ART_FT_MUTANT(ft, 22))
+			ft->request_ns = ART_NEVER;
 	}
 }
 

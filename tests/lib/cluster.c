@@ -269,6 +269,7 @@ static void on_timer(struct crank *r, uint64_t at)
 		return;
 	if (r->machine->ops->wake_ns(r->machine) <= cluster_now(r->cluster))
 		r->machine->ops->tick(r->machine);
+	cluster__check_spin(r);
 	cluster__leave(r);
 }
 

@@ -101,6 +101,17 @@ static void learn_view(struct crank *r)
 	next_view(r, v);
 }
 
+#define SPINS_MAX 1000 /* ticks in a row that leave something due: a millisecond */
+
+/* A timer that stays due would keep the service thread of a process busy, and nothing else shows it. */
+void cluster__check_spin(struct crank *r)
+{
+	if (r->dead || r->machine->ops->wake_ns(r->machine) > cluster_now(r->cluster))
+		r->spins = 0;
+	else if (++r->spins == SPINS_MAX)
+		cluster_fail(r->cluster, "rank %d does nothing of what is due", r->slot);
+}
+
 void cluster__check_view(struct crank *r)
 {
 	struct cluster *c = r->cluster;

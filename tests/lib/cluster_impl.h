@@ -99,6 +99,7 @@ struct crank {
 	/* time */
 	uint64_t beats;           /* datagrams sent */
 	uint64_t timer_at, tp_at; /* of the events in the queue, ART_NEVER: none */
+	int spins;                /* ticks in a row that left something due */
 	/* application */
 	struct cluster_item *items;
 	int nitems, pc;
@@ -276,6 +277,7 @@ void cluster__user_fn(const void *in, void *inout, size_t count, struct art_type
 		      void *ctx);
 
 /* ---- cluster_check.c ---- */
+void cluster__check_spin(struct crank *r);
 void cluster__check_view(struct crank *r);
 void cluster__check_done(struct crank *r, struct call *k);
 void cluster__check_child(struct crank *r, struct call *k); /* it has made a communicator, or not */

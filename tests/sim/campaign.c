@@ -47,6 +47,8 @@ static const struct {
 	{ SCENARIO_HALVES, 56123 }, { SCENARIO_ODD, 139796 }, { SCENARIO_POLICY, 49093 },
 	/* an arbiter that did not answer kept two halves apart after the network had healed */
 	{ SCENARIO_HALVES, 24306 },
+	/* who had nobody to ask was busy with just that until a takeover was due */
+	{ SCENARIO_HALVES, 42625 },
 	/* a mistaken reduce came out where it had returned, and nobody was left to decide about it */
 	{ SCENARIO_POLICY, 192965 },
 	/* inputs that the log cannot hold: the root's word that it has the result let nobody run it again */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Description: each shortcut that a hurried implementer would take (M1..M21, compiled into
+ * Description: each shortcut that a hurried implementer would take (M1..M22, compiled into
  * libart_mutant only) must be caught by the campaign's oracle; the same schedule without the
  * shortcut must be clean. A campaign that lets one live proves nothing.
  *
@@ -48,6 +48,7 @@ static const struct mutant mutants[] = {
 	{ 20, "look at shared memory while frozen", { SCENARIO_LATE, SCENARIO_RERUN } },
 	{ 21, "use a slot in shared memory again before its op is stable",
 	  { SCENARIO_MIXED, SCENARIO_POLICY } },
+	{ 22, "a leader with nobody to ask goes on asking", { SCENARIO_HALVES, SCENARIO_SPLIT } },
 };
 #define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))
 
@@ -206,7 +207,7 @@ int main(int argc, char **argv)
 		default: good = false;
 		}
 	}
-	if (!good || optind != argc || bit < 0 || bit > 21) {
+	if (!good || optind != argc || bit < 0 || bit > mutants[MUTANTS - 1].bit) {
 		fprintf(stderr, "usage: mutants [--mutant BIT "
 				"[--profile P --seed A [--verbose]]]\n");
 		return 2;
