@@ -4,16 +4,16 @@
 # Figures for the rdma transport, in one run of the virtual machine that tests/lab/rdma makes: the device
 # as perftest sees it beside ART on the same two hosts; every collective over rdma beside TCP on the same
 # links; and SIGKILL of one of four to the next result. Whatever is compared runs in turn, ROUNDS times
-# (default 3); printed are medians and their ratios. An emulated machine's times are its own: ratios only.
+# (default 3) or until 100 s are over, then KILLS jobs (5) per transport or until 200 s are over; printed
+# are medians and their ratios, and of how many. An emulated machine's times are its own: ratios only.
 #
-#   benchmarks/rdma.sh [ROUNDS [KILLS]]      KILLS jobs (5) per transport; ARTRUN and ART_BENCH name the
-#                                            two programs
-# RDMA_BENCH_ITERS: iterations of an 8-byte operation in a job (300).
+#   benchmarks/rdma.sh [ROUNDS [KILLS]]      ARTRUN and ART_BENCH name the two programs
+# RDMA_BENCH_ITERS: iterations of an 8-byte operation in a job (300). RDMA_BENCH_SECONDS: of the rounds.
 set -eu
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 lab=$(realpath "$here/../tests/lab")
-rounds=${1:-3} kills=${2:-5} iters=${RDMA_BENCH_ITERS:-300}
-for n in "$rounds" "$kills" "$iters"; do
+rounds=${1:-3} kills=${2:-5} iters=${RDMA_BENCH_ITERS:-300} seconds=${RDMA_BENCH_SECONDS:-100}
+for n in "$rounds" "$kills" "$iters" "$seconds"; do
 	[ "$n" -gt 0 ] 2>/dev/null || { echo "usage: rdma.sh [ROUNDS [KILLS]]" >&2; exit 2; }
 done
 artrun=$(command -v "${ARTRUN:-artrun}")
@@ -22,8 +22,9 @@ bench=$(command -v "${ART_BENCH:-art-bench}")
 if [ -z "${ART_LAB_HOSTS-}" ]; then
 	"$lab/rdma" check || exit 1
 	"$lab/rdma" up >/dev/null
-	exec "$lab/rdma" run --hosts 4 --memory 1536 --time 1500 --env "ARTRUN=$(realpath "$artrun")" \
-		--env "ART_BENCH=$(realpath "$bench")" --env ART_CONFIG= --env "RDMA_BENCH_ITERS=$iters" -- \
+	exec "$lab/rdma" run --hosts 4 --memory 1536 --time $((3 * seconds + 200)) --env "ARTRUN=$(realpath "$artrun")" \
+		--env "ART_BENCH=$(realpath "$bench")" --env ART_CONFIG= --env "RDMA_BENCH_ITERS=$iters" \
+		--env "RDMA_BENCH_SECONDS=$seconds" -- \
 		bash "$here/rdma.sh" "$rounds" "$kills"
 fi
 
@@ -55,16 +56,21 @@ art() {
 	local over=$1 n=$2
 	shift 2
 	ART_TRANSPORT=$over timeout -k 5 120 "$artrun" -n "$n" bash "$lab/rdma_host.sh" "$bench" "$@" --json \
-		2>"$dir/err" | grep -E '"(bytes|ms)":' || { cat "$dir/err" >&2; exit 1; }
+		2>"$dir/err" | grep -E '"(op|bytes|ms)":' || { cat "$dir/err" >&2; exit 1; }
 }
 field() { sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p" | head -n 1; }
 
-# collective NAME BYTES ITERATIONS
-collective() {
-	local over
+# collectives BYTES ITERATIONS OPERATION...: all of them in one job per transport
+collectives() {
+	local over bytes=$1 n=$2 name value
+	shift 2
 	for over in rdma,tcp tcp; do
-		art $over 2 "$1" --sizes "$2:$2" --iters "$3" >"$dir/json"
-		note "$1.$2.${over%,*}" "$(field median <"$dir/json")"
+		art $over 2 "$@" --sizes "$bytes:$bytes" --iters "$n" >"$dir/json"
+		while read -r name value; do
+			note "$name.$bytes.${over%,*}" "$value"
+		done < <(awk -F '[:,"]+' '{ for (i = 1; i < NF; i++) {
+			if ($i == "op") op = $(i + 2)
+			if ($i == "median") print op, $(i + 1) + 0 } }' "$dir/json")
 	done
 }
 
@@ -72,21 +78,17 @@ collective() {
 
 # The barrier of two is an exchange: both send, then both wait. ib_write_lat's time is of one way.
 one_round() {
+	local over
 	perf ib_write_lat 8 $((iters * 3)) 5
-	collective barrier 8 "$iters"
-	collective allreduce 8 "$iters"
-	perf ib_write_bw 1048576 40 4
-	perf ib_read_bw 1048576 40 4
-	art rdma,tcp 2 bcast --back-to-back --sizes 1M:1M --iters 20 >"$dir/json"
-	note stream.rdma "$(field bytes_per_s <"$dir/json" | awk '{ print $1 / 1048576 }')"
-	art tcp 2 bcast --back-to-back --sizes 1M:1M --iters 20 >"$dir/json"
-	note stream.tcp "$(field bytes_per_s <"$dir/json" | awk '{ print $1 / 1048576 }')"
-	collective bcast 8 "$iters"
-	collective reduce 8 "$iters"
-	for name in bcast reduce allreduce; do
-		collective $name 65536 40
-		collective $name 1048576 8
+	collectives 8 "$iters" barrier allreduce bcast reduce
+	perf ib_write_bw 1048576 30 4
+	perf ib_read_bw 1048576 30 4
+	for over in rdma,tcp tcp; do
+		art $over 2 bcast --back-to-back --sizes 1M:1M --iters 20 >"$dir/json"
+		note stream.${over%,*} "$(field bytes_per_s <"$dir/json" | awk '{ print $1 / 1048576 }')"
 	done
+	collectives 65536 20 bcast reduce allreduce
+	collectives 1048576 6 bcast reduce allreduce
 }
 
 median() { sort -n "$dir/$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
@@ -95,10 +97,14 @@ row() { # WHAT FILE FILE UNIT
 		printf "| %s | %.2f | %.2f | %s | **%.2f** |\n", what, a, b, unit, a / b }'
 }
 
+time_is_over() { [ "$SECONDS" -ge "$1" ]; } # so many seconds are
+
 for ((round = 0; round < rounds; round++)); do
+	[ $round = 0 ] || ! time_is_over "$seconds" || break
 	one_round
 done
 for ((k = 0; k < kills; k++)); do
+	[ $k = 0 ] || ! time_is_over $((2 * seconds)) || break
 	for over in rdma,tcp tcp; do
 		ART_LAB_CAPS=keep art $over 4 recover --seed $((k + 1)) >"$dir/json"
 		note "recover.${over%,*}" "$(field ms <"$dir/json")"
@@ -106,7 +112,7 @@ for ((k = 0; k < kills; k++)); do
 done
 
 echo "rxe (Soft-RoCE) of Linux $(uname -r), MTU $(cat /sys/class/net/eth0/mtu), $(nproc) processors;" \
-	"medians of $rounds rounds"
+	"medians of $round rounds"
 echo "| On the same two devices | ART | perftest | | ART / perftest |"
 echo "|---|---|---|---|---|"
 row "barrier of two, beside ib_write_lat one way" barrier.8.rdma ib_write_lat us
@@ -123,4 +129,4 @@ for name in bcast reduce allreduce; do
 	done
 done
 row "bcast of 1 MiB, back to back" stream.rdma stream.tcp MiB/s
-row "SIGKILL of one of four to the next result, $kills jobs" recover.rdma recover.tcp ms
+row "SIGKILL of one of four to the next result, $k jobs" recover.rdma recover.tcp ms

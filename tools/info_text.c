@@ -129,6 +129,22 @@ static void print_ways(FILE *out, const json_t *chan)
 	fputc('\n', out);
 }
 
+/* What a rank has pinned for RDMA, and what became of it. */
+static void print_rdma(FILE *out, const json_t *chan)
+{
+	json_t *counts = json_object_get(chan, "counts");
+
+	if (!json_object_get(counts, "rdma-up"))
+		return;
+	fprintf(out, "    RDMA: %lld pairs, %lld broken; %lld bytes registered; %lld messages sent, "
+		"%lld waited for space, %lld sent again over TCP; %lld offers refused, %lld pairs without "
+		"memory\n",
+		integer(counts, "rdma-up"), integer(counts, "rdma-broken"),
+		integer(counts, "rdma-bytes-registered"), integer(counts, "rdma-sent"),
+		integer(counts, "rdma-queued"), integer(counts, "rdma-resent"),
+		integer(counts, "rdma-refused-offers"), integer(counts, "rdma-no-memory"));
+}
+
 /* Members who give no sign of life, as this rank sees it: they are given up at the bound. */
 static void print_quiet(FILE *out, const json_t *detector, const char *what, const char *for_s)
 {
@@ -171,6 +187,7 @@ static void print_rank(FILE *out, const json_t *r)
 		integer(json_object_get(t, "data"), "received_messages"),
 		integer(json_object_get(t, "data"), "received_bytes"));
 	print_ways(out, json_object_get(t, "data"));
+	print_rdma(out, json_object_get(t, "data"));
 	print_refused(out, "data", json_object_get(t, "data"));
 	print_refused(out, "control", json_object_get(t, "control"));
 	if (json_is_string(json_object_get(a, "fate")))

@@ -26,6 +26,29 @@ complain() {
 	failures=$((failures + 1))
 }
 
+# ---- in a case: a function t_NAME, whose name is in $case ----
+
+is() { # is WHAT GOT WANT
+	[ "$2" = "$3" ] || complain "$case: $1: got '$2', want '$3'"
+}
+until_said() { # FILE PATTERN
+	await grep -Eq -- "$2" "$1" || complain "$case: '$2' does not come in $1"
+}
+# pid_of RANK: its number on its own host, from "rank R is process P".
+pid_of() { sed -n "s/^rank $1 is process //p" out; }
+
+# run_cases [CASE...]: those, or all; the script's exit status.
+run_cases() {
+	local case began
+	[ $# -gt 0 ] || set -- $(declare -F | awk '$3 ~ /^t_/ { print $3 }')
+	for case in "$@"; do
+		began=$SECONDS
+		"$case"
+		echo "$case: $((SECONDS - began)) s"
+	done
+	verdict
+}
+
 # run COMMAND...: to its end, into out, err and rc.
 run() {
 	timeout -k 5 100 "$@" >out 2>err </dev/null

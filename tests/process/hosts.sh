@@ -15,9 +15,6 @@ lab() { bash "$lab_sh" "$@"; }
 trap 'lab down; end_all' EXIT
 lab up $hosts >out 2>err || { cat out err; exit 1; }
 
-is() { # is WHAT GOT WANT
-	[ "$2" = "$3" ] || complain "$case: $1: got '$2', want '$3'"
-}
 has() { # has FILE PATTERN
 	grep -Eq -- "$2" "$1" || complain "$case: no line '$2' in $1"
 }
@@ -25,8 +22,6 @@ jobrun() { run bash "$lab_sh" exec 0 "$artrun" "$@"; }
 jobbegin() { begin bash "$lab_sh" exec 0 bash -c 'echo $$ >artrun.pid; exec "$@"' - "$artrun" "$@"; }
 sorted() { sort -n out | tr '\n' ' '; }
 
-# pid_of RANK: its number on its own host, from "rank R is process P".
-pid_of() { sed -n "s/^rank $1 is process //p" out; }
 all_up() { [ "$(grep -c ' is process ' out)" = "$1" ]; }
 # How many processes of the job are on any host.
 processes() { # NAME
@@ -262,10 +257,4 @@ t_by_hand() {
 	is "nothing said" "$(cat by.err.[0-2])" ""
 }
 
-for case in $(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else declare -F |
-	awk '$3 ~ /^t_/ { print $3 }'; fi); do
-	began=$SECONDS
-	"$case"
-	echo "$case: $((SECONDS - began)) s"
-done
-verdict
+run_cases "$@"

@@ -15,7 +15,6 @@ exec {gate}<>gate
 has() { # FILE PATTERN WHAT
 	grep -qE "$2" "$1" || { complain "$3: not in the output: $2"; sed 's/^/    info: /' "$1"; }
 }
-pid_of() { sed -n "s/^rank $1 is process //p" out; }
 started() { [ "$(grep -c 'is process' out)" = 4 ]; }
 tells() { # PATTERN, in the text for the job
 	"$info" --job "$(pid_of 0)" --details --wait 1 >told 2>&1

@@ -15,16 +15,9 @@ lab() { bash "$lab_sh" "$@"; }
 trap 'lab down; end_all' EXIT
 lab up 4 >out 2>err || { cat out err; exit 1; }
 
-is() { # is WHAT GOT WANT
-	[ "$2" = "$3" ] || complain "$case: $1: got '$2', want '$3'"
-}
-until_said() { # FILE PATTERN
-	await grep -Eq -- "$2" "$1" || complain "$case: '$2' does not come in $1"
-}
 never_said() { # FILE PATTERN
 	! grep -Eq -- "$2" "$1" || complain "$case: '$2' in $1"
 }
-pid_of() { sed -n "s/^rank $1 is process //p" out; }
 
 # A job of two ranks on each of the four hosts; each rank says how many contribute when that changes, and
 # with which error its calls end.
@@ -259,10 +252,4 @@ t_a_silent_host() {
 	exec {gate}>&-
 }
 
-for case in $(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else declare -F |
-	awk '$3 ~ /^t_/ { print $3 }'; fi); do
-	began=$SECONDS
-	"$case"
-	echo "$case: $((SECONDS - began)) s"
-done
-verdict
+run_cases "$@"

@@ -36,14 +36,7 @@ begin_on_hosts() {
 	shift
 	begin "$artrun" -n "$n" bash "$lab/rdma_host.sh" "$@"
 }
-pid_of() { sed -n "s/^rank $1 is process //p" out; }
 over_rdma() { [[ ,$ART_TRANSPORT, = *,rdma,* ]]; }
-is() { # is WHAT GOT WANT
-	[ "$2" = "$3" ] || complain "$case: $1: $2, not $3"
-}
-until_said() { # FILE PATTERN
-	await grep -Eq -- "$2" "$1" || complain "$case: '$2' does not come in $1"
-}
 results() { grep -c "has a result of $1\$" out; }
 sent() { cat "/sys/class/net/eth$1/statistics/tx_bytes"; } # by host $1, so far
 has_sent() { [ "$(sent "$1")" -gt "$2" ]; }
@@ -177,10 +170,4 @@ t_contract() {
 	is "exit status" $rc 0
 }
 
-for case in $(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else declare -F |
-	awk '$3 ~ /^t_/ { print $3 }'; fi); do
-	began=$SECONDS
-	"$case"
-	echo "$case: $((SECONDS - began)) s"
-done
-verdict
+run_cases "$@"
