@@ -37,6 +37,9 @@ typedef struct art_options {
 	const char *arena;
 	const char *tie_break;
 	const char *rdma_device;
+	const char *coll_bcast;
+	const char *coll_reduce;
+	const char *coll_allreduce;
 } art_options_t;
 
 /* Options of which none is given. */

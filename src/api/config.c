@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/core.h"
+
 /* The position of @text in a list that ends with NULL, or -1. */
 static int word(const char *text, const char *const words[])
 {
@@ -198,6 +200,44 @@ static bool read_buddies(const char *text, struct art_config *c)
 	return text[0] >= '1' && text[0] <= '3' && !text[1];
 }
 
+/* An algorithm by the name it has for users. */
+static bool read_algo(const char *text, const char *const *words, const enum art_algo *algo,
+		      uint8_t *out)
+{
+	int i = word(text, words);
+
+	if (i >= 0)
+		*out = (uint8_t)algo[i];
+	return i >= 0;
+}
+
+static bool read_rooted(const char *text, uint8_t *out)
+{
+	static const char *const words[] = {"auto", "tree", "chain", NULL};
+	static const enum art_algo algo[] = {ART_ALGO_AUTO, ART_ALGO_TREE, ART_ALGO_CHAIN};
+
+	return read_algo(text, words, algo, out);
+}
+
+static bool read_coll_bcast(const char *text, struct art_config *c)
+{
+	return read_rooted(text, &c->coll_bcast);
+}
+
+static bool read_coll_reduce(const char *text, struct art_config *c)
+{
+	return read_rooted(text, &c->coll_reduce);
+}
+
+static bool read_coll_allreduce(const char *text, struct art_config *c)
+{
+	static const char *const words[] = {"auto", "tree", "chain", "doubling", "ring", NULL};
+	static const enum art_algo algo[] = {ART_ALGO_AUTO, ART_ALGO_TREE, ART_ALGO_CHAIN,
+					     ART_ALGO_DOUBLING, ART_ALGO_RING};
+
+	return read_algo(text, words, algo, &c->coll_allreduce);
+}
+
 /* Variable, field (its name is the key), default, help, reader, what can be read. */
 #define SETTING(variable, name_, preset_, help_, read_, wants_) \
 	{ .name = variable, .key = #name_, .field = offsetof(art_options_t, name_), \
@@ -255,6 +295,15 @@ const struct art_setting art__settings[] = {
 	SETTING("ART_ARENA", arena, "on",
 		"small operations of ranks that may share memory go by it without messages", read_arena,
 		"one of: on, off"),
+	SETTING("ART_COLL_BCAST", coll_bcast, "auto",
+		"how broadcasts go from rank to rank by messages; the same at every rank",
+		read_coll_bcast, "one of: auto, tree, chain"),
+	SETTING("ART_COLL_REDUCE", coll_reduce, "auto",
+		"how reductions to a root go by messages; the same at every rank",
+		read_coll_reduce, "one of: auto, tree, chain"),
+	SETTING("ART_COLL_ALLREDUCE", coll_allreduce, "auto",
+		"how allreduces go by messages; the same at every rank", read_coll_allreduce,
+		"one of: auto, tree, chain, doubling, ring"),
 };
 const size_t art__settings_count = sizeof(art__settings) / sizeof(art__settings[0]);
 _Static_assert(sizeof(art__settings) / sizeof(art__settings[0]) <= ART_SETTINGS_MAX, "settings");

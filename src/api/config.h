@@ -51,6 +51,7 @@ struct art_config {
 	uint64_t join_wait_ns;
 	uint64_t connect_wait_ns;
 	int buddies;
+	uint8_t coll_bcast, coll_reduce, coll_allreduce; /* enum art_algo */
 
 	struct art_given given[ART_SETTINGS_MAX]; /* in the order of the table */
 	char file[ART_CONFIG_FILES][PATH_MAX];    /* read; "": there is none */

@@ -237,6 +237,9 @@ static int make_core(struct art_ctx *ctx, const int *hosts)
 	cfg.lowest_half = ctx->config.lowest_half;
 	cfg.stall_ns = ctx->config.stall_ns;
 	cfg.buddies = ctx->config.buddies;
+	cfg.algo[ART_C_BCAST] = ctx->config.coll_bcast;
+	cfg.algo[ART_C_REDUCE] = ctx->config.coll_reduce;
+	cfg.algo[ART_C_ALLREDUCE] = ctx->config.coll_allreduce;
 	art__engine_port(ctx->engine, &ctx->port);
 	rc = art__core_create(&ctx->env, &ctx->port, &cfg, &ctx->core);
 	if (rc)

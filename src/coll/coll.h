@@ -48,6 +48,7 @@ enum {
 	ART_PH_STOOD = 46, /* and the result from there */
 	ART_PH_KEPT = 47,  /* a buddy has the input (mirror.c) */
 	ART_PH_DEPOSIT = 48, /* an input for a buddy to keep */
+	ART_PH_RING = 49,  /* chunks of an allreduce, to the right */
 };
 
 /* A data message that came before its time: kept whole. */
@@ -126,6 +127,16 @@ struct art_treeop {
 	struct art_rx down_rx;  /* from the parent, the top (fwd) or the partner (swap) */
 	bool down_begun;        /* something came (a payload may be empty) */
 	uint64_t final;         /* bytes of the result, from 0, that may go down */
+};
+
+/* Running state of an allreduce round a ring (ring.c). */
+struct art_ring {
+	int left, right;         /* slots */
+	uint32_t nstep;          /* chunks that are sent, and that come */
+	uint64_t chunk_max, segment; /* bytes */
+	uint32_t tx_step, rx_step;
+	uint64_t tx_off, rx_off; /* bytes of the chunk of that step */
+	uint64_t tx_granted, granted; /* places of the stream, by the right one and to the left one */
 };
 
 /* The input of another rank, kept here until the op is stable. */
@@ -222,7 +233,8 @@ struct art_op {
 	uint64_t pulled;         /* PULLING: bytes of the payload that are here */
 	uint8_t *scratch;        /* library memory that acc points into, or NULL */
 	struct art_rd rd;
-	struct art_treeop *tree; /* NULL: recursive doubling */
+	struct art_treeop *tree; /* this, or that, or neither: recursive doubling */
+	struct art_ring *ring;
 	struct art_mirror *mirror; /* under ART_LOSS_MIRROR; or NULL */
 	bool arena;              /* it runs in memory that all share (arena.c): */
 	bool arena_undecided;    /* nothing is put down yet, it may have to go by messages */
@@ -504,6 +516,17 @@ enum art_take art__tree_data(struct art_op *op, int from, const struct art_hdr *
 void art__tree_credit(struct art_op *op, int from, const struct art_hdr *h);
 void art__tree_end(struct art_op *op);
 bool art__tree_shape(struct art_op *op); /* shape.c; false: out of memory */
+
+bool art__ring_begin(struct art_op *op); /* false: out of memory */
+void art__ring_step(struct art_op *op);
+enum art_take art__ring_data(struct art_op *op, int from, const struct art_hdr *h,
+			     const uint8_t *body);
+void art__ring_credit(struct art_op *op, int from, const struct art_hdr *h);
+void art__ring_end(struct art_op *op);
+
+/* ---- choose.c: which of them ---- */
+enum art_algo art__choose(const struct art_op *op); /* for the participants of its epoch */
+uint32_t art__choose_mark(const struct art_op *op); /* in its signature; 0: nothing is set */
 
 /* ---- mirror.c: inputs kept by buddies ---- */
 enum { ART_P_MIRROR = 2 }; /* art.h's ART_LOSS_MIRROR */

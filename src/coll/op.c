@@ -197,6 +197,8 @@ void art__op_reset(struct art_op *op)
 		art__work_abandon(op);
 	if (op->tree)
 		art__tree_end(op);
+	if (op->ring)
+		art__ring_end(op);
 	if (op->mirror)
 		art__star_end(op);
 	if (op->early)
@@ -232,19 +234,16 @@ static void alone(struct art_op *op)
 	art__op_hold(op);
 }
 
-static bool small_allreduce(const struct art_op *op)
+/* False: no memory for it. */
+static bool begin_machine(struct art_op *op)
 {
-	switch (op->way) {
-	case ART_C_BCAST:
-	case ART_C_REDUCE:
-		return false;
-	case ART_C_ALLREDUCE:
-		if (op->ordered && op->comm->npart & (op->comm->npart - 1))
-			return false; /* it would combine in another shape than the tree */
-		return op->bytes <= op->comm->coll->cfg.small_max ||
-		       (op->comm->npart == 2 && op->bytes <= ART_EAGER);
-	default:
+	switch (art__choose(op)) {
+	case ART_ALGO_DOUBLING:
 		return true;
+	case ART_ALGO_RING:
+		return art__ring_begin(op);
+	default:
+		return art__tree_begin(op);
 	}
 }
 
@@ -279,7 +278,7 @@ void art__op_run(struct art_op *op)
 		op->acc = op->input;
 	arena = m->coll->arena && art__arena_takes(op);
 	if (!art__comm_contributors(m, op->epoch) ||
-	    (!arena && !small_allreduce(op) && !art__tree_begin(op))) {
+	    (!arena && !begin_machine(op))) {
 		op->idle = true;
 		art__op_ask(op, ART_ERR_NOMEM, m->coll->cfg.slot, -1);
 		return;
@@ -288,7 +287,7 @@ void art__op_run(struct art_op *op)
 		art__arena_begin(op);
 	else if (m->coll->arena)
 		art__arena_tell(op);
-	if (!arena && !op->tree)
+	if (!arena && !op->tree && !op->ring)
 		art__rd_begin(op);
 	art__op_step(op);
 	if (m->early)
@@ -331,6 +330,8 @@ void art__op_step(struct art_op *op)
 		art__arena_step(op);
 	else if (op->tree)
 		art__tree_step(op);
+	else if (op->ring)
+		art__ring_step(op);
 	else
 		art__rd_step(op);
 	if (op->idle)
@@ -345,6 +346,8 @@ static enum art_take offer(struct art_op *op, int from, const struct art_hdr *h,
 			       art__mirror_data(op, from, h, body) : ART_IGNORED;
 	if (op->arena)
 		return op->arena_undecided ? ART_NOT_YET : ART_IGNORED;
+	if (op->ring)
+		return art__ring_data(op, from, h, body);
 	return op->tree ? art__tree_data(op, from, h, body) : art__rd_data(op, from, h, body);
 }
 
@@ -353,8 +356,12 @@ static enum art_take credit(struct art_op *op, int from, const struct art_hdr *h
 {
 	if (op->state == ART_OP_MIRRORED)
 		return art__mirror_credit(op, from, h);
+	if (op->arena_undecided)
+		return ART_NOT_YET; /* it may yet go by messages */
 	if (op->tree && op->state == ART_OP_RUNNING)
 		art__tree_credit(op, from, h);
+	else if (op->ring && op->state == ART_OP_RUNNING)
+		art__ring_credit(op, from, h);
 	return ART_TAKEN;
 }
 

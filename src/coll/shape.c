@@ -160,6 +160,19 @@ static bool simple_shape(struct art_op *op, int root_pos)
 	return true;
 }
 
+/* Root first, then the ranks after it. */
+static bool chain_shape(struct art_op *op, int root_pos)
+{
+	struct art_comm *m = op->comm;
+	int p = m->npart, v = (m->mypos - root_pos + p) % p;
+
+	op->tree->parent = v ? m->part[(m->mypos + p - 1) % p] : -1;
+	op->tree->nkid = v + 1 < p;
+	memset(&op->tree->kid[0], 0, sizeof(op->tree->kid[0]));
+	op->tree->kid[0].slot = m->part[(m->mypos + 1) % p];
+	return true;
+}
+
 bool art__tree_shape(struct art_op *op)
 {
 	struct art_comm *m = op->comm;
@@ -172,6 +185,8 @@ bool art__tree_shape(struct art_op *op)
 	for (int i = 0; i < p; i++)
 		if (m->part[i] == op->root)
 			root_pos = i;
+	if (art__choose(op) == ART_ALGO_CHAIN)
+		return chain_shape(op, root_pos);
 	if (any_order(op) && !(op->call.fn && op->returned_set) && !m->coll->cfg.hosts &&
 	    art__topo_knomial_children(p, m->coll->cfg.radix) <= 64)
 		return simple_shape(op, root_pos);

@@ -51,6 +51,7 @@ void art__core_defaults(struct art_core_cfg *cfg)
 	cfg->early_bytes = 64u << 20;
 	cfg->small_max = 16 * 1024;
 	cfg->radix = 2;
+	cfg->ring_segment = ART_SEGMENT;
 	cfg->buddies = 1;
 }
 
@@ -740,7 +741,8 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 	int rc;
 
 	if (cfg->size < 1 || cfg->size > (int)ART_MAX_RANKS || cfg->slot < 0 ||
-	    cfg->slot >= cfg->size || cfg->small_max > ART_EAGER)
+	    cfg->slot >= cfg->size || cfg->small_max > ART_EAGER ||
+	    !cfg->ring_segment || cfg->ring_segment > ART_EAGER)
 		return ART_ERR_ARG;
 	c = art__env_zalloc(env, sizeof(*c));
 	if (!c)

@@ -53,6 +53,15 @@ struct art_call {
 	struct art_type_s *type_handle; /* given to fn */
 };
 
+/* How ranks that exchange messages go about it (coll/choose.c). */
+enum art_algo {
+	ART_ALGO_AUTO,
+	ART_ALGO_TREE,     /* k-nomial */
+	ART_ALGO_CHAIN,    /* each rank has one neighbour before it and one behind it */
+	ART_ALGO_DOUBLING, /* recursive doubling; of at most one message */
+	ART_ALGO_RING,     /* reduce-scatter and allgather round a ring */
+};
+
 struct art_core_cfg {
 	int slot, size;
 	const int *hosts;         /* [size] host number of each slot; NULL: all on one */
@@ -68,6 +77,8 @@ struct art_core_cfg {
 	size_t early_bytes;       /* of one peer's messages before their time (64 MiB) */
 	size_t small_max;         /* allreduce by recursive doubling up to here (bytes, <= 64 KiB) */
 	int radix;                /* of trees (2) */
+	uint8_t algo[ART_C_ALLREDUCE + 1]; /* enum art_algo of each kind of op; the same at all ranks */
+	size_t ring_segment;      /* bytes of a piece that goes round a ring (32 KiB) */
 	int buddies;              /* who keep each input under ART_LOSS_MIRROR (1, at most 3) */
 	uint32_t mutant;          /* test builds only: bit n switches shortcut Mn on */
 };

@@ -409,6 +409,23 @@ void scenario_print(const struct scenario *s, FILE *out)
 
 /* ---- what its ranks are started with ---- */
 
+/* Of the seed alone: kept schedules draw the same numbers as ever. Half of them choose by size. */
+static void tune_algorithms(const struct scenario *s, struct art_core_cfg *core)
+{
+	static const uint8_t rooted[] = { ART_ALGO_TREE, ART_ALGO_CHAIN };
+	static const uint8_t sum[] = { ART_ALGO_TREE, ART_ALGO_CHAIN, ART_ALGO_DOUBLING,
+				       ART_ALGO_RING, ART_ALGO_RING, ART_ALGO_RING };
+	uint64_t x = (s->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 33;
+
+	if (x & 1)
+		return;
+	core->algo[ART_C_BCAST] = rooted[x >> 1 & 1];
+	core->algo[ART_C_REDUCE] = rooted[x >> 2 & 1];
+	core->algo[ART_C_ALLREDUCE] = sum[(x >> 3) % (sizeof(sum) / sizeof(sum[0]))];
+	if (x >> 12 & 1)
+		core->ring_segment = 256;
+}
+
 void scenario_tune(struct art_core_cfg *core, int rank, void *arg)
 {
 	const struct scenario *s = arg;
@@ -421,4 +438,5 @@ void scenario_tune(struct art_core_cfg *core, int rank, void *arg)
 	core->radix = s->radix;
 	core->buddies = 1 + (s->seed % 4 == 3);
 	core->lowest_half = s->lowest_half;
+	tune_algorithms(s, core);
 }

@@ -65,6 +65,22 @@ wrong "'1Mx' is no size from 1 to 16G" recover --bytes 1Mx
 wrong "no operation was named"
 wrong "'--fast' is not understood" allreduce --fast
 
+# ---- algorithms: every result is checked ----
+for algorithm in tree chain doubling ring; do
+	run env ART_TRANSPORT=tcp ART_COLL_ALLREDUCE=$algorithm "$artrun" -n 3 "$bench" allreduce \
+		--type float --sizes 4:512K --iters 2
+	[ $rc = 0 ] && [ -s out ] || complain "ART_COLL_ALLREDUCE=$algorithm: exit status $rc"
+done
+run env ART_TRANSPORT=tcp ART_COLL_BCAST=chain ART_COLL_REDUCE=chain "$artrun" -n 4 "$bench" bcast reduce \
+	--sizes 8:512K --iters 2
+[ $rc = 0 ] && [ -s out ] || complain "chain: exit status $rc"
+run env ART_COLL_ALLREDUCE=circle "$artrun" -n 2 "$bench" allreduce --iters 1
+[ $rc != 0 ] && grep -q 'ART_COLL_ALLREDUCE=circle is not one of: auto, tree, chain, doubling, ring' err ||
+	complain "an algorithm that there is not is accepted"
+run "$artrun" -n 3 bash -c "[ \$ART_RANK != 1 ] || export ART_COLL_ALLREDUCE=ring
+	exec '$bench' allreduce --sizes 64K:64K --iters 1"
+[ $rc != 0 ] && grep -q 'ranks called different operations' err || complain "ranks with different algorithms are not told"
+
 # ---- overlap ----
 run "$artrun" -n 2 "$bench" overlap --sizes 4K:8K --iters 5
 [ $rc = 0 ] && [ "$(grep -cE '^ +(4096|8192)( +-?[0-9.]+){4}$' out)" = 2 ] || complain "overlap: exit status $rc"

@@ -29,12 +29,14 @@
 #define MAX_STEPS 4000 /* no rank takes as many in these programs */
 #define MAX_SHOWN 5
 
-enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZE_SHARED, SIZES };
+enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZE_SHARED,
+	    SIZE_RING, SIZE_CHAIN, SIZES };
 static const char *const size_names[SIZES] = { "none", "small", "medium", "large", "user",
-						"shared" };
+						"shared", "ring", "chain" };
 /* elements of 8 bytes (user: of 16): one message; above the limit of recursive doubling; several
- * segments of a stream; more than has room beside a flag */
-static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40 };
+ * segments of a stream; more than has room beside a flag; chunks of two or three segments each;
+ * several segments down a chain */
+static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000 };
 
 static const char *const loss_names[] = { "exclude", "error", "mirror" };
 
@@ -72,9 +74,15 @@ struct sweep {
 
 static void small_rings(struct art_core_cfg *core, int rank, void *arg)
 {
+	enum size size = *(enum size *)arg;
+
 	(void)rank;
-	(void)arg;
 	core->small_max = 2048;
+	core->ring_segment = 40;
+	if (size == SIZE_RING)
+		core->algo[ART_C_ALLREDUCE] = ART_ALGO_RING;
+	if (size == SIZE_CHAIN)
+		core->algo[ART_C_BCAST] = core->algo[ART_C_REDUCE] = ART_ALGO_CHAIN;
 }
 
 /* How many calls a rank has started when it is in the one under test. */
@@ -222,6 +230,7 @@ static bool run(const struct run *r, struct tally *t)
 	struct hit hit = { .run = r };
 	struct cluster_cfg cfg;
 	struct cluster *c;
+	enum size size = r->what.size;
 	char name[256];
 	bool ended;
 
@@ -231,6 +240,7 @@ static bool run(const struct run *r, struct tally *t)
 	scenario_crash_line("%s", name);
 	cluster_defaults(&cfg, r->what.n, 1 + r->what.size + 16u * (unsigned)r->what.root);
 	cfg.tune = small_rings;
+	cfg.tune_arg = &size;
 	cfg.arena = r->what.size == SIZE_SHARED;
 	cfg.verbose = r->verbose;
 	cfg.name = name;
@@ -312,6 +322,10 @@ static bool sensible(const struct what *w)
 		return false;
 	if (w->size == SIZE_SHARED)
 		return w->loss != ART_LOSS_MIRROR && (w->coll != ART_C_ALLREDUCE || w->root == 0);
+	if (w->size == SIZE_RING)
+		return w->coll == ART_C_ALLREDUCE && w->root == 0 && w->n > 2;
+	if (w->size == SIZE_CHAIN)
+		return w->coll != ART_C_ALLREDUCE && w->root < 2 && w->n > 2 && w->n < 6;
 	if (w->coll == ART_C_BCAST)
 		return w->size != SIZE_USER && w->size != SIZE_MEDIUM;
 	return w->coll == ART_C_REDUCE || w->root == 0;
@@ -321,7 +335,7 @@ static bool sensible(const struct what *w)
 static uint64_t stride_of(const struct what *w)
 {
 	static const uint64_t strides[MAX_RANKS + 1] = { 1, 1, 1, 1, 1, 1, 3, 5, 7, 11 };
-	return strides[w->n] * (w->size == SIZE_LARGE ? 7 : 1);
+	return strides[w->n] * (w->size == SIZE_LARGE || w->size == SIZE_CHAIN ? 7 : 1);
 }
 
 static void sweep_case(const struct what *w, struct tally *t)
