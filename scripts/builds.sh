@@ -23,9 +23,9 @@ build_options() {
 	case $1 in
 	quick) ;;
 	normal) echo --enable-werror --with-hwloc=yes --with-rdma=yes ;;
-	asan) echo --enable-werror --with-rdma=yes --enable-asan --enable-ubsan "CFLAGS=-O1\ -g" ;;
-	tsan) echo --enable-werror --with-rdma=yes --enable-tsan "CFLAGS=-O1\ -g" ;;
-	clang) echo --enable-werror CC=clang --with-hwloc=no --with-rdma=no CFLAGS=-O0 ;; # runs no test
+	asan) echo --enable-werror --disable-mutants --with-rdma=yes --enable-asan --enable-ubsan "CFLAGS=-O1\ -g" ;;
+	tsan) echo --enable-werror --disable-mutants --with-rdma=yes --enable-tsan "CFLAGS=-O1\ -g" ;;
+	clang) echo --enable-werror --disable-mutants CC=clang --with-hwloc=no --with-rdma=no CFLAGS=-O0 ;; # runs no test
 	esac
 }
 
