@@ -351,13 +351,14 @@ static enum art_take offer(struct art_op *op, int from, const struct art_hdr *h,
 	return op->tree ? art__tree_data(op, from, h, body) : art__rd_data(op, from, h, body);
 }
 
-/* While its input goes to a buddy, credit for what comes after that waits as messages do. */
+/* While its input goes to a buddy, or it is not known which way it goes, credit for what comes after that
+ * waits as messages do. */
 static enum art_take credit(struct art_op *op, int from, const struct art_hdr *h)
 {
+	if (op->arena_undecided)
+		return ART_NOT_YET;
 	if (op->state == ART_OP_MIRRORED)
 		return art__mirror_credit(op, from, h);
-	if (op->arena_undecided)
-		return ART_NOT_YET; /* it may yet go by messages */
 	if (op->tree && op->state == ART_OP_RUNNING)
 		art__tree_credit(op, from, h);
 	else if (op->ring && op->state == ART_OP_RUNNING)

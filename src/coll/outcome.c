@@ -195,11 +195,14 @@ bool art__op_waits(const struct art_op *op)
 	return !op->refused && (!op->held || (!op->done && too_early(op)));
 }
 
-/* Tell the caller, unless the log is full, a function still runs, or something is unsent. */
+/* Tell the caller, unless the log is full, a function still runs, or something is unsent. What has returned
+ * early and waits to run again is not over. */
 void art__op_settle(struct art_op *op)
 {
 	struct art_comm *m = op->comm;
 
+	if (op->state == ART_OP_FROZEN && !op->held)
+		return;
 	if (op->done || !op->entered || !(op->held || op->returned) || !op->idle || op->work ||
 	    op->nstale)
 		goto out;

@@ -236,7 +236,8 @@ void art__stable_tidy(struct art_comm *m)
 	for (uint64_t s = m->stable + 1; s <= m->top_seq; s++) {
 		struct art_op *op = art__op_find(m, s);
 
-		if (op && !op->done && op->idle && (op->held || op->returned))
+		if (op && !op->done && op->idle &&
+		    (op->held || (op->returned && op->state != ART_OP_FROZEN)))
 			art__op_settle(op);
 		else if (op && op->entered && op->state == ART_OP_FROZEN && !art__op_is_frozen(op))
 			art__op_go(op);
