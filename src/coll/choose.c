@@ -73,5 +73,7 @@ enum art_algo art__choose(const struct art_op *op)
 
 uint32_t art__choose_mark(const struct art_op *op)
 {
-	return art__comm_op(op) ? 0 : (uint32_t)set_for(op) * 0x9e3779b1u;
+	enum art_algo set = set_for(op);
+
+	return set == ART_ALGO_AUTO || art__comm_op(op) ? 0 : (uint32_t)set * 0x9e3779b1u;
 }
