@@ -10,7 +10,7 @@
  *   what is left          as set; auto: doubling if it is short, else the tree
  *
  * A ring is never taken by itself: where ranks share cores, each of its 2 (p-1) steps waits for a
- * scheduler, and it was measured to take twice as long as the tree. It is for ranks with cores and links
+ * scheduler, and it took nearly twice as long as the tree. It is for ranks with cores and links
  * of their own.
  */
 #include "coll/coll.h"
