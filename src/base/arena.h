@@ -9,9 +9,12 @@
  *          done       ops of the world up to here are over for me: I read nobody's slots of them again
  *          sure       (epoch, seq): and as a member of that epoch I have them done, as a message would say
  *          slot[]     what I have put into op seq of the world: slot[seq % slots]
+ *          bulk       (epoch, seq): for which op what lies in `in` and `out` is
  *          big        the payloads that have no room in a slot
+ *          in, out    pieces of payloads that have no room there either, and of results
  *
  *   slot   flag = (epoch, seq): what lies here is for that attempt of that op. 0 while it is written.
+ *          put, made, got: how many pieces of it I have put into `in`, combined into `out`, read
  *
  * No lock, no counter that two ranks write, no length: how much lies in a slot follows from the call
  * whose signature it carries. Who dies half way through writing leaves a flag of 0, which means what it
@@ -39,7 +42,12 @@ struct art_arena_slot {
 	uint32_t sig;
 	uint16_t lag;
 	uint16_t spare;
-	uint8_t small[ART_ARENA_SMALL];
+	union {
+		uint8_t small[ART_ARENA_SMALL];
+		struct {
+			_Atomic uint64_t put, made, got;
+		};
+	};
 };
 _Static_assert(sizeof(struct art_arena_slot) == 256, "a slot is four cache lines");
 
@@ -50,8 +58,10 @@ struct art_arena_part {
 	_Alignas(128) _Atomic uint32_t doze;
 	_Alignas(128) _Atomic uint64_t done;
 	_Atomic uint64_t sure;
+	_Alignas(128) _Atomic uint64_t bulk;
 	_Alignas(128) struct art_arena_slot slot[ART_ARENA_SLOTS];
-	uint8_t big[]; /* [ART_ARENA_SLOTS][max + 64]: not all in the same places of a cache */
+	uint8_t big[]; /* [ART_ARENA_SLOTS][max + 64]: not all in the same places of a cache; then in[bulk],
+			* out[bulk / 2] */
 };
 
 /* What is about to happen, for the simulator. */
@@ -66,6 +76,9 @@ enum art_arena_touch {
 struct art_arena {
 	size_t max; /* bytes of the largest payload; a multiple of 64 */
 	unsigned slots; /* that are used: a power of two */
+	size_t piece; /* bytes of a stream that are told of at one time; bulk is a multiple */
+	size_t hope;  /* payloads from here on are mostly stable before they could be copied */
+	size_t bulk;  /* bytes of the part of larger payloads that is there at one time; a multiple of 4 * max */
 	struct art_arena_part *mine;
 	const struct art_arena_part *const *part; /* [job size]; NULL: not of this host, or out of reach */
 	/* Asked before each access; false: this rank is no more, do nothing. NULL outside tests. */
@@ -73,9 +86,20 @@ struct art_arena {
 	void *self;
 };
 
-static inline size_t art__arena_bytes(size_t max)
+static inline size_t art__arena_bytes(size_t max, size_t bulk)
 {
-	return sizeof(struct art_arena_part) + ART_ARENA_SLOTS * (max + 64);
+	return sizeof(struct art_arena_part) + ART_ARENA_SLOTS * (max + 64) + bulk + bulk / 2;
+}
+
+/* Where in its part a rank puts pieces of its payload, and behind that those of a result. */
+static inline const uint8_t *art__arena_in(const struct art_arena *a, const struct art_arena_part *p)
+{
+	return p->big + ART_ARENA_SLOTS * (a->max + 64);
+}
+
+static inline const uint8_t *art__arena_out(const struct art_arena *a, const struct art_arena_part *p)
+{
+	return art__arena_in(a, p) + a->bulk;
 }
 
 #endif

@@ -58,6 +58,8 @@
 	X(ORPHAN_RESOLUTION)  /* a decision resolved an op that this rank has not entered */ \
 	X(ARENA_HELD)         /* an op ended in shared memory, with messages or without */ \
 	X(ARENA_OLD_EPOCH)    /* what a slot holds is of an older attempt of the op */ \
+	X(BULK_OVER)          /* a large op ended there, in pieces */ \
+	X(BULK_WAITS)         /* its part was still in use for an earlier one */ \
 	X(ARENA_NUDGED)       /* somebody had put something down while this rank did not look */ \
 	X(ARENA_FULL)         /* a call waited for a slot that somebody still read */ \
 	X(ARENA_UNDECIDED)    /* a call came before every rank had said whether it can share memory */ \

@@ -28,7 +28,7 @@
 #include "base/marks.h"
 #include "coll/coll.h"
 
-/* All of the participants' payloads together: more is faster by messages. */
+/* All of the participants' payloads together: more is faster in pieces (bulk.c). */
 #define FLAT_BYTES (64u * 1024)
 #define FLAT_RANKS 64
 #define SEQ_BITS ((UINT64_C(1) << 40) - 1)
@@ -48,7 +48,7 @@ static inline void fence(memory_order order)
 #endif
 }
 
-static bool touch(const struct art_arena *a, enum art_arena_touch what)
+bool art__arena_touch(const struct art_arena *a, enum art_arena_touch what)
 {
 	return !a->touch || a->touch(a->self, what);
 }
@@ -100,21 +100,30 @@ static enum art_arena_state usable(struct art_comm *m)
 }
 
 /* Would it go this way, if there were an arena? Of the call and the participants alone. */
-static bool fits(const struct art_op *op)
+static bool allowed(const struct art_op *op)
+{
+	return op->call.kind <= ART_C_ALLREDUCE && !op->call.fn && !op->uniform && op->policy <= ART_LOSS_ERROR;
+}
+
+static bool fits_slot(const struct art_op *op)
 {
 	const struct art_ops *c = op->comm->coll;
 
-	if (op->call.kind > ART_C_ALLREDUCE || op->call.fn || op->uniform || op->policy > ART_LOSS_ERROR)
-		return false;
 	return op->bytes <= c->arena->max && (op->way == ART_C_BCAST ||
 	       op->bytes * (size_t)op->comm->npart <= FLAT_BYTES);
+}
+
+/* What has no room in a slot (bulk.c). */
+bool art__arena_in_pieces(const struct art_op *op)
+{
+	return allowed(op) && !fits_slot(op) && op->comm->coll->arena->bulk;
 }
 
 bool art__arena_takes(struct art_op *op)
 {
 	enum art_arena_state state = usable(op->comm);
 
-	if (state == ART_ARENA_NONE || !fits(op))
+	if (state == ART_ARENA_NONE || !allowed(op) || (!fits_slot(op) && !op->comm->coll->arena->bulk))
 		return false;
 	op->arena_undecided = state == ART_ARENA_UNKNOWN;
 	return true;
@@ -138,6 +147,12 @@ static void count_free(struct art_comm *m)
 	}
 	if (low > m->arena_free)
 		m->arena_free = low;
+}
+
+uint64_t art__arena_freed(struct art_comm *m)
+{
+	count_free(m);
+	return m->arena_free;
 }
 
 static uint64_t stamp(uint64_t epoch, uint64_t seq)
@@ -216,7 +231,7 @@ void art__arena_done(struct art_comm *m)
 {
 	const struct art_arena *a = m->coll->arena;
 
-	if (m != m->coll->world || !touch(a, ART_ARENA_DONE))
+	if (m != m->coll->world || !art__arena_touch(a, ART_ARENA_DONE))
 		return;
 	atomic_store_explicit(&a->mine->done, m->done_mark, memory_order_release);
 	atomic_store_explicit(&a->mine->sure, stamp(m->coll->ft->view.base, art__stable_low(m)),
@@ -250,7 +265,7 @@ static void wake_up(const struct art_op *op, int slot, uint32_t doze)
 }
 
 /* Whoever does not look is told. */
-static void nudge(const struct art_op *op)
+void art__arena_nudge(const struct art_op *op)
 {
 	const struct art_comm *m = op->comm;
 	const struct art_arena_part *const *part = m->coll->arena->part;
@@ -265,12 +280,12 @@ static void nudge(const struct art_op *op)
 	}
 }
 
-static void put(struct art_op *op, size_t bytes)
+void art__arena_put(struct art_op *op, size_t bytes)
 {
 	const struct art_arena *a = op->comm->coll->arena;
 	struct art_arena_slot *s = &a->mine->slot[place(op)];
 
-	if (!touch(a, ART_ARENA_WRITE))
+	if (!art__arena_touch(a, ART_ARENA_WRITE))
 		return;
 	/* Whoever still reads what lay here (it is out of date, or it would be stable) shall notice. */
 	atomic_store_explicit(&s->flag, 0, memory_order_relaxed);
@@ -278,10 +293,15 @@ static void put(struct art_op *op, size_t bytes)
 	s->comm = op->comm->id;
 	s->sig = op->sig;
 	s->lag = art__op_lag(op);
+	if (op->bulk.on) {
+		atomic_store_explicit(&s->put, 0, memory_order_relaxed);
+		atomic_store_explicit(&s->made, 0, memory_order_relaxed);
+		atomic_store_explicit(&s->got, 0, memory_order_relaxed);
+	}
 	if (bytes)
 		memcpy(bytes <= ART_ARENA_SMALL ? s->small : a->mine->big + place(op) * (a->max + 64),
 		       op->input, bytes);
-	if (!touch(a, ART_ARENA_FLAG))
+	if (!art__arena_touch(a, ART_ARENA_FLAG))
 		return;
 	atomic_store_explicit(&s->flag, flag_of(op), memory_order_release);
 	fence(memory_order_seq_cst);
@@ -292,13 +312,13 @@ void art__arena_tell(struct art_op *op)
 {
 	if (usable(op->comm) == ART_ARENA_NONE)
 		return;
-	put(op, 0);
-	nudge(op);
+	art__arena_put(op, 0);
+	art__arena_nudge(op);
 }
 
 /* ---- looking ---- */
 
-static const struct art_arena_slot *slot_of(const struct art_op *op, int pos)
+const struct art_arena_slot *art__arena_slot(const struct art_op *op, int pos)
 {
 	return &op->comm->coll->arena->part[op->comm->part[pos]]->slot[place(op)];
 }
@@ -314,14 +334,14 @@ static void take_lag(struct art_op *op, const struct art_arena_slot *s)
 		art__op_low(op, op->seq, lag);
 }
 
-static bool all_there(struct art_op *op)
+bool art__arena_there(struct art_op *op)
 {
 	const struct art_comm *m = op->comm;
 	uint64_t missing = ~op->arena_seen & (~UINT64_C(0) >> (64 - m->npart));
 
 	for (uint64_t left = missing; left; left &= left - 1) {
 		int pos = __builtin_ctzll(left);
-		const struct art_arena_slot *s = slot_of(op, pos);
+		const struct art_arena_slot *s = art__arena_slot(op, pos);
 
 		uint64_t flag = atomic_load_explicit(&s->flag, memory_order_acquire);
 
@@ -347,15 +367,15 @@ static bool all_there_but(const struct art_op *op, int root)
 {
 	for (int i = 0; i < op->comm->npart; i++)
 		if (i != root && i != op->comm->mypos &&
-		    atomic_load_explicit(&slot_of(op, i)->flag, memory_order_acquire) != op->arena_at)
+		    atomic_load_explicit(&art__arena_slot(op, i)->flag, memory_order_acquire) != op->arena_at)
 			return false;
 	return true;
 }
 
 /* Of a call that does not wait for that rank, and is over here: has it called something else? */
-static void check(struct art_op *op, int pos)
+void art__arena_check(struct art_op *op, int pos)
 {
-	const struct art_arena_slot *s = slot_of(op, pos);
+	const struct art_arena_slot *s = art__arena_slot(op, pos);
 
 	if (atomic_load_explicit(&s->flag, memory_order_acquire) == op->arena_at &&
 	    s->comm == op->comm->id && s->sig != op->sig && !op->asked && !op->plea.code)
@@ -374,14 +394,14 @@ static int root_pos(const struct art_op *op)
 /* The root of a bcast: whoever has not called looks for it later. */
 static void give(struct art_op *op)
 {
-	put(op, op->bytes);
-	nudge(op);
+	art__arena_put(op, op->bytes);
+	art__arena_nudge(op);
 	ART_MARK(op->comm->coll->env, ART_M_ARENA_HELD);
 	op->idle = true;
 	art__op_hold(op);
 	for (int i = 0; i < op->comm->npart; i++)
 		if (i != op->comm->mypos)
-			check(op, i);
+			art__arena_check(op, i);
 }
 
 /* Of a reduce, not its root: its part is safe, others may die or not. */
@@ -390,12 +410,12 @@ static void hand_in(struct art_op *op, int root)
 	const struct art_arena *a = op->comm->coll->arena;
 	uint32_t doze;
 
-	put(op, op->bytes);
+	art__arena_put(op, op->bytes);
 	doze = atomic_load_explicit(&a->part[op->root]->doze, memory_order_relaxed);
 	if (doze & 1 && all_there_but(op, root))
 		wake_up(op, op->root, doze);
 	art__op_return_early(op);
-	check(op, root);
+	art__arena_check(op, root);
 }
 
 /* The last one to put something down finds everything there, and tells those who do not look; of the
@@ -407,17 +427,22 @@ static void put_input(struct art_op *op)
 
 	if (op->seq - m->stable > m->coll->cfg.log_ops / 4)
 		art__arena_learn(m);
-	if (op->way == ART_C_BCAST && root == m->mypos) {
+	if (op->bulk.on) {
+		if (op->way == ART_C_BCAST && root != m->mypos)
+			op->arena_seen = ~(UINT64_C(1) << root);
+		art__arena_put(op, 0);
+		art__bulk_begin(op);
+	} else if (op->way == ART_C_BCAST && root == m->mypos) {
 		give(op);
 	} else if (op->way == ART_C_BCAST) {
 		op->arena_seen = ~(UINT64_C(1) << root);
-		put(op, 0);
+		art__arena_put(op, 0);
 	} else if (op->way == ART_C_REDUCE && root != m->mypos) {
 		hand_in(op, root);
 	} else {
-		put(op, op->bytes);
-		if (all_there(op) && root < 0)
-			nudge(op);
+		art__arena_put(op, op->bytes);
+		if (art__arena_there(op) && root < 0)
+			art__arena_nudge(op);
 	}
 }
 
@@ -436,7 +461,7 @@ static const uint8_t *payload(const struct art_op *op, int pos)
 	if (pos == op->comm->mypos)
 		return op->input;
 	if (op->bytes <= ART_ARENA_SMALL)
-		return slot_of(op, pos)->small;
+		return art__arena_slot(op, pos)->small;
 	return c->arena->part[op->comm->part[pos]]->big + place(op) * (c->arena->max + 64);
 }
 
@@ -498,7 +523,7 @@ static bool still_there(const struct art_op *op)
 	fence(memory_order_acquire);
 	for (int i = 0; i < op->comm->npart; i++)
 		if (i != op->comm->mypos && (root < 0 || i == root) &&
-		    atomic_load_explicit(&slot_of(op, i)->flag, memory_order_relaxed) != op->arena_at)
+		    atomic_load_explicit(&art__arena_slot(op, i)->flag, memory_order_relaxed) != op->arena_at)
 			return false;
 	return true;
 }
@@ -518,7 +543,7 @@ static void decide(struct art_op *op)
 		return;
 	}
 	ART_MARK(op->comm->coll->env, ART_M_ARENA_WITHOUT);
-	op->arena = false;
+	op->arena = op->bulk.on = false;
 	art__op_begin(op);
 	if (op->early)
 		art__op_retry(op);
@@ -536,8 +561,12 @@ void art__arena_step(struct art_op *op)
 {
 	if (op->arena_undecided)
 		decide(op);
-	if (!op->arena || op->arena_undecided || op->idle || !all_there(op) ||
-	    !touch(op->comm->coll->arena, ART_ARENA_TAKE))
+	if (op->arena && !op->arena_undecided && op->bulk.on && !op->idle) {
+		op->idle = art__bulk_step(op);
+		return;
+	}
+	if (!op->arena || op->arena_undecided || op->idle || !art__arena_there(op) ||
+	    !art__arena_touch(op->comm->coll->arena, ART_ARENA_TAKE))
 		return;
 	take(op);
 	if (op->bytes && !still_there(op))
@@ -554,6 +583,12 @@ static bool waits(const struct art_op *op)
 	return op->arena && op->state == ART_OP_RUNNING && !op->idle;
 }
 
+/* A large one that is over here, and may be stable before it is kept. */
+static bool hopes(const struct art_op *op)
+{
+	return op->bulk.on && op->bulk.hope_ns && op->idle && !op->done;
+}
+
 static bool any_waits(const struct art_ops *c)
 {
 	for (const struct art_op *op = c->active; op; op = op->next)
@@ -564,7 +599,7 @@ static bool any_waits(const struct art_ops *c)
 
 static void set_doze(struct art_ops *c, uint32_t doze)
 {
-	if (!touch(c->arena, ART_ARENA_DOZE))
+	if (!art__arena_touch(c->arena, ART_ARENA_DOZE))
 		return;
 	c->doze = doze;
 	atomic_store(&c->arena->mine->doze, doze); /* before any look that follows */
@@ -590,10 +625,15 @@ int art__arena_peek(struct art_ops *c)
 
 	if ((c->frozen && !ART_COLL_MUTANT(c, 20)) || !c->arena)
 		return -1;
+	c->arena_moved = c->arena_more = false;
 	for (struct art_op *op = c->active; op; op = next) {
 		next = op->next;
 		if (op->arena_full && look_for_room(op))
 			found = 1;
+		if (hopes(op)) {
+			found = art__bulk_look(op) ? 1 : found < 0 ? 0 : found;
+			continue;
+		}
 		if (!waits(op) || (c->ft->nfrozen_named && art__op_is_frozen(op)))
 			continue;
 		art__op_step(op);
@@ -606,9 +646,24 @@ int art__arena_peek(struct art_ops *c)
 		c->arena_log_full = false;
 		found = 1;
 	}
+	if (c->arena_moved)
+		found = 1;
 	if (found > 0 && c->doze & 1 && !any_waits(c))
 		want_none(c);
 	return found;
+}
+
+/* Nobody is going to look. */
+static bool give_up_hope(struct art_ops *c)
+{
+	struct art_op *next;
+	bool any = false;
+
+	for (struct art_op *op = c->active; op; op = next) {
+		next = op->next;
+		any |= hopes(op) && art__bulk_give_up(op);
+	}
+	return any;
 }
 
 bool art__arena_doze(struct art_ops *c, bool on)
@@ -617,7 +672,9 @@ bool art__arena_doze(struct art_ops *c, bool on)
 		return false;
 	if (!on)
 		want_none(c);
-	if (!on || c->doze & 1 || !any_waits(c))
+	if (on && give_up_hope(c))
+		return true;
+	if (!on || (c->doze & 1 && !c->arena_more) || !any_waits(c))
 		return false;
 	want_nudges(c);
 	return art__arena_peek(c) > 0;
@@ -645,6 +702,7 @@ void art__arena_begin(struct art_op *op)
 	op->arena = true;
 	op->arena_seen = UINT64_C(1) << op->comm->mypos;
 	op->arena_at = flag_of(op);
+	op->bulk = (struct art_bulk){ .on = !fits_slot(op) };
 	if (op->arena_undecided)
 		ART_MARK(op->comm->coll->env, ART_M_ARENA_UNDECIDED);
 	if (op->arena_undecided)

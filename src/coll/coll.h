@@ -241,6 +241,15 @@ struct art_op {
 	bool arena_full;         /* FROZEN until its slot is free */
 	uint64_t arena_seen;     /* positions whose inputs are there */
 	uint64_t arena_at;       /* the flag they carry */
+	struct art_bulk {        /* one that goes there piece by piece (bulk.c): */
+		bool on, claimed; /* it is; my part is free for it */
+		uint8_t phase;
+		uint64_t piece;   /* the present one */
+		uint64_t at;      /* bytes of it that are done in this phase */
+		uint64_t seen;    /* positions that have got as far as this phase wants */
+		uint64_t hope_ns; /* until when it may become stable before it is kept; 0: not held yet */
+		bool given_up;    /* it did not */
+	} bulk;
 	bool recycled;
 	struct art_op *all_next; /* from here on kept over reuse */
 	uint8_t inlined[ART_INLINE] __attribute__((aligned(16)));
@@ -318,6 +327,7 @@ struct art_comm {
 	int npart, mypos;
 	enum art_arena_state arena_state; /* can those share memory? */
 	uint64_t arena_free;   /* slots of ops up to here are read by nobody any more */
+	uint64_t bulk_last;    /* the last op for which something was put into `in` or `out` */
 	int *part;             /* slots */
 	struct art_cset *csets;
 	struct art_odd *odds;  /* newest first */
@@ -369,6 +379,8 @@ struct art_ops {
 	uint32_t *nudged;        /* [size] the `doze` for which this slot was nudged last */
 	uint32_t doze;           /* as others see it: odd, they shall nudge this rank */
 	bool arena_log_full;     /* an op waits for the log: look what is stable */
+	bool arena_moved;        /* an op got on, in pieces; */
+	bool arena_more;         /* and could at once get further */
 	struct art_comm *dirty;  /* something of these finished: memory may be let go at the end of
 				  * the event */
 };
@@ -573,6 +585,22 @@ void art__arena_done(struct art_comm *comm); /* its done mark has moved */
 int art__arena_peek(struct art_ops *c); /* 1: an op got on, 0: none, -1: none runs there */
 bool art__arena_doze(struct art_ops *c, bool on);
 void art__arena_nudged(struct art_ops *c);
+
+bool art__arena_touch(const struct art_arena *a, enum art_arena_touch what);
+void art__arena_put(struct art_op *op, size_t bytes);
+bool art__arena_there(struct art_op *op); /* all that it waits for have called it */
+void art__arena_check(struct art_op *op, int pos); /* over here: has that one called something else? */
+void art__arena_nudge(const struct art_op *op); /* whoever does not look is told */
+const struct art_arena_slot *art__arena_slot(const struct art_op *op, int pos);
+bool art__arena_in_pieces(const struct art_op *op);
+uint64_t art__arena_freed(struct art_comm *comm); /* all have their ops up to here done */
+
+/* ---- bulk.c: large payloads, in pieces through the arena ---- */
+void art__bulk_begin(struct art_op *op);
+bool art__bulk_step(struct art_op *op); /* true: it is over here */
+bool art__bulk_hopes(struct art_op *op); /* held: may it yet become stable, so that nothing need be kept? */
+bool art__bulk_look(struct art_op *op); /* true: it is done */
+bool art__bulk_give_up(struct art_op *op); /* true: it had hoped */
 
 /* ---- work.c: combining ---- */
 enum art_work_now { ART_WORK_DONE, ART_WORK_LATER, ART_WORK_NOMEM };

@@ -78,9 +78,13 @@ static bool log_has_room(const struct art_op *op)
 
 bool art__op_retain(struct art_op *op)
 {
-	int what = keeps(op);
-	bool ok = log_has_room(op);
+	int what;
+	bool ok;
 
+	if (op->bulk.on && keeps(op) && art__bulk_hopes(op))
+		return false;
+	what = keeps(op);
+	ok = log_has_room(op);
 	if (ok && what == 1)
 		ok = op->saved_is_input || art__op_save(op, op->input, false);
 	else if (ok && what == 2 && !op->saved_is_result)

@@ -210,6 +210,7 @@ void art__op_reset(struct art_op *op)
 	}
 	op->idle = true;
 	op->arena = op->arena_undecided = op->arena_full = false;
+	op->bulk.on = false;
 	op->pull_told = false;
 	op->pulled = 0;
 }

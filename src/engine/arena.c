@@ -34,7 +34,7 @@
 
 static size_t bytes(void)
 {
-	return art__arena_bytes(ART_ARENA_MAX);
+	return art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK);
 }
 
 static void make_ident(const struct art_tp_self *self, int slot, uint64_t incarnation,
@@ -98,6 +98,9 @@ void art__shared_open(struct art_shared *s, const struct art_env *env, const str
 	make_ident(self, self->slot, self->incarnation, s->arena.mine->ident);
 	s->arena.max = ART_ARENA_MAX;
 	s->arena.slots = ART_ARENA_SLOTS;
+	s->arena.bulk = ART_ARENA_BULK;
+	s->arena.piece = ART_ARENA_PIECE;
+	s->arena.hope = ART_ARENA_HOPE;
 	s->arena.part = s->part;
 	s->part[s->slot] = s->arena.mine;
 }

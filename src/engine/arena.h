@@ -12,7 +12,10 @@
 #include "base/env.h"
 #include "transport/transport.h"
 
-#define ART_ARENA_MAX 4096u /* bytes of the largest payload */
+#define ART_ARENA_MAX 4096u /* bytes of the largest payload that is there as a whole */
+#define ART_ARENA_BULK (1024u * 1024) /* and of larger ones at one time, */
+#define ART_ARENA_PIECE (32u * 1024)  /* and of a stream of them in one go */
+#define ART_ARENA_HOPE (32u * 1024)
 
 struct art_shared {
 	struct art_arena arena; /* .mine NULL: there is none */

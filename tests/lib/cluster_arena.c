@@ -11,6 +11,7 @@
 #include "tests/lib/cluster_impl.h"
 
 #define MAX_BYTES 512
+#define BULK 2048 /* so that large payloads are many pieces */
 #define SLOTS 4u /* so that they are used again soon */
 #define SEE_NS UINT64_C(3000)     /* until what was put down is looked at */
 #define MAP_NS UINT64_C(1500000)  /* until the last rank has mapped all parts, where that takes time */
@@ -44,7 +45,7 @@ static void mapped(struct crank *r, uint64_t state)
 
 bool cluster__arena_open(struct cluster *c)
 {
-	size_t bytes = art__arena_bytes(MAX_BYTES);
+	size_t bytes = art__arena_bytes(MAX_BYTES, BULK);
 
 	for (int k = 1; c->cfg.arena && c->cfg.hosts && k < c->n; k++)
 		if (c->cfg.hosts[k] != c->cfg.hosts[0])
@@ -60,7 +61,9 @@ bool cluster__arena_open(struct cluster *c)
 			return false;
 		memset(r->shared, 0, bytes);
 		c->part[k] = r->shared;
-		r->arena = (struct art_arena){ .max = MAX_BYTES, .slots = SLOTS, .mine = r->shared, .part = c->part,
+		r->arena = (struct art_arena){ .max = MAX_BYTES, .slots = SLOTS, .bulk = BULK,
+					       .piece = BULK / 4, .hope = 2 * BULK,
+					       .mine = r->shared, .part = c->part,
 					       .touch = on_touch, .self = r };
 		r->port.arena = &r->arena;
 	}

@@ -49,6 +49,8 @@ static const struct {
 	{ SCENARIO_HALVES, 24306 },
 	/* who had nobody to ask was busy with just that until a takeover was due */
 	{ SCENARIO_HALVES, 42625 },
+	/* a reduce that had returned early and waited for a slot to run again was taken for over */
+	{ SCENARIO_MIXED, 243014 },
 	/* a mistaken reduce came out where it had returned, and nobody was left to decide about it */
 	{ SCENARIO_POLICY, 192965 },
 	/* inputs that the log cannot hold: the root's word that it has the result let nobody run it again */

@@ -45,12 +45,15 @@ static void lie(struct cluster *c, void *arg)
 
 	if (!cluster_alive(c, l->rank))
 		return;
-	switch (below(l, 8)) {
+	switch (below(l, 10)) {
 	case 0: atomic_store(&p->state, (uint32_t)below(l, 5)); break;
 	case 1: atomic_store(&p->doze, (uint32_t)below(l, UINT32_MAX)); break;
 	case 2: atomic_store(&p->done, below(l, 2) ? below(l, CALLS) : below(l, UINT64_MAX)); break;
 	case 3: atomic_store(&s->flag, flag(l)); break;
 	case 6: atomic_store(&p->sure, flag(l)); break;
+	case 8: atomic_store(below(l, 2) ? &s->put : below(l, 2) ? &s->made : &s->got,
+			     below(l, 2) ? below(l, 6) : below(l, UINT64_MAX)); break;
+	case 9: atomic_store(&p->bulk, flag(l)); break;
 	case 4: s->sig = (uint32_t)below(l, UINT32_MAX); break;
 	case 5: s->lag = (uint16_t)below(l, below(l, 2) ? 4 : UINT16_MAX + 1); break;
 	default:
@@ -74,7 +77,7 @@ static void call_some(struct cluster *c, struct liar *l, int n)
 					     .flags = below(l, 2) ? CLUSTER_NONBLOCK : 0 };
 
 		if (call.kind == ART_C_ALLREDUCE) {
-			call.count = below(l, 2) ? 1 : 1 + below(l, 70);
+			call.count = below(l, 2) ? 1 : below(l, 2) ? 1 + below(l, 70) : 1 + below(l, 1500);
 			call.type = ART_T_UINT64;
 			call.op = ART_O_SUM;
 		}

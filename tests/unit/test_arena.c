@@ -105,7 +105,7 @@ static void strangers(void)
 static void look_alikes(void)
 {
 	struct art_tp_self a = self_of(0, 11), b = self_of(1, 12);
-	size_t bytes = art__arena_bytes(ART_ARENA_MAX);
+	size_t bytes = art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK);
 	struct art_shared s, t;
 	int fd[3];
 
