@@ -441,13 +441,25 @@ static uint64_t ring(const struct art_op *op)
 	return arena(op)->bulk / chunk_bytes(op);
 }
 
+/* Has the one at @pos got @n chunks? Whoever has the op done reads no more of it: it may have ended there
+ * otherwise, called with a root that is lost. */
+static bool has_got(const struct art_op *op, int pos, uint64_t n)
+{
+	if (op->arena_seen & bit(pos) && reached(op, pos, IS_GOT) >= n)
+		return true;
+	return atomic_load_explicit(&part_of(op, pos)->done, memory_order_acquire) >= op->seq;
+}
+
 /* Who falls behind, or has called something else? */
 static bool ring_full(struct art_op *op)
 {
 	if (op->bulk.piece < ring(op))
 		return false;
-	op->bulk.seen = 0;
-	return !art__arena_there(op) || !all_reached(op, IS_GOT, op->bulk.piece - ring(op) + 1);
+	art__arena_there(op);
+	for (int i = 0; i < op->comm->npart; i++)
+		if (i != op->comm->mypos && !has_got(op, i, op->bulk.piece - ring(op) + 1))
+			return true;
+	return false;
 }
 
 static uint64_t give_chunk(struct art_op *op)
