@@ -394,7 +394,7 @@ void art__coll_install(void *self, const struct art_value *v)
 		struct art_comm *m = art__comm_find(c, v->comm[i].comm);
 
 		if (m && m->made)
-			art__stable_learn(m, v->comm[i].stable);
+			art__stable_decided(m, v->comm[i].stable);
 	}
 	for (struct art_comm *m = c->comms; m; m = m->next)
 		if (m->made) {

@@ -625,6 +625,7 @@ void art__deliver_drop(struct art_ops *c, const struct art_op *op);
 void art__stable_done(struct art_op *op);       /* an op is done here: marks and reports */
 uint64_t art__stable_low(const struct art_comm *comm);
 void art__stable_learn(struct art_comm *comm, uint64_t seq); /* everything up to seq is stable */
+void art__stable_decided(struct art_comm *comm, uint64_t seq); /* a decision says so */
 void art__stable_learn_here(struct art_comm *comm, uint64_t seq); /* the others need not know */
 void art__stable_heard(struct art_op *op); /* what the attempt that is held has heard of marks */
 void art__stable_view(struct art_comm *comm);   /* the view changed */

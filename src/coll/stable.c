@@ -178,11 +178,8 @@ static void drop_questions(struct art_comm *m, uint64_t seq)
 		art__stable_recount(m);
 }
 
-static void learn(struct art_comm *m, uint64_t seq, bool common)
+static void take(struct art_comm *m, uint64_t seq, bool common)
 {
-	if (seq > m->done_mark)
-		drop_questions(m, not_frozen(m, seq));
-	seq = not_frozen(m, seq < m->done_mark ? seq : m->done_mark);
 	if (common && seq > m->wm_common) {
 		m->wm_common = seq;
 		if (seq >= m->done_mark)
@@ -192,6 +189,25 @@ static void learn(struct art_comm *m, uint64_t seq, bool common)
 		return;
 	m->stable = seq;
 	art__comm_soil(m);
+}
+
+static void learn(struct art_comm *m, uint64_t seq, bool common)
+{
+	if (seq > m->done_mark)
+		drop_questions(m, not_frozen(m, seq));
+	take(m, not_frozen(m, seq < m->done_mark ? seq : m->done_mark), common);
+}
+
+/* By a decision: everyone has had these done, this rank, too, and some have acted on it - whatever it has
+ * asked since, and though the root may be lost that its early return relied on. */
+void art__stable_decided(struct art_comm *m, uint64_t seq)
+{
+	if (seq > m->top_seq)
+		seq = m->top_seq;
+	if (seq > m->done_mark)
+		drop_questions(m, seq);
+	take(m, seq, true);
+	art__stable_recount(m);
 }
 
 void art__stable_learn(struct art_comm *m, uint64_t seq)
