@@ -243,15 +243,16 @@ static uint64_t piece(const struct art_op *op, uint64_t *len)
 	return from;
 }
 
-/* Where the share of the one at @pos begins in the present piece. Whole elements, and whole cache lines. */
+/* Where the share of the one at @pos begins in the present piece. Whole cache lines, which are whole
+ * elements: of two ranks, each has half a piece at most, which is what `out` holds. */
 static uint64_t share(const struct art_op *op, int pos, uint64_t *len)
 {
 	uint64_t n, each, from;
 
 	piece(op, &n);
 	each = (n + (uint64_t)op->comm->npart - 1) / (uint64_t)op->comm->npart;
+	assert(64 % op->elsize == 0);
 	each = (each + 63) / 64 * 64;
-	each = (each + op->elsize - 1) / op->elsize * op->elsize;
 	from = least(n, each * (uint64_t)pos);
 	*len = least(n - from, each);
 	return from;

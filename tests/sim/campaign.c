@@ -51,6 +51,10 @@ static const struct {
 	{ SCENARIO_HALVES, 42625 },
 	/* a reduce that had returned early and waited for a slot to run again was taken for over */
 	{ SCENARIO_MIXED, 243014 },
+	/* the source of a stream waited for room from one that had the op done, called with a lost root */
+	{ SCENARIO_MIXED, 283887 },
+	/* what was decided to be stable was asked about on, as its root was lost */
+	{ SCENARIO_MIXED, 287341 },
 	/* a mistaken reduce came out where it had returned, and nobody was left to decide about it */
 	{ SCENARIO_POLICY, 192965 },
 	/* inputs that the log cannot hold: the root's word that it has the result let nobody run it again */

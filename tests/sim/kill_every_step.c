@@ -30,13 +30,14 @@
 #define MAX_SHOWN 5
 
 enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZE_SHARED,
-	    SIZE_RING, SIZE_CHAIN, SIZES };
+	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZES };
 static const char *const size_names[SIZES] = { "none", "small", "medium", "large", "user",
-						"shared", "ring", "chain" };
+						"shared", "ring", "chain", "pieces" };
 /* elements of 8 bytes (user: of 16): one message; above the limit of recursive doubling; several
  * segments of a stream; more than has room beside a flag; chunks of two or three segments each;
- * several segments down a chain */
-static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000 };
+ * several segments down a chain; more than there is
+ * room for in memory that all share */
+static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000, 600 };
 
 static const char *const loss_names[] = { "exclude", "error", "mirror" };
 
@@ -223,6 +224,11 @@ static void report(struct cluster *c, const char *name, bool ended, struct tally
 	t->bad += total > 0;
 }
 
+static bool is_shared(enum size size)
+{
+	return size == SIZE_SHARED || size == SIZE_PIECES;
+}
+
 /* Runs it. False: the last of its coordinates was never reached, the sweep is past the end. */
 static bool run(const struct run *r, struct tally *t)
 {
@@ -241,7 +247,7 @@ static bool run(const struct run *r, struct tally *t)
 	cluster_defaults(&cfg, r->what.n, 1 + r->what.size + 16u * (unsigned)r->what.root);
 	cfg.tune = small_rings;
 	cfg.tune_arg = &size;
-	cfg.arena = r->what.size == SIZE_SHARED;
+	cfg.arena = is_shared(r->what.size);
 	cfg.verbose = r->verbose;
 	cfg.name = name;
 	c = cluster_create(&cfg);
@@ -320,7 +326,9 @@ static bool sensible(const struct what *w)
 		       w->root == 0 && w->loss != ART_LOSS_MIRROR;
 	if (w->size == SIZE_NONE)
 		return false;
-	if (w->size == SIZE_SHARED)
+	if (w->size == SIZE_PIECES && w->n > 7)
+		return false;
+	if (is_shared(w->size))
 		return w->loss != ART_LOSS_MIRROR && (w->coll != ART_C_ALLREDUCE || w->root == 0);
 	if (w->size == SIZE_RING)
 		return w->coll == ART_C_ALLREDUCE && w->root == 0 && w->n > 2;
@@ -335,7 +343,7 @@ static bool sensible(const struct what *w)
 static uint64_t stride_of(const struct what *w)
 {
 	static const uint64_t strides[MAX_RANKS + 1] = { 1, 1, 1, 1, 1, 1, 3, 5, 7, 11 };
-	return strides[w->n] * (w->size == SIZE_LARGE || w->size == SIZE_CHAIN ? 7 : 1);
+	return strides[w->n] * (w->size == SIZE_LARGE || w->size == SIZE_CHAIN ? 7 : w->size == SIZE_PIECES ? 3 : 1);
 }
 
 static void sweep_case(const struct what *w, struct tally *t)
