@@ -8,7 +8,8 @@
 #	tests/bench/instructions.sh --update      in a build directory, or with ART_BUILDDIR
 #
 # The counted rank finds all it needs there, so polling is not in the count; nor is the kernel's part of a
-# send over TCP.
+# send over TCP. On a busy machine the kernel may be late with what it was given, and the rank polls after
+# all: a count is the least of those it takes, up to five, to get below the bound.
 set -u
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 . "$here/../lib/jobs.sh"
@@ -22,8 +23,8 @@ lib=$build/.libs/libart.so
 nm -D "$lib" | grep -qE '__(asan|tsan)_' && { echo "instrumented code is not what is counted"; exit 77; }
 compiler=$(readelf -p .comment "$lib" | sed -n 's/.*\(GCC\|clang\).* \([0-9]*\)\.[0-9].*/\1 \2/p' | head -n 1)
 
-# instructions TRANSPORT OP: per call, or nothing
-instructions() {
+# count_once TRANSPORT OP: per call, or nothing
+count_once() {
 	rm -f there back counted
 	mkfifo there back
 	ART_TRANSPORT=$1 run "$artrun" -n 2 sh -c 'case $ART_RANK in
@@ -34,12 +35,31 @@ instructions() {
 		END { if (total > 0) printf "%d\n", total / n }' counted
 }
 
-measure() { # into the file now
-	local transport op counted
+# instructions TRANSPORT OP MOST: the least of some counts, of one if that is MOST at most
+instructions() {
+	local least='' once
+	for _ in 1 2 3 4 5; do
+		count_once "$1" "$2" >once
+		read -r once <once || return
+		[ -n "$least" ] && [ "$least" -le "$once" ] || least=$once
+		[ "$least" -gt "$3" ] || break
+	done
+	echo "$least"
+}
+
+# The table's count of TRANSPORT OP, and 2 %; 0 without one.
+most() {
+	awk -v t="$1" -v o="$2" '$1 == t && $2 == o { most = int($3 * 102 / 100) } END { print most + 0 }' "$table"
+}
+
+measure() { # into the file now; "measure update": without regard to the table
+	local transport op most
 	echo "compiler $compiler" >now
 	for transport in shm tcp; do
 		for op in barrier bcast reduce allreduce; do
-			instructions $transport $op >counts
+			most=0
+			[ "${1-}" = update ] || most=$(most $transport $op)
+			instructions $transport $op $most >counts
 			[ -s counts ] || complain "$transport $op: no count, exit status $rc"
 			echo "$transport $op $(cat counts)" >>now
 		done
@@ -47,7 +67,7 @@ measure() { # into the file now
 }
 
 if [ "${1-}" = --update ]; then
-	measure
+	measure update
 	[ $failures != 0 ] || { cat now && cp now "$table"; }
 	verdict
 	exit
