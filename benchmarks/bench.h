@@ -55,7 +55,7 @@ extern const struct bench_op *const bench_ops[]; /* ends with NULL */
 struct bench_options {
 	const struct bench_op *op[BENCH_OPS_MAX]; /* to be run, in this order */
 	int nop;
-	const char *special;       /* "recover", "detect", "idle", "overlap", or NULL */
+	const char *special;       /* "recover", "detect", "idle", "overlap", "tune", or NULL */
 	const struct bench_type *type;
 	const struct bench_operator *operator;
 	size_t size_min, size_max; /* bytes */
@@ -65,6 +65,9 @@ struct bench_options {
 	size_t bytes;              /* of the allreduces of recover and detect */
 	uint64_t seed;
 	double seconds;
+	bool tune;
+	const char *file;          /* of tune; NULL: standard output */
+	double budget;             /* seconds for all of tune */
 	bool json;
 };
 
@@ -80,6 +83,7 @@ struct bench_row { /* of one size; seconds */
 int bench_recover(const struct bench_options *o, int rank, int size); /* recover.c; detect, too */
 int bench_idle(const struct bench_options *o, int rank, int size);    /* idle.c */
 int bench_overlap(const struct bench_options *o, int rank, int size); /* overlap.c */
+int bench_tune(const struct bench_options *o, int rank, int size);    /* tune.c */
 
 /* Raw ping-pong over a TCP connection of its own between ranks 0 and 1, both spinning, with
  * nothing of ART in between (rawping.c). Collective over the world; does nothing on one rank. */
@@ -96,6 +100,8 @@ void rawping_swap(struct rawping *p, size_t bytes, long n, double *s);
 /* driver.c */
 void bench_must(int code, const char *what); /* ends the job on an error */
 void bench_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/* Seconds that one checked operation takes at this rank; @separated: after a barrier. */
+double bench_one(const struct bench_op *op, struct bench *b, bool separated);
 double bench_now(void); /* seconds, CLOCK_MONOTONIC */
 /* Value @fraction of the way up in the sorted order of @v, which it sorts. */
 double bench_quantile(double *v, size_t n, double fraction);

@@ -88,7 +88,7 @@ static void __attribute__((noreturn)) wrong(const struct bench_op *op, const str
 		   b->count * b->type->bytes, b->rank, (unsigned long long)b->iter);
 }
 
-static double one_op(const struct bench_op *op, struct bench *b, bool separated)
+double bench_one(const struct bench_op *op, struct bench *b, bool separated)
 {
 	double t;
 
@@ -129,7 +129,7 @@ static void measure(const struct bench_op *op, struct bench *b, struct rawping *
 		bench_fail("out of memory");
 	pinged = yardsticks(raw, row->bytes, pings, ping, swap); /* half before, half after */
 	for (long i = -warm; i < row->iters; i++) {
-		double s = one_op(op, b, separated);
+		double s = bench_one(op, b, separated);
 
 		if (i >= 0)
 			t[i] = s;
@@ -199,6 +199,8 @@ static int dispatch(const struct bench_options *o)
 		return bench_idle(o, rank, size);
 	if (o->special && strcmp(o->special, "overlap") == 0)
 		return bench_overlap(o, rank, size);
+	if (o->special && strcmp(o->special, "tune") == 0)
+		return bench_tune(o, rank, size);
 	if (o->special)
 		return bench_recover(o, rank, size);
 	if (rank == 0)

@@ -48,6 +48,7 @@ static void help(void)
 	     "       art-bench recover|detect [--bytes N] [--kills K] [--seed S] [--json]\n"
 	     "       art-bench idle [--seconds T] [--json]\n"
 	     "       art-bench overlap [--sizes A[:B]] [--type T] [--operator O] [--iters N] [--json]\n"
+	     "       art-bench --tune[=FILE] [OP...] [--sizes A[:B]] [--type T] [--budget S]\n"
 	     "Operations:");
 	for (int i = 0; bench_ops[i]; i++)
 		printf("  %-10s %s%s\n", bench_ops[i]->name, bench_ops[i]->what,
@@ -58,7 +59,10 @@ static void help(void)
 	     "             beside the time of one while nothing fails\n"
 	     "  detect     SIGSTOP, and SIGKILL, of a rank until the others know\n"
 	     "  idle       CPU use of ranks blocked in a barrier\n"
-	     "  overlap    how much of an iallreduce passes while rank 0 computes (default: 1M)");
+	     "  overlap    how much of an iallreduce passes while rank 0 computes (default: 1M)\n"
+	     "  --tune     which algorithm is best for bcast, reduce and allreduce (or those named) at\n"
+	     "             each size (default: 8:4M), in about --budget seconds (default: 60): a table for\n"
+	     "             ART_TUNING, to FILE or standard output");
 	fputs("Types (default: uint64):", stdout);
 	for (const struct bench_type *t = bench_types; t->name; t++)
 		printf(" %s", t->name);
@@ -146,11 +150,24 @@ static void read_op(const char *name, struct bench_options *o)
 	add(o, bench_ops[i]);
 }
 
+static void check_tune(struct bench_options *o)
+{
+	static const struct bench_op *const tuned[] = { &bench_bcast, &bench_reduce, &bench_allreduce };
+
+	if (o->json)
+		refuse("--tune writes a table, not JSON");
+	for (int i = 0; i < o->nop; i++)
+		if (!o->op[i]->sized)
+			refuse("%s has no algorithms to choose from", o->op[i]->name);
+	for (int i = 0; i < 3 && o->nop == i; i++)
+		add(o, tuned[i]);
+}
+
 static void check(const struct bench_options *o, int names)
 {
-	if (names == 0)
+	if (names == 0 && !o->tune)
 		refuse("no operation was named");
-	if (o->special && names > 1)
+	if (o->special && (names > 1 || o->tune))
 		refuse("'%s' runs alone", o->special);
 	if (o->size_min % o->type->bytes)
 		refuse("%zu bytes are no whole number of %s", o->size_min, o->type->name);
@@ -179,6 +196,11 @@ static void read_option(int c, struct bench_options *o)
 		if (!o->operator)
 			refuse("there is no operator '%s'", optarg);
 		break;
+	case 'T':
+		o->tune = true;
+		o->file = optarg;
+		break;
+	case 'g': o->budget = read_number("budget", optarg, 1, 1e5); break;
 	case 'j': o->json = true; break;
 	case 's': case 'b': o->mode = c; break;
 	}
@@ -200,14 +222,15 @@ void bench_read_options(int argc, char **argv, struct bench_options *o)
 		{ "back-to-back", no_argument, NULL, 'b' }, { "kills", required_argument, NULL, 'k' },
 		{ "seed", required_argument, NULL, 'e' },   { "seconds", required_argument, NULL, 't' },
 		{ "type", required_argument, NULL, 'y' },   { "operator", required_argument, NULL, 'o' },
-		{ "bytes", required_argument, NULL, 'B' },
+		{ "bytes", required_argument, NULL, 'B' },  { "tune", optional_argument, NULL, 'T' },
+		{ "budget", required_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },         { "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	*o = (struct bench_options){
-		.kills = 1, .bytes = 8, .seconds = 2, /* and sizes by what is run */
+		.kills = 1, .bytes = 8, .seconds = 2, .budget = 60, /* and sizes by what is run */
 		.seed = (uint64_t)time(NULL) ^ (uint64_t)getpid(),
 		.type = bench_type_find("uint64"), .operator = bench_operator_find("sum"),
 	};
@@ -225,8 +248,12 @@ void bench_read_options(int argc, char **argv, struct bench_options *o)
 	for (int i = optind; i < argc; i++)
 		read_op(argv[i], o);
 	check(o, argc - optind);
+	if (o->tune) {
+		check_tune(o);
+		o->special = "tune";
+	}
 	if (!o->size_max) {
-		o->size_min = o->special ? 1 << 20 : 8;
-		o->size_max = 1 << 20;
+		o->size_min = o->special && !o->tune ? 1 << 20 : 8;
+		o->size_max = o->tune ? 4 << 20 : 1 << 20;
 	}
 }

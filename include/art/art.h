@@ -189,6 +189,12 @@ ART_API int art_comm_set_flags(art_comm_t comm, int flags);
  * every rank has entered them @seconds after they started here. 0 or less: no deadline (default).
  * Communicators made of @comm later start with it, those made before keep theirs. */
 ART_API int art_comm_set_deadline(art_comm_t comm, double seconds);
+/* Local: how operations started by this rank on @comm from now on go between ranks that exchange
+ * messages. @op is "bcast", "reduce" or "allreduce", @algorithm a name that ART_COLL_<OP> may have (art(7)),
+ * "auto" for what ART_TUNING or, without it, ART itself says. All ranks give the same before the same
+ * operation: where they differ, it ends with ART_ERR_MISMATCH. Communicators made of @comm later start
+ * with it. Any thread, waits for nobody. ART_ERR_ARG: a null pointer or a name that there is not. */
+ART_API int art_comm_set_algorithm(art_comm_t comm, const char *op, const char *algorithm);
 /* Collective. One new communicator of the ranks that contributed to the call, ordered as in @comm:
  * who was lost before is not in it, and its size is the number of its members. No loss fails it,
  * whatever the policy of @comm. As for dup, split and create otherwise. */

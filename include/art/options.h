@@ -40,6 +40,7 @@ typedef struct art_options {
 	const char *coll_bcast;
 	const char *coll_reduce;
 	const char *coll_allreduce;
+	const char *tuning;
 } art_options_t;
 
 /* Options of which none is given. */

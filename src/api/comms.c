@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Communicators: rank and size, those made of others, free, loss policy and deadline.
+ * Communicators: rank and size, those made of others, free, loss policy, deadline and algorithms.
  * What makes, frees or changes one is an op of it like any collective (rules R8, R10).
  */
 #include "api/api.h"
@@ -210,6 +210,30 @@ int art_comm_set_flags(art_comm_t comm, int flags)
 	if (flags & ~ART_F_ALL)
 		return art__api_refuse(&h, ART_ERR_ARG, "%#x has bits that are no flag", (unsigned)flags);
 	return art__api_run(&h, &c);
+}
+
+int art_comm_set_algorithm(art_comm_t comm, const char *op, const char *algorithm)
+{
+	struct art_here h;
+	enum art_coll kind = op ? art__tuning_op(op) : 0;
+	uint8_t algo = ART_ALGO_AUTO;
+	bool known = kind && algorithm && art__tuning_algo(kind, algorithm, &algo);
+	int rc = art__api_enter(&h, "art_comm_set_algorithm", comm);
+
+	if (rc)
+		return rc;
+	if (known)
+		art__comm_set_algo(h.obj->core, kind, (enum art_algo)algo);
+	art__api_leave(&h);
+	if (known)
+		return 0;
+	if (!op || !algorithm)
+		return art__api_error(h.ctx, ART_ERR_ARG, h.name, "a name is null");
+	if (!kind)
+		return art__api_error(h.ctx, ART_ERR_ARG, h.name,
+				      "'%.64s' is not one of: bcast, reduce, allreduce", op);
+	return art__api_error(h.ctx, ART_ERR_ARG, h.name, "'%.64s' is not %s", algorithm,
+			      art__tuning_algos(kind));
 }
 
 /* Ten years are for ever, and fit into nanoseconds. */

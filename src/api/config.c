@@ -200,42 +200,26 @@ static bool read_buddies(const char *text, struct art_config *c)
 	return text[0] >= '1' && text[0] <= '3' && !text[1];
 }
 
-/* An algorithm by the name it has for users. */
-static bool read_algo(const char *text, const char *const *words, const enum art_algo *algo,
-		      uint8_t *out)
-{
-	int i = word(text, words);
-
-	if (i >= 0)
-		*out = (uint8_t)algo[i];
-	return i >= 0;
-}
-
-static bool read_rooted(const char *text, uint8_t *out)
-{
-	static const char *const words[] = {"auto", "tree", "chain", NULL};
-	static const enum art_algo algo[] = {ART_ALGO_AUTO, ART_ALGO_TREE, ART_ALGO_CHAIN};
-
-	return read_algo(text, words, algo, out);
-}
-
 static bool read_coll_bcast(const char *text, struct art_config *c)
 {
-	return read_rooted(text, &c->coll_bcast);
+	return art__tuning_algo(ART_C_BCAST, text, &c->coll_bcast);
 }
 
 static bool read_coll_reduce(const char *text, struct art_config *c)
 {
-	return read_rooted(text, &c->coll_reduce);
+	return art__tuning_algo(ART_C_REDUCE, text, &c->coll_reduce);
 }
 
 static bool read_coll_allreduce(const char *text, struct art_config *c)
 {
-	static const char *const words[] = {"auto", "tree", "chain", "doubling", "ring", NULL};
-	static const enum art_algo algo[] = {ART_ALGO_AUTO, ART_ALGO_TREE, ART_ALGO_CHAIN,
-					     ART_ALGO_DOUBLING, ART_ALGO_RING};
+	return art__tuning_algo(ART_C_ALLREDUCE, text, &c->coll_allreduce);
+}
 
-	return read_algo(text, words, algo, &c->coll_allreduce);
+/* The file itself is read when all settings are known. */
+static bool read_tuning(const char *text, struct art_config *c)
+{
+	c->tuning_file = *text ? text : NULL;
+	return true;
 }
 
 /* Variable, field (its name is the key), default, help, reader, what can be read. */
@@ -304,6 +288,9 @@ const struct art_setting art__settings[] = {
 	SETTING("ART_COLL_ALLREDUCE", coll_allreduce, "auto",
 		"how allreduces go by messages; the same at every rank", read_coll_allreduce,
 		"one of: auto, tree, chain, doubling, ring"),
+	SETTING("ART_TUNING", tuning, "",
+		"file of algorithms by size, as art-bench --tune writes it; the same at every rank; "
+		"empty: none", read_tuning, "a file's name"),
 };
 const size_t art__settings_count = sizeof(art__settings) / sizeof(art__settings[0]);
 _Static_assert(sizeof(art__settings) / sizeof(art__settings[0]) <= ART_SETTINGS_MAX, "settings");
@@ -424,5 +411,7 @@ int art__config_read(struct art_config *c, const art_options_t *options, char *w
 		say_unread(c, i, why, why_size);
 		rc = ART_ERR_ARG;
 	}
+	if (!rc && c->tuning_file)
+		rc = art__tuning_read(c->tuning_file, &c->tuning, why, why_size);
 	return rc;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/env.h"
+#include "core/core.h"
 
 #define ART_SETTINGS_MAX 32
 #define ART_SETTING_TEXT_MAX 256 /* bytes of a value, with the final NUL */
@@ -52,6 +53,8 @@ struct art_config {
 	uint64_t connect_wait_ns;
 	int buddies;
 	uint8_t coll_bcast, coll_reduce, coll_allreduce; /* enum art_algo */
+	const char *tuning_file;  /* NULL: none */
+	struct art_tuning tuning; /* what it says */
 
 	struct art_given given[ART_SETTINGS_MAX]; /* in the order of the table */
 	char file[ART_CONFIG_FILES][PATH_MAX];    /* read; "": there is none */
@@ -83,6 +86,16 @@ int art__config_files(struct art_config *c, char *why, size_t why_size);
 /* One file, as number @file. A file that is not there is an error only if it @must be. */
 int art__config_file(struct art_config *c, int file, const char *path, bool must, char *why,
 		     size_t why_size);
+
+/* ---- tuning.c ---- */
+/* The op (BCAST .. ALLREDUCE) of that name, 0 if there is none. */
+enum art_coll art__tuning_op(const char *name);
+/* The algorithm of that name for @op into *out; false if there is none. */
+bool art__tuning_algo(enum art_coll op, const char *name, uint8_t *out);
+/* "one of: auto, tree ..." */
+const char *art__tuning_algos(enum art_coll op);
+/* A table of measured algorithms. 0, or ART_ERR_ARG with a sentence in @why. */
+int art__tuning_read(const char *path, struct art_tuning *t, char *why, size_t why_size);
 
 /* ---- config_names.c ---- */
 /* The setting whose name, or key if @key, is nearest to @text; NULL if none is near. */

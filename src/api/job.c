@@ -240,6 +240,7 @@ static int make_core(struct art_ctx *ctx, const int *hosts)
 	cfg.algo[ART_C_BCAST] = ctx->config.coll_bcast;
 	cfg.algo[ART_C_REDUCE] = ctx->config.coll_reduce;
 	cfg.algo[ART_C_ALLREDUCE] = ctx->config.coll_allreduce;
+	cfg.tuning = ctx->config.tuning_file ? &ctx->config.tuning : NULL;
 	art__engine_port(ctx->engine, &ctx->port);
 	rc = art__core_create(&ctx->env, &ctx->port, &cfg, &ctx->core);
 	if (rc)
@@ -248,6 +249,28 @@ static int make_core(struct art_ctx *ctx, const int *hosts)
 	ctx->world.rank = ctx->rank;
 	ctx->world.size = ctx->size;
 	return 0;
+}
+
+/* A table from elsewhere is used, but not in silence. One line a job is enough. */
+static void check_tuning(struct art_ctx *ctx, const int *hosts)
+{
+	const struct art_config *c = &ctx->config;
+	const struct art_tuned *t = art__choose_tuned(&c->tuning, ctx->size);
+	int nhost = 0;
+
+	if (!c->tuning_file || ctx->rank != 0)
+		return;
+	for (int i = 0; i < ctx->size; i++)
+		nhost = hosts[i] >= nhost ? hosts[i] + 1 : nhost;
+	if (!t)
+		art__env_log(&ctx->env, ART_LOG_WARN, "ART_TUNING: %s has nothing for about %d ranks, so "
+			     "algorithms are chosen by size", c->tuning_file, ctx->size);
+	if (t && t->hosts && t->hosts != nhost)
+		art__env_log(&ctx->env, ART_LOG_WARN, "ART_TUNING: %s was measured on %d hosts, this job "
+			     "has %d", c->tuning_file, t->hosts, nhost);
+	if (t && *t->transport && strcmp(t->transport, c->transport))
+		art__env_log(&ctx->env, ART_LOG_WARN, "ART_TUNING: %s was measured with ART_TRANSPORT=%s, "
+			     "here it is %s", c->tuning_file, t->transport, c->transport);
 }
 
 /* Everything that needs the others' cards. */
@@ -270,6 +293,7 @@ static int assemble(struct art_ctx *ctx, const struct art_boot_card *cards, int 
 	rc = connect_peers(ctx, cards, why);
 	if (rc)
 		return rc;
+	check_tuning(ctx, hosts);
 	rc = make_core(ctx, hosts);
 	if (!rc)
 		rc = art__engine_start(ctx->engine, art__core_machine(ctx->core), pids);

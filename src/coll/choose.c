@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which algorithm an op takes between ranks that exchange messages: a pure function of the call, the
- * number of participants and settings of the job, so that nobody sends it. Settings that differ
- * between ranks show as mismatched calls, because a setting that is given is part of the signature.
+ * number of participants and what is set, so that nobody sends it. Set is, in this order: the
+ * communicator's (art_comm_set_algorithm, ART_COLL_<OP>), what a table says that was measured
+ * (ART_TUNING), nothing (auto). It is looked up once, when the op starts, and kept for its
+ * reruns. Settings that differ between ranks show as mismatched calls, because what is set is part
+ * of the signature.
  *
  *   two ranks             exchange (rd.c, tree.c), whatever is set, as there is no other sensible way
  *   user function         doubling (short allreduce) or tree: a whole vector at once
@@ -48,16 +51,9 @@ static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
 	return doubling ? ART_ALGO_DOUBLING : ART_ALGO_TREE;
 }
 
-/* What is set for the way it runs. */
-static enum art_algo set_for(const struct art_op *op)
-{
-	return op->way <= ART_C_ALLREDUCE ? (enum art_algo)op->comm->coll->cfg.algo[op->way] :
-					    ART_ALGO_AUTO;
-}
-
 enum art_algo art__choose(const struct art_op *op)
 {
-	enum art_algo set = set_for(op);
+	enum art_algo set = (enum art_algo)op->algo;
 
 	switch (op->way) {
 	case ART_C_BCAST:
@@ -71,9 +67,60 @@ enum art_algo art__choose(const struct art_op *op)
 	}
 }
 
-uint32_t art__choose_mark(const struct art_op *op)
-{
-	enum art_algo set = set_for(op);
+/* ---- what is set ---- */
 
-	return set == ART_ALGO_AUTO || art__comm_op(op) ? 0 : (uint32_t)set * 0x9e3779b1u;
+static uint8_t measured(const struct art_tuned *t, enum art_coll kind, uint64_t bytes)
+{
+	int n = t->nline[kind], i = 0;
+
+	while (i < n && bytes > t->line[kind][i].upto)
+		i++;
+	return i < n ? t->line[kind][i].algo : (uint8_t)ART_ALGO_AUTO;
+}
+
+void art__choose_set(struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+	enum art_coll kind = op->call.kind;
+
+	if (kind > ART_C_ALLREDUCE)
+		return; /* what ART runs for itself is not to depend on settings */
+	op->algo = m->algo[op->way];
+	if (m->tuned && op->algo == ART_ALGO_AUTO && op->way > ART_C_BARRIER)
+		op->algo = measured(m->tuned, op->way, op->bytes);
+	op->sig ^= (uint32_t)op->algo * 0x9e3779b1u; /* AUTO: 0 */
+}
+
+bool art__choose_any(const struct art_comm *m)
+{
+	for (int kind = 0; kind <= ART_C_ALLREDUCE; kind++)
+		if (m->algo[kind] != ART_ALGO_AUTO)
+			return true;
+	return m->tuned;
+}
+
+/* How many times more ranks the one has than the other. */
+static double apart(int a, int b)
+{
+	return a > b ? (double)a / b : (double)b / a;
+}
+
+const struct art_tuned *art__choose_tuned(const struct art_tuning *t, int nrank)
+{
+	const struct art_tuned *best = NULL;
+
+	for (int i = 0; t && nrank > 0 && i < t->nsection; i++) {
+		const struct art_tuned *s = &t->section[i];
+
+		if (apart(s->ranks, nrank) <= 2 &&
+		    (!best || apart(s->ranks, nrank) < apart(best->ranks, nrank)))
+			best = s;
+	}
+	return best;
+}
+
+void art__comm_set_algo(struct art_comm *m, enum art_coll kind, enum art_algo algo)
+{
+	m->algo[kind] = (uint8_t)algo;
+	m->chosen = art__choose_any(m);
 }

@@ -141,7 +141,8 @@ static bool take_input(struct art_op *op, const struct art_call *call)
 	op->root = call->root >= 0 ? op->comm->slots[call->root] : -1;
 	op->input = call->kind == ART_C_BCAST ? call->recvbuf : call->sendbuf;
 	heed_flags(op);
-	op->sig ^= art__choose_mark(op);
+	if (op->comm->chosen)
+		art__choose_set(op);
 	if (!op->bytes)
 		op->input = op->call.recvbuf = op->inlined;
 	return !in_place || op->comm->nrank == 1 || art__op_save(op, call->sendbuf, false);

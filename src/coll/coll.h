@@ -184,6 +184,7 @@ struct art_op {
 	enum art_op_state state;
 	bool entered, held, returned, done, released, refused, active, nofail;
 	bool uniform;            /* the caller is told when it is stable, not before (outcome.c) */
+	uint8_t algo;            /* enum art_algo that is set for it: part of its signature */
 	bool ordered;            /* parts are combined in one fixed shape, whatever else (shape.c) */
 	bool pulled_late;        /* returned early, then decided DELIVER: outcome still wanted */
 	bool alone;              /* failed by this rank's own reasoning (its root was lost before) */
@@ -312,6 +313,9 @@ struct art_comm {
 	int *slots;      /* [nrank] */
 	int *rank_of;    /* [job size], -1 */
 	int policy, flags;
+	uint8_t algo[ART_C_ALLREDUCE + 1]; /* what is set, for ops that start now, */
+	bool chosen;                       /* any of these is not AUTO, or: */
+	const struct art_tuned *tuned;     /* and what was measured for as many ranks; NULL: nothing */
 	uint64_t next_seq;
 	uint64_t stable;
 	uint64_t forgot;       /* ops up to here are out of memory (catches up in tidy) */
@@ -538,7 +542,10 @@ void art__ring_end(struct art_op *op);
 
 /* ---- choose.c: which of them ---- */
 enum art_algo art__choose(const struct art_op *op); /* for the participants of its epoch */
-uint32_t art__choose_mark(const struct art_op *op); /* in its signature; 0: nothing is set */
+/* A communicator on which anything is set: what that is for an op that starts, and its mark in its
+ * signature. */
+void art__choose_set(struct art_op *op);
+bool art__choose_any(const struct art_comm *m);
 
 /* ---- mirror.c: inputs kept by buddies ---- */
 enum { ART_P_MIRROR = 2 }; /* art.h's ART_LOSS_MIRROR */

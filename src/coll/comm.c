@@ -67,6 +67,7 @@ struct art_comm *art__comm_new(struct art_ops *c, uint64_t id, int nrank)
 	m->id = id;
 	m->next_seq = 1;
 	m->nrank = nrank;
+	memcpy(m->algo, c->cfg.algo, sizeof(m->algo));
 	m->slots = art__env_alloc(c->env, (size_t)nrank * sizeof(int));
 	m->part = art__env_alloc(c->env, (size_t)nrank * sizeof(int));
 	m->rank_of = art__env_alloc(c->env, (size_t)c->cfg.size * sizeof(int));
@@ -91,6 +92,8 @@ void art__comm_make(struct art_comm *m, const int *slots, int policy)
 	}
 	m->me = m->rank_of[c->cfg.slot];
 	m->policy = policy;
+	m->tuned = art__choose_tuned(c->cfg.tuning, m->nrank);
+	m->chosen = art__choose_any(m);
 	m->made = true;
 	art__comm_parts(m);
 }

@@ -86,6 +86,7 @@ bool art__comm_op_expect(struct art_op *op, const struct art_call *call)
 	op->child = art__comm_new(m->coll, art__comm_child_id(m->id, op->seq, colour), nrank);
 	if (!op->child)
 		return false;
+	memcpy(op->child->algo, m->algo, sizeof(m->algo));
 	for (int i = 0; call->kind != ART_C_SPLIT && i < nrank; i++)
 		op->child->slots[i] = m->slots[call->kind == ART_C_CREATE ? call->ranks[i] : i];
 	return true;

@@ -62,6 +62,26 @@ enum art_algo {
 	ART_ALGO_RING,     /* reduce-scatter and allgather round a ring */
 };
 
+/* What was measured to be best, by size, for a number of ranks (api/tuning.c reads it). */
+#define ART_TUNED_LINES 32
+#define ART_TUNED_SECTIONS 16
+struct art_tuned {
+	int ranks, hosts;
+	char transport[32];       /* as in ART_TRANSPORT; "" if the table does not say */
+	int nline[ART_C_ALLREDUCE + 1];
+	struct art_tuned_line {
+		uint64_t upto;    /* bytes; grows from line to line */
+		uint8_t algo;     /* enum art_algo */
+	} line[ART_C_ALLREDUCE + 1][ART_TUNED_LINES]; /* [kind of op] */
+};
+struct art_tuning {
+	int nsection;
+	struct art_tuned section[ART_TUNED_SECTIONS];
+};
+
+/* The section for the number nearest to @nrank; NULL: none is for half to twice as many. */
+const struct art_tuned *art__choose_tuned(const struct art_tuning *t, int nrank);
+
 struct art_core_cfg {
 	int slot, size;
 	const int *hosts;         /* [size] host number of each slot; NULL: all on one */
@@ -78,6 +98,7 @@ struct art_core_cfg {
 	size_t small_max;         /* allreduce by recursive doubling up to here (bytes, <= 64 KiB) */
 	int radix;                /* of trees (2) */
 	uint8_t algo[ART_C_ALLREDUCE + 1]; /* enum art_algo of each kind of op; the same at all ranks */
+	const struct art_tuning *tuning; /* where that says nothing; NULL: none. The same, and not copied */
 	size_t ring_segment;      /* bytes of a piece that goes round a ring (32 KiB) */
 	int buddies;              /* who keep each input under ART_LOSS_MIRROR (1, at most 3) */
 	uint32_t mutant;          /* test builds only: bit n switches shortcut Mn on */
@@ -163,6 +184,9 @@ bool art__core_notify(struct art_core *c, struct art_comm *comm, art__news_fn *f
 /* Ranks and slots. */
 int art__comm_rank(const struct art_comm *comm);
 int art__comm_size(const struct art_comm *comm);
+/* How ops of @kind (BCAST .. ALLREDUCE) that start now go; AUTO: as measured, or by size. Local, but ops
+ * whose ranks have different ones end with ART_ERR_MISMATCH. Communicators made later start with it. */
+void art__comm_set_algo(struct art_comm *comm, enum art_coll kind, enum art_algo algo);
 int art__comm_flags(const struct art_comm *comm); /* ART_F_* of the ops that start now */
 int art__comm_slot(const struct art_comm *comm, int rank);
 int art__comm_rank_of(const struct art_comm *comm, int slot); /* -1: no member */

@@ -81,6 +81,34 @@ run "$artrun" -n 3 bash -c "[ \$ART_RANK != 1 ] || export ART_COLL_ALLREDUCE=rin
 	exec '$bench' allreduce --sizes 64K:64K --iters 1"
 [ $rc != 0 ] && grep -q 'ranks called different operations' err || complain "ranks with different algorithms are not told"
 
+# ---- a table of algorithms: measured, then used; what is wrong with one is said ----
+export ART_TRANSPORT=tcp
+run "$artrun" -n 4 "$bench" --tune=table --sizes 64K:128K --budget 1
+[ $rc = 0 ] && [ ! -e table.part ] || complain "--tune: exit status $rc"
+[ "$(grep -cE '^# (bcast|reduce|allreduce) (65536|131072):( [a-z]+ [0-9.]+)+; [0-9]+ rounds; [a-z]+$' table)" = 6 ] &&
+	grep -qx 'ranks 4' table && grep -qx 'hosts 1' table && grep -qx 'transport tcp' table &&
+	[ "$(grep -cE '^(bcast|reduce|allreduce) [0-9]+ [a-z]+$' table)" -ge 3 ] || complain "--tune: the table is another"
+run env ART_TUNING="$dir/table" "$artrun" -n 4 "$bench" allreduce bcast --sizes 32K:256K --iters 2
+[ $rc = 0 ] && [ ! -s err ] || complain "the table is not used: exit status $rc"
+printf 'ranks 4\nallreduce max ring\n' >ring
+run "$artrun" -n 4 bash -c "[ \$ART_RANK != 1 ] || export ART_TUNING='$dir/ring'
+	exec '$bench' allreduce --sizes 64K:64K --iters 1"
+[ $rc != 0 ] && grep -q 'ranks called different operations' err || complain "ranks with different tables are not told"
+run "$artrun" -n 4 bash -c "[ \$ART_RANK != 1 ] || export ART_TUNING='$dir/ring'
+	export ART_COLL_ALLREDUCE=chain; exec '$bench' allreduce --sizes 64K:64K --iters 1"
+[ $rc = 0 ] || complain "what is forced does not win over the table"
+run env ART_TUNING="$dir/ring" "$artrun" -n 9 "$bench" barrier --iters 1
+[ $rc = 0 ] && grep -q 'ring has nothing for about 9 ranks' err || complain "a table for other jobs is not told"
+printf 'ranks 4\nallreduce 8 circle\n' >circle
+run env ART_TUNING="$dir/circle" "$artrun" -n 2 "$bench" barrier --iters 1
+[ $rc != 0 ] && grep -q 'circle:2: of allreduce, not one of: auto, .*: circle' err || complain "a wrong table is accepted"
+run "$artrun" -n 3 "$bench" --tune=/nowhere/table --budget 1
+[ $rc != 0 ] && grep -q '/nowhere/table.part: No such file' err || complain "--tune: it is not said that FILE cannot be written"
+run "$artrun" -n 2 "$bench" --tune
+[ $rc = 1 ] && grep -q 'fewer than 3 ranks have nothing to choose from' err || complain "--tune with 2 ranks: exit status $rc"
+wrong "barrier has no algorithms to choose from" barrier --tune
+unset ART_TRANSPORT
+
 # ---- overlap ----
 run "$artrun" -n 2 "$bench" overlap --sizes 4K:8K --iters 5
 [ $rc = 0 ] && [ "$(grep -cE '^ +(4096|8192)( +-?[0-9.]+){4}$' out)" = 2 ] || complain "overlap: exit status $rc"

@@ -113,6 +113,12 @@ static void wrong_outputs(void)
 	OK(art_waitall(0, NULL, NULL));
 	CHECK_RC(art_comm_set_loss(W, (art_loss_t)17), ART_ERR_ARG);
 	CHECK_RC(art_comm_set_deadline(W, NAN), ART_ERR_ARG);
+	CHECK_RC(art_comm_set_algorithm(W, "allreduce", "circle"), ART_ERR_ARG);
+	CHECK_RC(art_comm_set_algorithm(W, "bcast", "doubling"), ART_ERR_ARG);
+	CHECK_RC(art_comm_set_algorithm(W, "barrier", "tree"), ART_ERR_ARG);
+	CHECK_RC(art_comm_set_algorithm(W, NULL, "tree"), ART_ERR_ARG);
+	CHECK_RC(art_comm_set_algorithm(W, "bcast", NULL), ART_ERR_ARG);
+	CHECK_RC(art_comm_set_algorithm(ART_COMM_NULL, "bcast", "tree"), ART_ERR_COMM);
 	check_works(W);
 }
 

@@ -212,6 +212,33 @@ static void deadlines_are_inherited_and_separate(void)
 	OK(art_comm_free(&parent));
 }
 
+/* A child begins with its parent's algorithms; ranks that have set others are told. */
+static void algorithms_are_inherited(void)
+{
+	enum { N = 30000 };
+	static int64_t in[N], out[N];
+	art_comm_t parent, child;
+	int64_t sum = (int64_t)my_size * (my_size + 1) / 2;
+
+	for (int i = 0; i < N; i++)
+		in[i] = (my_rank + 1) * (int64_t)(i + 1);
+	OK(art_comm_dup(W, &parent));
+	OK(art_comm_set_algorithm(parent, "allreduce", "ring"));
+	OK(art_comm_dup(parent, &child));
+	OK(art_allreduce(in, out, N, ART_INT64, ART_SUM, child));
+	for (int i = 0; i < N; i++)
+		CHECK(out[i] == sum * (i + 1));
+	if (my_rank == 0)
+		OK(art_comm_set_algorithm(child, "allreduce", "auto"));
+	if (my_size > 1)
+		CHECK_RC(art_allreduce(in, out, N, ART_INT64, ART_SUM, child), ART_ERR_MISMATCH);
+	OK(art_comm_set_algorithm(child, "allreduce", "tree"));
+	OK(art_allreduce(in, out, N, ART_INT64, ART_SUM, child));
+	CHECK(out[N - 1] == sum * N);
+	OK(art_comm_free(&child));
+	OK(art_comm_free(&parent));
+}
+
 static void wrong_calls_are_refused(void)
 {
 	int twice[2] = {0, 0}, none[1] = {my_size}, minus[1] = {-1}, mine[1] = {my_rank}, x = 5;
@@ -247,6 +274,7 @@ int main(void)
 	children_outlive_parents();
 	all_collectives_at_once();
 	deadlines_are_inherited_and_separate();
+	algorithms_are_inherited();
 	wrong_calls_are_refused();
 	return finish();
 }

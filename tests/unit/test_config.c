@@ -176,6 +176,90 @@ static void test_bad_options(void)
 	CU_ASSERT(strstr(why, "options.errors=loud is not one of") != NULL);
 }
 
+/* ---- tables of algorithms ---- */
+
+static int tuned_with(const char *table)
+{
+	char path[64];
+
+	write_file("table", table, strlen(table));
+	snprintf(path, sizeof(path), "%s/table", dir);
+	setenv("ART_TUNING", path, 1);
+	return read_with("", NULL);
+}
+
+static void table_refused(const char *table, const char *sentence)
+{
+	CU_ASSERT(tuned_with(table) == ART_ERR_ARG);
+	if (!strstr(why, sentence))
+		fprintf(stderr, "expected '%s', got '%s'\n", sentence, why);
+	CU_ASSERT(strstr(why, sentence) != NULL);
+}
+
+static void test_table(void)
+{
+	const struct art_tuned *t;
+
+	clean();
+	CU_ASSERT(tuned_with("# mine\nranks 8\nhosts 2 # of ours\ntransport tcp\n\n"
+			     "allreduce 16384 doubling\n\tallreduce max ring\nbcast 100 chain\n"
+			     "ranks 3\nreduce max chain") == 0);
+	CU_ASSERT_FATAL(c.tuning_file && c.tuning.nsection == 2);
+	t = &c.tuning.section[0];
+	CU_ASSERT(t->ranks == 8 && t->hosts == 2 && !strcmp(t->transport, "tcp"));
+	CU_ASSERT(t->nline[ART_C_ALLREDUCE] == 2 && t->nline[ART_C_BCAST] == 1);
+	CU_ASSERT(t->nline[ART_C_REDUCE] == 0);
+	CU_ASSERT(t->line[ART_C_ALLREDUCE][0].upto == 16384);
+	CU_ASSERT(t->line[ART_C_ALLREDUCE][0].algo == ART_ALGO_DOUBLING);
+	CU_ASSERT(t->line[ART_C_ALLREDUCE][1].upto == UINT64_MAX);
+	CU_ASSERT(t[1].ranks == 3 && t[1].line[ART_C_REDUCE][0].algo == ART_ALGO_CHAIN);
+	CU_ASSERT(art__choose_tuned(&c.tuning, 8) == t && art__choose_tuned(&c.tuning, 16) == t);
+	CU_ASSERT(art__choose_tuned(&c.tuning, 17) == NULL && art__choose_tuned(&c.tuning, 1) == NULL);
+	CU_ASSERT(art__choose_tuned(&c.tuning, 4) == t + 1 && art__choose_tuned(NULL, 4) == NULL);
+}
+
+static void test_bad_tables(void)
+{
+	char longest[700] = "ranks 8\n";
+
+	clean();
+	table_refused("", "/table is no table of algorithms");
+	table_refused("# nothing\n", "/table is no table of algorithms");
+	table_refused("ranks 0\n", "/table:1: this is no number of ranks: 0");
+	table_refused("ranks\n", "/table:1: what follows is not one word: ranks");
+	table_refused("ranks 8 9\n", "/table:1: what follows is not one word: ranks");
+	table_refused("ranks 8\nranks 8\n", "/table:2: a second section for as many ranks: 8");
+	table_refused("bcast 8 tree\n", "/table:1: before the first 'ranks': bcast");
+	table_refused("ranks 8\nhosts x\n", "/table:2: this is no number of hosts: x");
+	table_refused("ranks 8\ngather 8 tree\n", "/table:2: no line of a table begins with gather");
+	table_refused("ranks 8\nbcast 8\n", "/table:2: this is not 'operation bytes algorithm': bcast");
+	table_refused("ranks 8\nbcast 8 tree fast\n", "/table:2: this is not 'operation bytes");
+	table_refused("ranks 8\nbcast 8 tree a b\n", "/table:2: too many words: b");
+	table_refused("ranks 8\nbcast -8 tree\n", "/table:2: this is no number of bytes: -8");
+	table_refused("ranks 8\nbcast 8k tree\n", "/table:2: this is no number of bytes: 8k");
+	table_refused("ranks 8\nbcast 99999999999999999999 tree\n", "/table:2: this is no number of bytes");
+	table_refused("ranks 8\nbcast 8 tree\n\nbcast 8 chain\n", "/table:4: not above the last line's bytes: 8");
+	table_refused("ranks 8\nbcast max tree\nbcast 8 chain\n", "/table:3: not above the last line's");
+	table_refused("ranks 8\nbcast 8 ring\n",
+		      "/table:2: of bcast, not one of: auto, tree, chain: ring");
+	for (int i = 8; i < 600; i++)
+		longest[i] = 'x';
+	table_refused(longest, "/table:2: the line is too long");
+	strcpy(longest, "ranks 8\n");
+	for (int i = 1; i <= ART_TUNED_LINES + 1; i++)
+		sprintf(longest + strlen(longest), "bcast %d tree\n", i);
+	table_refused(longest, "/table:34: more lines than a section may have for bcast");
+	for (int i = *longest = 0; i <= ART_TUNED_SECTIONS; i++)
+		sprintf(longest + strlen(longest), "ranks %d\n", i + 1);
+	table_refused(longest, "/table:17: more sections than a table may have");
+	setenv("ART_TUNING", "/nowhere/at/all", 1);
+	CU_ASSERT(read_with("", NULL) == ART_ERR_ARG);
+	CU_ASSERT(strstr(why, "ART_TUNING: /nowhere/at/all cannot be read: No such file") != NULL);
+	setenv("ART_TUNING", dir, 1);
+	CU_ASSERT(read_with("", NULL) == ART_ERR_ARG && strstr(why, " cannot be read: Is a directory"));
+	clean();
+}
+
 static void count_line(void *self, const char *line)
 {
 	strncat(self, line, 900);
@@ -212,6 +296,8 @@ int main(void)
 	    CU_add_test(s, "another locale", test_other_locale) &&
 	    CU_add_test(s, "bad files", test_bad_files) &&
 	    CU_add_test(s, "bad options", test_bad_options) &&
+	    CU_add_test(s, "tables of algorithms", test_table) &&
+	    CU_add_test(s, "bad tables of algorithms", test_bad_tables) &&
 	    CU_add_test(s, "misspelt variables", test_misspelt)) {
 		CU_basic_set_mode(CU_BRM_VERBOSE);
 		CU_basic_run_tests();
@@ -219,6 +305,8 @@ int main(void)
 	}
 	CU_cleanup_registry();
 	snprintf(path, sizeof(path), "%s/art.conf", dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/table", dir);
 	unlink(path);
 	rmdir(dir);
 	return bad;
