@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: MIT
 #
 # Figures for the rdma transport, in one run of the virtual machine that tests/lab/rdma makes: the device
-# as perftest sees it beside ART on the same two hosts; every collective over rdma beside TCP on the same
+# as perftest sees it beside ART's transport alone (tests/bench/wire) and beside collectives on the same two
+# hosts; every collective over rdma beside TCP on the same
 # links; and SIGKILL of one of four to the next result. Whatever is compared runs in turn, ROUNDS times
 # (default 3) or until 100 s are over, then KILLS jobs (5) per transport or until 200 s are over; printed
 # are medians and their ratios, and of how many. An emulated machine's times are its own: ratios only.
 #
-#   benchmarks/rdma.sh [ROUNDS [KILLS]]      ARTRUN and ART_BENCH name the two programs
+#   benchmarks/rdma.sh [ROUNDS [KILLS]]      ARTRUN, ART_BENCH and WIRE name the programs; wire is made
+#                                            with the tests, in tests/bench of a build
 # RDMA_BENCH_ITERS: iterations of an 8-byte operation in a job (300). RDMA_BENCH_SECONDS: of the rounds.
 set -eu
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
@@ -18,12 +20,14 @@ for n in "$rounds" "$kills" "$iters" "$seconds"; do
 done
 artrun=$(command -v "${ARTRUN:-artrun}")
 bench=$(command -v "${ART_BENCH:-art-bench}")
+wire=$(command -v "${WIRE:-$(dirname "$(realpath "$bench")")/tests/bench/wire}") ||
+	{ echo "rdma.sh: no tests/bench/wire beside $bench: build the tests" >&2; exit 2; }
 
 if [ -z "${ART_LAB_HOSTS-}" ]; then
 	"$lab/rdma" check || exit 1
 	"$lab/rdma" up >/dev/null
 	exec "$lab/rdma" run --hosts 4 --memory 1536 --time $((3 * seconds + 200)) --env "ARTRUN=$(realpath "$artrun")" \
-		--env "ART_BENCH=$(realpath "$bench")" --env ART_CONFIG= --env "RDMA_BENCH_ITERS=$iters" \
+		--env "ART_BENCH=$(realpath "$bench")" --env "WIRE=$(realpath "$wire")" --env ART_CONFIG= --env "RDMA_BENCH_ITERS=$iters" \
 		--env "RDMA_BENCH_SECONDS=$seconds" -- \
 		bash "$here/rdma.sh" "$rounds" "$kills"
 fi
@@ -49,6 +53,13 @@ perf() {
 	timeout -k 5 60 "$program" -d rxe1 $words 10.77.0.1 >"$out" 2>&1 || { cat "$out" >&2; exit 1; }
 	wait $pid
 	note "$program" "$(awk -v bytes="$2" -v c="$4" '$1 == bytes { print $c }' "$out")"
+}
+
+# The transport between the same two, without collectives: ping|stream BYTES COUNT
+on_wire() {
+	timeout -k 5 60 "$wire" rdma,tcp 10.77.0.1 10.77.0.2 "$@" >"$dir/wire" 2>"$dir/err" &&
+		grep -q rdma "$dir/wire" || { cat "$dir/wire" "$dir/err" >&2; exit 1; }
+	note "wire.$1" "$(awk '{ print $1 }' "$dir/wire")"
 }
 
 # art TRANSPORTS RANKS WORDS...: art-bench's objects, one a line
@@ -80,8 +91,10 @@ collectives() {
 one_round() {
 	local over
 	perf ib_write_lat 8 $((iters * 3)) 5
+	on_wire ping 8 $((iters * 3))
 	collectives 8 "$iters" barrier allreduce bcast reduce
 	perf ib_write_bw 1048576 30 4
+	on_wire stream 65536 480
 	perf ib_read_bw 1048576 30 4
 	for over in rdma,tcp tcp; do
 		art $over 2 bcast --back-to-back --sizes 1M:1M --iters 20 >"$dir/json"
@@ -115,6 +128,9 @@ echo "rxe (Soft-RoCE) of Linux $(uname -r), MTU $(cat /sys/class/net/eth0/mtu), 
 	"medians of $round rounds"
 echo "| On the same two devices | ART | perftest | | ART / perftest |"
 echo "|---|---|---|---|---|"
+row "a message of 8 bytes one way, beside ib_write_lat" wire.ping ib_write_lat us
+row "1 MiB in messages of 64 KiB, beside ib_write_bw" wire.stream ib_write_bw MiB/s
+row "1 MiB in messages of 64 KiB, beside ib_read_bw" wire.stream ib_read_bw MiB/s
 row "barrier of two, beside ib_write_lat one way" barrier.8.rdma ib_write_lat us
 row "allreduce of 8 bytes, beside ib_write_lat one way" allreduce.8.rdma ib_write_lat us
 row "bcast of 1 MiB, back to back, beside ib_write_bw" stream.rdma ib_write_bw MiB/s
