@@ -23,6 +23,7 @@ struct verbs_double {
 	/* What happens to work requests. */
 	bool late;            /* nothing is placed when it is posted, all at the next look at a queue */
 	bool backwards;       /* and then the last bytes first, the completion one look later */
+	bool mute;            /* bytes are placed at once, but no completion comes until this is false */
 	bool held;            /* nothing happens to them until this is false again */
 	long fail_at;         /* the work request of this number (1..) fails; 0: none */
 	bool fail_on;         /* and all behind it */

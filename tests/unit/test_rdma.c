@@ -120,6 +120,36 @@ static void rings_may_hold_anything(void)
 	free(mem);
 }
 
+/* A small record is there once its seal is right: no byte of it may be missing. */
+static void a_seal_covers_all_of_a_small_record(void)
+{
+	uint8_t *mem = calloc(1, RING + ART_RDMA_SPILL), head[ART_TP_HEAD] = "x", got[ART_TP_HEAD];
+	static uint8_t body[ART_RDMA_SMALL_BODY + 1];
+	struct iovec v[2] = {{head, sizeof(head)}, {body, 0}};
+	const uint8_t *in;
+	size_t len;
+
+	for (size_t n = 0; n <= ART_RDMA_SMALL_BODY + 1; n++) {
+		struct art_rdma_key key = {.key = "0123456789abcde", .mac = n % 2};
+		struct art_rdma_tx tx = {.copy = mem, .bytes = RING, .window = 32};
+		struct art_rdma_rx rx = {.ring = mem, .bytes = RING};
+		size_t bytes = art__rdma_record_bytes(n), whole = 0;
+
+		memset(body, 0xa5, sizeof(body));
+		v[1].iov_len = n;
+		CU_ASSERT(art__rdma_put(&tx, &key, v, 2, n) == bytes);
+		CU_ASSERT(art__rdma_may_be_small(&rx) == (n <= ART_RDMA_SMALL_BODY));
+		for (size_t i = 0; i < bytes; i++) {
+			mem[i] ^= 1;
+			whole += art__rdma_get(&rx, &key, got, &in, &len);
+			mem[i] ^= 1;
+		}
+		CU_ASSERT(whole == (n <= ART_RDMA_SMALL_BODY ? 0 : bytes - ART_RDMA_LINE - ART_RDMA_SEAL));
+		CU_ASSERT(art__rdma_get(&rx, &key, got, &in, &len) && len == n && !memcmp(in, body, n));
+	}
+	free(mem);
+}
+
 static void credit_for_what_was_not_sent_is_none(void)
 {
 	uint8_t *mem = calloc(1, RING + ART_RDMA_SPILL), head[ART_TP_HEAD] = "x";
@@ -388,6 +418,61 @@ static void a_late_write_lands_nowhere(void)
 	finish();
 }
 
+/* Small messages are taken as soon as they are there; credit waits for the receives, which wait for the
+ * completions: never has the sender more under way than there are receives. */
+static void small_messages_come_before_their_completions(void)
+{
+	uint64_t early, got;
+
+	begin(false);
+	move_to_rings();
+	early = count(1, ART_RDMA_N_EARLY);
+	got = ends[1].got;
+	verbs_double.mute = true;
+	for (int i = 0; i < 1000; i++) {
+		send_one(0, draw(ART_RDMA_SMALL_BODY));
+		turn();
+	}
+	CU_ASSERT(ends[1].got >= got + 64 && ends[1].got < ends[0].sent);
+	CU_ASSERT(count(1, ART_RDMA_N_EARLY) - early == ends[1].got - got);
+	verbs_double.mute = false;
+	UNTIL(all_came());
+	for (int i = 0; i < 1000; i++) {
+		send_one(0, 8);
+		send_one(1, draw(400));
+		verbs_double.mute = draw(3);
+		turn();
+	}
+	verbs_double.mute = false;
+	UNTIL(all_came());
+	CU_ASSERT(verbs_double.not_ready == 0 && !ends[0].disorder && !ends[1].disorder);
+	CU_ASSERT(count(0, ART_RDMA_N_BROKEN) == 0 && ends[0].downs + ends[1].downs == 0);
+	finish();
+}
+
+/* What nobody was told of is read, or sent again: never both. */
+static void a_way_breaks_before_completions_come(void)
+{
+	for (int i = 0; i < 30; i++) {
+		begin(false);
+		move_to_rings();
+		verbs_double.mute = true;
+		for (int k = 0; k < i; k++) {
+			send_one(k % 2, draw(2) ? 8 : 1000);
+			if (draw(2))
+				turn();
+		}
+		verbs_double_event(IBV_EVENT_PORT_ERR);
+		verbs_double.mute = i % 3 == 0;
+		send_one(0, 8);
+		turn();
+		verbs_double.mute = false;
+		UNTIL(all_came());
+		CU_ASSERT(!ends[0].disorder && !ends[1].disorder && ends[0].downs + ends[1].downs == 0);
+		finish();
+	}
+}
+
 static void no_memory_to_register(void)
 {
 	verbs_double.refuse_mr = 1;
@@ -442,6 +527,10 @@ int main(void)
 	CU_add_test(s, "rings hold what was put", rings_hold_what_was_put);
 	CU_add_test(s, "rings may hold anything", rings_may_hold_anything);
 	CU_add_test(s, "credit for what was not sent is none", credit_for_what_was_not_sent_is_none);
+	CU_add_test(s, "a seal covers all of a small record", a_seal_covers_all_of_a_small_record);
+	CU_add_test(s, "small messages come before their completions",
+		    small_messages_come_before_their_completions);
+	CU_add_test(s, "a way breaks before completions come", a_way_breaks_before_completions_come);
 	CU_add_test(s, "a way breaks anywhere", a_way_breaks_anywhere);
 	CU_add_test(s, "a port goes down", a_port_goes_down);
 	CU_add_test(s, "a device is removed", a_device_is_removed);

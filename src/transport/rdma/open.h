@@ -16,6 +16,7 @@ enum art_rdma_count {
 	ART_RDMA_N_REFUSED,  /* offers that could not be used */
 	ART_RDMA_N_NO_MEMORY, /* pairs for which there was no memory to register */
 	ART_RDMA_N_SENT,     /* messages written to rings */
+	ART_RDMA_N_EARLY,    /* messages found in memory, before a completion told of them */
 	ART_RDMA_N_QUEUED,   /* messages that found no space in one */
 	ART_RDMA_N_RESENT,   /* messages sent again over the carrier */
 	ART_RDMA_N_LAST

@@ -25,7 +25,8 @@
 #define CONNECT_NS (5 * ART_NS_PER_S)
 #define PREFIX "rdma;"
 #define SPINS 1024u /* every so many polls the carrier is asked although no pair is on it */
-#define EVENTS 8
+#define LOOKS 16 /* rings looked into at a time */
+#define REAP_TURNS 8u
 
 /* Few pairs can have much under way each; many need memory. */
 #define RANKS_MANY 64
@@ -49,11 +50,22 @@ static struct art_rdma_peer *peer_of(struct art_rdma *t, int peer)
 /* ---- messages ---- */
 
 /* What the peer may write again is given back a quarter of a ring, or of the window, at a time. */
+static bool is_worth_telling(const struct art_rdma_conn *c, uint32_t records)
+{
+	return records - c->told_records >= c->tx.window / 4 ||
+	       c->rx.at - c->told_at >= c->rx.bytes / 4;
+}
+
+/* Records count once their receives are posted again, which may be after they were read. */
 static void tell_read(struct art_rdma *t, struct art_rdma_conn *c)
 {
-	if (c->rx.records - c->told_records < c->tx.window / 4 &&
-	    c->rx.at - c->told_at < c->rx.bytes / 4)
+	if (!is_worth_telling(c, c->rx.records))
 		return;
+	if (art__rdma_ahead(c) > 0)
+		(void)art__rdma_reap(t);
+	c->credit_owed = !is_worth_telling(c, art__rdma_receivable(c));
+	if (c->credit_owed)
+		return; /* a completion brings us back */
 	if (!art__rdma_post_credit(t, c) && !c->failed) {
 		c->failed = "cannot be posted to";
 		art__rdma_todo(t, c->peer);
@@ -71,16 +83,21 @@ static bool deliver(struct art_rdma *t, int peer)
 
 	if (!c || !p->in_ring || (t->alone && !p->told_up))
 		return true;
-	while (c->announced != c->rx.records) {
+	while (art__rdma_ahead(c) < 0 || art__rdma_may_be_small(&c->rx)) {
+		bool due = art__rdma_ahead(c) < 0, whole;
+
 		if (t->budget <= 0)
 			return false;
-		if (!art__rdma_get(&c->rx, &c->rx_key, head, &body, &len) ||
-		    t->up.body_len(t->up.self, head) != (int64_t)len) {
+		whole = art__rdma_get(&c->rx, &c->rx_key, head, &body, &len);
+		if (!whole && !due)
+			return true; /* not yet, or not all of it */
+		if (!whole || t->up.body_len(t->up.self, head) != (int64_t)len) {
 			art__rdma_pair_end(t, peer, ART_TP_GARBAGE);
 			return true;
 		}
 		c->rx.at = art__rdma_next(c->rx.bytes, c->rx.at, len);
 		c->rx.records++;
+		t->n[ART_RDMA_N_EARLY] += !due;
 		t->budget--;
 		t->upcalls++;
 		t->up.message(t->up.self, peer, head, body, len);
@@ -101,8 +118,11 @@ static void on_ended(struct art_rdma *t, int peer)
 static void see_to(struct art_rdma *t, int peer)
 {
 	struct art_rdma_peer *p = &t->peer[peer];
-	struct art_rdma_conn *c = p->conn;
+	struct art_rdma_conn *c;
 
+	if (p->may_offer && !p->ending)
+		art__rdma_pair_offer(t, peer);
+	c = p->conn;
 	if (c && c->probed && !c->failed) {
 		c->probed = false;
 		art__rdma_pair_proved(t, peer);
@@ -124,6 +144,23 @@ static void see_to(struct art_rdma *t, int peer)
 		tell_read(t, c);
 	if (p->queued > 0 || p->full)
 		art__rdma_flush(t, peer);
+}
+
+/* Small messages are found before their completions. With many peers some are looked at each time: the
+ * completions tell of the others. */
+static bool look_into_rings(struct art_rdma *t)
+{
+	bool any = false;
+
+	for (int n = t->n_in < LOOKS ? t->n_in : LOOKS; n > 0; n--) {
+		int peer = t->in[t->next_in = t->next_in + 1 < t->n_in ? t->next_in + 1 : 0];
+
+		if (!art__rdma_may_be_small(&t->peer[peer].conn->rx))
+			continue;
+		art__rdma_todo(t, peer);
+		any = true;
+	}
+	return any;
 }
 
 /* Those who are added now are for the next time. */
@@ -188,9 +225,8 @@ static void on_up(void *self, int peer)
 	struct art_rdma_peer *p = &t->peer[peer];
 
 	if (p->ending) { /* of an earlier connection, and something of it is left in the ring */
-		t->budget = p->conn && p->conn->announced - p->conn->rx.records > (uint32_t)t->budget
-				    ? (int)(p->conn->announced - p->conn->rx.records)
-				    : t->budget;
+		if (p->conn && t->budget < (int)p->conn->tx.window)
+			t->budget = (int)p->conn->tx.window; /* more cannot have come */
 		(void)deliver(t, peer);
 		if (p->ending)
 			finish(t, peer, p->why);
@@ -287,6 +323,7 @@ static void release(struct art_rdma *t)
 		close(t->kick);
 	if (t->ep >= 0)
 		close(t->ep);
+	art__env_free(env, t->in);
 	art__env_free(env, t->peer);
 	sodium_memzero(t, sizeof(*t)); /* the job key */
 	art__env_free(env, t);
@@ -327,7 +364,10 @@ static int rdma_open(const struct art_env *env, const struct art_tp_self *self,
 	if (!t)
 		return ART_ERR_NOMEM;
 	t->peer = art__env_zalloc(env, (size_t)self->size * sizeof(*t->peer));
-	if (!t->peer) {
+	t->in = art__env_zalloc(env, (size_t)self->size * sizeof(*t->in));
+	if (!t->peer || !t->in) {
+		art__env_free(env, t->in);
+		art__env_free(env, t->peer);
 		art__env_free(env, t);
 		return ART_ERR_NOMEM;
 	}
@@ -478,11 +518,13 @@ static int rdma_poll(struct art_tp *tp, int budget)
 
 	assert(!t->polling);
 	t->polling = true;
+	t->may_offer = true;
 	t->budget = budget > 0 ? budget : 0;
 	t->upcalls = 0;
 	if (was_armed)
 		awake(t);
-	if (t->dev.ctx)
+	/* A queue is emptied now and then even while there is always something in memory. */
+	if (t->dev.ctx && (!look_into_rings(t) || t->turn % REAP_TURNS == 0))
 		(void)art__rdma_reap(t);
 	due = is_carrier_due(t, was_armed);
 	if (due && t->turn % 2)
@@ -596,6 +638,7 @@ const char *art__rdma_count(const struct art_tp *tp, unsigned i, uint64_t *n)
 		[ART_RDMA_N_REFUSED] = "rdma-refused-offers",
 		[ART_RDMA_N_NO_MEMORY] = "rdma-no-memory",
 		[ART_RDMA_N_SENT] = "rdma-sent",
+		[ART_RDMA_N_EARLY] = "rdma-read-early",
 		[ART_RDMA_N_QUEUED] = "rdma-queued",
 		[ART_RDMA_N_RESENT] = "rdma-resent",
 	};

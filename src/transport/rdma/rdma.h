@@ -18,11 +18,12 @@
  * that somebody did not wait for: who has closed the carrier would answer it with a reset, and what it
  * sent last could be lost on the way.
  *
- * A message is one RDMA write with immediate data. Its completion at the receiver says that the
- * message is there whole, on every device, in whatever order the bytes were placed; it wakes a
- * sleeper through the completion channel and costs one who polls a look into one queue, however many
- * peers there are. Its receive is posted again as soon as it is seen; credits keep the sender from
- * having more messages under way than there are receives, so a slow receiver is never "not ready".
+ * A message is one RDMA write with immediate data. A small one is there once its seal is right
+ * (rdma_ring.h): who polls looks at the memory where it would be, and takes it before its completion
+ * comes. The completion says that a larger one is there whole, on every device, in whatever order
+ * the bytes were placed, and wakes a sleeper through the completion channel. With it the receive is
+ * posted again, and only then credit for it is given: credits keep the sender from having more messages
+ * under way than there are receives, so a slow receiver is never "not ready".
  *
  * Memory: one region per pair, [ring in which the peer writes | copy of what we wrote to theirs].
  * The copy is what the device reads and what is sent again. Nobody's user memory is registered.
@@ -83,7 +84,7 @@ struct art_rdma_conn {
 	const char *failed;   /* why this way is over, once it is */
 	/* In. */
 	struct art_rdma_rx rx;
-	uint32_t announced;   /* records that have come */
+	uint32_t announced;   /* records that completions have told of; small ones are read before that */
 	uint32_t told_records;
 	uint64_t told_at;
 };
@@ -105,6 +106,9 @@ struct art_rdma_peer {
 	bool link;       /* of the carrier: there is a connection */
 	bool told_up;    /* up() was called */
 	bool ending;     /* the connection has ended; what had come is delivered first */
+	bool may_offer;  /* our end of a way is still to be made */
+	bool offered;    /* and theirs is known: */
+	struct art_rdma_offer theirs;
 	enum art_tp_why why;
 	enum art_rdma_state state;
 	bool in_ring;    /* their switch was heard */
@@ -161,7 +165,10 @@ struct art_rdma {
 	int ep, kick;
 	bool armed, kicked, polling;
 	int budget, upcalls;  /* of the present poll() */
+	bool may_offer;       /* in it */
 	unsigned turn;
+	int *in;              /* [size] ranks whose messages are looked for in memory */
+	int n_in, next_in;
 	unsigned n_carrier;   /* pairs for which the carrier must be looked at each time */
 	unsigned n_bounds;    /* pairs with a bound_ns */
 	size_t queued;
@@ -210,6 +217,9 @@ void art__rdma_linger(struct art_rdma *t);
 
 /* rdma_pair.c: states of a pair, and what is said on the carrier */
 void art__rdma_pair_up(struct art_rdma *t, int peer);
+/* Makes our end of a way and offers it, unless another was made in this poll(): then at the next. It
+ * takes milliseconds, in which other connections are being made that have a bound. Only in poll(). */
+void art__rdma_pair_offer(struct art_rdma *t, int peer);
 /* A control head of @peer. Only in poll(). */
 void art__rdma_pair_hear(struct art_rdma *t, int peer, const uint8_t head[ART_TP_HEAD]);
 /* The probe came through. */
@@ -226,8 +236,18 @@ void art__rdma_todo(struct art_rdma *t, int peer);
 void art__rdma_todo_not(struct art_rdma *t, int peer);
 /* Ends the connection and tells the user; only in poll(). */
 void art__rdma_pair_end(struct art_rdma *t, int peer, enum art_tp_why why);
-/* Sets whether the carrier has to be looked at for this pair each time. */
+/* Sets for which pairs the carrier has to be looked at each time, and which have rings to look into. */
 void art__rdma_count_carrier(struct art_rdma *t);
+/* Records that were read before a completion told of them; negative: there are some to be read. */
+static inline int32_t art__rdma_ahead(const struct art_rdma_conn *c)
+{
+	return (int32_t)(c->rx.records - c->announced);
+}
+/* Those that were read and whose receives are posted again. */
+static inline uint32_t art__rdma_receivable(const struct art_rdma_conn *c)
+{
+	return art__rdma_ahead(c) > 0 ? c->announced : c->rx.records;
+}
 static inline bool art__rdma_on_carrier(const struct art_rdma_peer *p)
 {
 	return p->dialled || (p->link && !(p->state == ART_RDMA_UP && p->in_ring));

@@ -29,9 +29,12 @@ static const unsigned may_follow[] = {
 void art__rdma_count_carrier(struct art_rdma *t)
 {
 	t->n_carrier = t->n_bounds = 0;
+	t->n_in = t->next_in = 0;
 	for (int i = 0; i < t->self.size; i++) {
 		t->n_carrier += art__rdma_on_carrier(&t->peer[i]);
 		t->n_bounds += t->peer[i].bound_ns != 0;
+		if (t->peer[i].in_ring && t->peer[i].conn)
+			t->in[t->n_in++] = i;
 	}
 }
 
@@ -69,6 +72,7 @@ static void drop_conn(struct art_rdma *t, struct art_rdma_peer *p)
 		return;
 	art__rdma_conn_fence(t, c);
 	p->conn = NULL;
+	art__rdma_count_carrier(t);
 	if (t->polling)
 		TAILQ_INSERT_TAIL(&t->dead, c, dead);
 	else
@@ -82,7 +86,7 @@ void art__rdma_pair_clear(struct art_rdma *t, int peer)
 	drop_conn(t, p);
 	art__rdma_forget_queue(t, p);
 	art__rdma_todo_not(t, peer);
-	p->dialled = p->link = p->told_up = p->ending = false;
+	p->dialled = p->link = p->told_up = p->ending = p->may_offer = p->offered = false;
 	p->in_ring = p->held = p->heard_break = p->said_break = p->switched = p->carrier_full = false;
 	p->bound_ns = p->our_at = 0;
 	set_state(t, p, ART_RDMA_NONE);
@@ -151,10 +155,8 @@ void art__rdma_pair_up(struct art_rdma *t, int peer)
 	if (t->alone)
 		p->bound_ns = art__env_now(t->env) + t->connect_ns;
 	art__rdma_count_carrier(t);
-	if (p->speaks && !offer(t, peer) && t->alone) {
-		art__rdma_pair_end(t, peer, ART_TP_REFUSED);
-		return;
-	}
+	p->may_offer = p->speaks;
+	art__rdma_todo(t, peer);
 	if (t->alone)
 		return; /* up() comes with the first message that can flow */
 	p->told_up = true;
@@ -189,30 +191,68 @@ static void say_break(struct art_rdma *t, int peer)
 
 /* ---- the move to the ring ---- */
 
-static void on_offer(struct art_rdma *t, int peer, const uint8_t head[ART_TP_HEAD])
+static void refuse(struct art_rdma *t, int peer)
+{
+	t->n[ART_RDMA_N_REFUSED]++;
+	art__rdma_pair_break(t, peer, NULL);
+}
+
+/* Both ends are known. */
+static void connect_ends(struct art_rdma *t, int peer)
 {
 	struct art_rdma_peer *p = &t->peer[peer];
-	struct art_rdma_offer o;
 
-	if (p->state == ART_RDMA_BROKEN || p->state == ART_RDMA_FENCED)
-		return; /* our break is on its way */
-	if (!art__rdma_get_offer(head, &o) || p->state > ART_RDMA_OFFERED) {
-		t->n[ART_RDMA_N_REFUSED]++;
-		art__rdma_pair_end(t, peer, ART_TP_GARBAGE);
-		return;
-	}
-	if (p->state == ART_RDMA_NONE && !offer(t, peer)) {
-		t->n[ART_RDMA_N_REFUSED]++;
-		art__rdma_pair_break(t, peer, NULL);
-		return;
-	}
-	if (!art__rdma_conn_connect(t, p->conn, &o)) {
-		t->n[ART_RDMA_N_REFUSED]++;
-		art__rdma_pair_break(t, peer, NULL);
+	if (!art__rdma_conn_connect(t, p->conn, &p->theirs)) {
+		refuse(t, peer);
 		return;
 	}
 	set_state(t, p, ART_RDMA_READY);
 	say(t, peer, ART_RDMA_SAY_READY, 0);
+}
+
+static void on_offer(struct art_rdma *t, int peer, const uint8_t head[ART_TP_HEAD])
+{
+	struct art_rdma_peer *p = &t->peer[peer];
+
+	if (p->state == ART_RDMA_BROKEN || p->state == ART_RDMA_FENCED)
+		return; /* our break is on its way */
+	if (p->offered || !art__rdma_get_offer(head, &p->theirs) || p->state > ART_RDMA_OFFERED) {
+		t->n[ART_RDMA_N_REFUSED]++;
+		art__rdma_pair_end(t, peer, ART_TP_GARBAGE);
+		return;
+	}
+	p->offered = true;
+	if (p->state == ART_RDMA_OFFERED) {
+		connect_ends(t, peer);
+		return;
+	}
+	p->may_offer = true; /* ours may have failed, or they dialled without our knowing the address */
+	art__rdma_todo(t, peer);
+}
+
+void art__rdma_pair_offer(struct art_rdma *t, int peer)
+{
+	struct art_rdma_peer *p = &t->peer[peer];
+	bool made;
+
+	if (!t->may_offer) {
+		art__rdma_todo(t, peer);
+		return;
+	}
+	p->may_offer = false;
+	if (p->state != ART_RDMA_NONE || !p->link)
+		return;
+	t->may_offer = false;
+	made = offer(t, peer);
+	if (!made && t->alone) {
+		p->ending = true;
+		p->why = ART_TP_REFUSED;
+	} else if (p->offered && !p->ending) {
+		if (made)
+			connect_ends(t, peer);
+		else
+			refuse(t, peer);
+	}
 }
 
 static void on_ready(struct art_rdma *t, int peer)

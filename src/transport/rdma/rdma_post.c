@@ -6,8 +6,8 @@
  *                   1 | records | lines  (15 bits each) so far is read of what you wrote
  *   wr_id:          kind (8) | generation (16) | peer (16) | number of the request (24)
  *
- * A request asks for a completion if none is due, or if many were posted since: one completion
- * stands for all before it. An error completes without having been asked to.
+ * A request asks for a completion if many were posted since the last that did: one completion stands
+ * for all before it. An error completes without having been asked to.
  */
 #include "transport/rdma/rdma.h"
 
@@ -65,7 +65,7 @@ bool art__rdma_sq_room(const struct art_rdma *t, const struct art_rdma_conn *c)
 
 static bool wants_completion(const struct art_rdma *t, const struct art_rdma_conn *c)
 {
-	return c->sq_signalled == c->sq_done || c->sq_posted - c->sq_signalled >= t->window / 4;
+	return c->sq_posted + 1 - c->sq_signalled >= t->window / 4;
 }
 
 static bool post(struct art_rdma *t, struct art_rdma_conn *c, struct ibv_send_wr *wr, enum kind kind)
@@ -108,9 +108,10 @@ bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t
 /* Without room it is owed: told when a completion makes some. */
 bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c)
 {
+	uint32_t records = art__rdma_receivable(c);
 	struct ibv_send_wr wr = {
 		.opcode = IBV_WR_RDMA_WRITE_WITH_IMM,
-		.imm_data = htonl(CREDIT | (c->rx.records & COUNT_MASK) << 15 |
+		.imm_data = htonl(CREDIT | (records & COUNT_MASK) << 15 |
 				  ((uint32_t)(c->rx.at / ART_RDMA_LINE) & COUNT_MASK)),
 		.wr.rdma = {.remote_addr = c->remote, .rkey = c->rkey},
 	};
@@ -120,7 +121,7 @@ bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c)
 		art__rdma_todo(t, c->peer);
 		return true;
 	}
-	c->told_records = c->rx.records;
+	c->told_records = records;
 	c->told_at = c->rx.at;
 	return post(t, c, &wr, WRITE);
 }
@@ -162,7 +163,8 @@ static void on_receive(struct art_rdma *t, struct art_rdma_conn *c, const struct
 		fail(t, c, "a message that is not a write with immediate data");
 	} else if (!(imm & CREDIT)) {
 		c->announced++;
-		art__rdma_todo(t, c->peer);
+		if (art__rdma_ahead(c) < 0 || c->credit_owed)
+			art__rdma_todo(t, c->peer);
 	} else if (!art__rdma_credit(&c->tx, imm & COUNT_MASK, imm >> 15 & COUNT_MASK)) {
 		fail(t, c, "credit for what was not sent");
 	} else if (t->peer[c->peer].queued > 0) {

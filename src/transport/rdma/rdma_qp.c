@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#define INLINE_WANTED 256u
+#define INLINE_WANTED ART_RDMA_SMALL
 #define HOPS 64
 #define REAPS 512 /* of a whole completion queue */
 #define QP_STATE_FLAGS (IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS)

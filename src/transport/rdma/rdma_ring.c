@@ -23,17 +23,28 @@ static uint64_t word_of(uint64_t at, size_t body)
 	return at / ART_RDMA_LINE << 32 | (uint32_t)body;
 }
 
-static uint64_t seal_of(const struct art_rdma_key *key, const uint8_t line[ART_RDMA_LINE])
+/* Of the first @bytes of a record, a multiple of 8. */
+static uint64_t seal_of(const struct art_rdma_key *key, const uint8_t *rec, size_t bytes)
 {
 	uint64_t seal, word;
 
 	if (key->mac) {
-		crypto_shorthash((uint8_t *)&seal, line, ART_RDMA_LINE, key->key);
+		crypto_shorthash((uint8_t *)&seal, rec, bytes, key->key);
 		return seal;
 	}
 	memcpy(&seal, key->key, sizeof(seal));
-	memcpy(&word, line, sizeof(word));
-	return seal ^ word * UINT64_C(0x9e3779b97f4a7c15);
+	for (size_t i = 0; i < bytes; i += sizeof(word)) {
+		memcpy(&word, rec + i, sizeof(word));
+		seal = (seal ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		seal ^= seal >> 32;
+	}
+	return seal;
+}
+
+static size_t sealed_bytes(size_t body)
+{
+	return body <= ART_RDMA_SMALL_BODY ? art__rdma_record_bytes(body) - ART_RDMA_SEAL
+					   : ART_RDMA_LINE;
 }
 
 size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
@@ -53,7 +64,7 @@ size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
 	}
 	assert(to == rec + ART_RDMA_LINE + body);
 	memset(to, 0, (size_t)(rec + bytes - ART_RDMA_SEAL - to));
-	seal = seal_of(key, rec);
+	seal = seal_of(key, rec, sealed_bytes(body));
 	memcpy(rec + bytes - ART_RDMA_SEAL, &seal, sizeof(seal));
 	tx->at = art__rdma_next(tx->bytes, tx->at, body);
 	tx->records++;
@@ -61,25 +72,25 @@ size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
 }
 
 /* The peer can still write here: everything is read once, and what was checked is what is used. */
-bool art__rdma_get(const struct art_rdma_rx *rx, const struct art_rdma_key *key,
+bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 		   uint8_t head[ART_TP_HEAD], const uint8_t **body, size_t *len)
 {
 	const uint8_t *rec = rx->ring + (rx->at & (rx->bytes - 1));
-	uint8_t line[ART_RDMA_LINE];
+	uint8_t *copy = rx->small;
 	uint64_t word, seal;
 	size_t n;
 
-	memcpy(line, rec, sizeof(line));
-	memcpy(&word, line, sizeof(word));
+	memcpy(&word, rec, sizeof(word));
 	n = (uint32_t)word;
 	if (n > ART_TP_BODY_MAX || word != word_of(rx->at, n))
 		return false;
+	memcpy(copy, rec, sealed_bytes(n));
 	memcpy(&seal, rec + art__rdma_record_bytes(n) - ART_RDMA_SEAL, sizeof(seal));
-	if (seal != seal_of(key, line))
+	if (memcmp(copy, &word, sizeof(word)) != 0 || seal != seal_of(key, copy, sealed_bytes(n)))
 		return false;
-	memcpy(head, line + sizeof(word), HEAD_SENT);
+	memcpy(head, copy + sizeof(word), HEAD_SENT);
 	memset(head + HEAD_SENT, 0, ART_TP_HEAD_MAC);
-	*body = rec + ART_RDMA_LINE;
+	*body = (n <= ART_RDMA_SMALL_BODY ? copy : rec) + ART_RDMA_LINE;
 	*len = n;
 	return true;
 }

@@ -7,14 +7,17 @@
  *     word (8)  position in lines (32 bits) | length of the body (32 bits)
  *     head (56) what a head has but its last 8 bytes, which are 0 on arrival
  *     body      padded to a multiple of 8
- *     seal (8)  over word and head, by a key of the connection
+ *     seal (8)  by a key of the connection, over all before it where the record is small, else over
+ *               word and head
  *
  * Sender and receiver compute the same positions, which only grow; a record that would begin in the
  * ring and end behind it does so, in memory behind the ring that nothing else uses, and the next
  * one begins at the start. So no record is cut in two, and none is moved.
  *
- * The seal is SipHash-2-4 where heads are authenticated, as on the carrier; else the key, bound
- * to the position. Either way what is left of an earlier lap is no record.
+ * The seal is SipHash-2-4 where heads are authenticated, as on the carrier; else a sum that the key and
+ * the position go into. Either way what is left of an earlier lap is no record. And a small record is
+ * there once its seal is right, whatever order a device places bytes in: whoever looks at memory need
+ * not wait for a completion. Of a larger one only the completion says that.
  */
 #ifndef ART_TRANSPORT_RDMA_RDMA_RING_H
 #define ART_TRANSPORT_RDMA_RDMA_RING_H
@@ -30,6 +33,8 @@
 #define ART_RDMA_RING_MIN (128u * 1024)
 #define ART_RDMA_RING_MAX (1024u * 1024)
 #define ART_RDMA_SEAL 8u
+#define ART_RDMA_SMALL 256u /* bytes of a small record, at most: what is sent inline */
+#define ART_RDMA_SMALL_BODY (ART_RDMA_SMALL - ART_RDMA_LINE - ART_RDMA_SEAL)
 #define ART_RDMA_RECORD_MAX (ART_RDMA_LINE + ART_TP_BODY_MAX + ART_RDMA_SEAL)
 /* Behind the ring, for a record that begins in its last line. */
 #define ART_RDMA_SPILL ART_RDMA_RECORD_MAX
@@ -54,6 +59,7 @@ struct art_rdma_rx {
 	size_t bytes;
 	uint64_t at;      /* of the next record */
 	uint32_t records; /* read */
+	_Alignas(16) uint8_t small[ART_RDMA_SMALL]; /* a copy of the one that is read */
 };
 
 static inline size_t art__rdma_record_bytes(size_t body)
@@ -80,9 +86,18 @@ static inline bool art__rdma_has_space(const struct art_rdma_tx *tx, size_t body
 size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
 		     const struct iovec *iov, int niov, size_t body);
 
-/* The record at rx->at: its head is copied, *body points into the ring. False: there is none, or
- * not this one. */
-bool art__rdma_get(const struct art_rdma_rx *rx, const struct art_rdma_key *key,
+/* Whether there may be a small record at rx->at, whole or in part: one look at memory. */
+static inline bool art__rdma_may_be_small(const struct art_rdma_rx *rx)
+{
+	const uint64_t *word = (const uint64_t *)(const void *)(rx->ring + (rx->at & (rx->bytes - 1)));
+
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE) - (rx->at / ART_RDMA_LINE << 32) <=
+	       ART_RDMA_SMALL_BODY;
+}
+
+/* The record at rx->at: its head is copied, *body points into the ring, or rx->small. False: there is
+ * none, or not this one. Unless it is small it must have been announced. */
+bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 		   uint8_t head[ART_TP_HEAD], const uint8_t **body, size_t *len);
 
 /* The record that we wrote at @at ourselves. */
