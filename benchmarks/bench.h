@@ -61,6 +61,7 @@ struct bench_options {
 	size_t size_min, size_max; /* bytes */
 	long iters;                /* 0: by size */
 	int mode;                  /* 0: the operation's own, 's' separated, 'b' back to back */
+	bool no_raw;               /* without the yardsticks */
 	int kills;
 	size_t bytes;              /* of the allreduces of recover and detect */
 	uint64_t seed;

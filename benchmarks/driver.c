@@ -109,6 +109,8 @@ static bool yardsticks(struct rawping *raw, size_t bytes, long n, double *ping, 
 {
 	bool pinged = rawping_run(raw, bytes, n, ping);
 
+	if (!raw) /* at any rank */
+		return false;
 	rawping_swap(raw, bytes, n, swap);
 	bench_must(art_allreduce(ART_IN_PLACE, swap, (size_t)n, ART_DOUBLE, ART_MAX, ART_COMM_WORLD),
 		   "collecting times");
@@ -172,7 +174,7 @@ static void run_op(const struct bench_options *o, const struct bench_op *op, int
 {
 	struct bench b = { .rank = rank, .size = size, .type = o->type, .op = o->operator };
 	bool separated = o->mode ? o->mode == 's' : !op->synchronises;
-	struct rawping *raw = rawping_open(rank, size);
+	struct rawping *raw = o->no_raw ? NULL : rawping_open(rank, size);
 	size_t room = op->sized ? o->size_max : 8;
 
 	b.in = calloc(1, room);

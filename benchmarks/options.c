@@ -44,7 +44,7 @@ static void __attribute__((noreturn, format(printf, 1, 2))) refuse(const char *f
 static void help(void)
 {
 	puts("usage: art-bench OP... [--sizes A[:B]] [--type T] [--operator O] [--iters N] [--json]\n"
-	     "                       [--separate|--back-to-back]\n"
+	     "                       [--separate|--back-to-back] [--no-raw]\n"
 	     "       art-bench recover|detect [--bytes N] [--kills K] [--seed S] [--json]\n"
 	     "       art-bench idle [--seconds T] [--json]\n"
 	     "       art-bench overlap [--sizes A[:B]] [--type T] [--operator O] [--iters N] [--json]\n"
@@ -203,6 +203,7 @@ static void read_option(int c, struct bench_options *o)
 	case 'g': o->budget = read_number("budget", optarg, 1, 1e5); break;
 	case 'j': o->json = true; break;
 	case 's': case 'b': o->mode = c; break;
+	case 'w': o->no_raw = true; break;
 	}
 }
 
@@ -223,7 +224,7 @@ void bench_read_options(int argc, char **argv, struct bench_options *o)
 		{ "seed", required_argument, NULL, 'e' },   { "seconds", required_argument, NULL, 't' },
 		{ "type", required_argument, NULL, 'y' },   { "operator", required_argument, NULL, 'o' },
 		{ "bytes", required_argument, NULL, 'B' },  { "tune", optional_argument, NULL, 'T' },
-		{ "budget", required_argument, NULL, 'g' },
+		{ "budget", required_argument, NULL, 'g' }, { "no-raw", no_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },         { "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};

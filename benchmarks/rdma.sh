@@ -62,11 +62,13 @@ on_wire() {
 	note "wire.$1" "$(awk '{ print $1 }' "$dir/wire")"
 }
 
+no_raw() { [ "$1" = recover ] || echo --no-raw; }
+
 # art TRANSPORTS RANKS WORDS...: art-bench's objects, one a line
 art() {
 	local over=$1 n=$2
 	shift 2
-	ART_TRANSPORT=$over timeout -k 5 120 "$artrun" -n "$n" bash "$lab/rdma_host.sh" "$bench" "$@" --json \
+	ART_TRANSPORT=$over timeout -k 5 120 "$artrun" -n "$n" bash "$lab/rdma_host.sh" "$bench" "$@" --json $(no_raw "$1") \
 		2>"$dir/err" | grep -E '"(op|bytes|ms)":' || { cat "$dir/err" >&2; exit 1; }
 }
 field() { sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p" | head -n 1; }

@@ -11,6 +11,10 @@ run "$artrun" -n 3 "$bench" all --sizes 8:64 --iters 5
 [ $rc = 0 ] || complain "all: exit status $rc"
 [ "$(grep -cE '^ +[0-9]+ +5 ' out)" = 13 ] || complain "all: not 3 x 4 sizes and a barrier"
 
+run "$artrun" -n 3 "$bench" allreduce --sizes 8:64 --iters 5 --no-raw
+[ $rc = 0 ] || complain "--no-raw: exit status $rc"
+[ "$(grep -cE '^ +[0-9]+ +5 .* - +- +- +-$' out)" = 4 ] || complain "--no-raw: yardsticks, or not 4 sizes"
+
 run "$bench" all --sizes 8:16 --iters 3 --json
 [ $rc = 0 ] || complain "alone: exit status $rc"
 python=$(command -v python3)
