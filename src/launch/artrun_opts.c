@@ -110,17 +110,20 @@ static void add_export(const struct argp_state *state, struct run_opts *o, const
 {
 	const char *value = strchr(text, '=') ? NULL : getenv(text);
 	char **grown = realloc(o->export, ((size_t)o->exports + 2) * sizeof(*grown));
+	char *set = NULL;
+	bool made = true;
 
 	if (text[0] == '\0' || text[0] == '=')
 		argp_failure(state, RUN_EXIT_SELF, 0, "'%s' is no name of a variable", text);
-	if (!grown)
+	if (strchr(text, '='))
+		made = (set = strdup(text)) != NULL;
+	else if (value)
+		made = asprintf(&set, "%s=%s", text, value) > 0;
+	if (!grown || !made)
 		argp_failure(state, RUN_EXIT_SELF, 0, "out of memory");
 	o->export = grown;
-	o->export[o->exports] = NULL;
-	if (strchr(text, '='))
-		o->export[o->exports++] = strdup(text);
-	else if (value && asprintf(&o->export[o->exports], "%s=%s", text, value) > 0)
-		o->exports++;
+	if (set)
+		o->export[o->exports++] = set;
 	o->export[o->exports] = NULL;
 }
 

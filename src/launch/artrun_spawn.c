@@ -237,6 +237,9 @@ void art__run_say_unstarted(struct run_job *j, int rank, int err, enum art_agent
 
 	if (fault == ART_AGENT_F_SPAWN)
 		art__run_say(j, "%scannot start rank %d: %s", where, rank, strerror(err));
+	else if (fault == ART_AGENT_F_DIRECTORY && j->opts.directory)
+		art__run_say(j, "%scannot start rank %d in '%s': %s", where, rank, j->opts.directory,
+			     strerror(err));
 	else if (fault == ART_AGENT_F_DIRECTORY)
 		art__run_say(j, "%scannot start rank %d in this directory: %s; --wdir names another",
 			     where, rank, strerror(err));

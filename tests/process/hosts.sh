@@ -86,7 +86,7 @@ t_surroundings() {
 	is wdir "$(cat out)" /
 	jobrun --hosts art1 -n 1 --wdir /no/such/place pwd
 	is "no directory" $rc 125
-	has err '^artrun: host art1: cannot start rank 0 in this directory: No such file'
+	has err '^artrun: host art1: cannot start rank 0 in '\''/no/such/place'\'': No such file'
 }
 
 t_input_and_output() {

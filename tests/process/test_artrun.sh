@@ -240,6 +240,9 @@ t_program_not_found() {
 	has err "interpreter was not found"
 	run /
 	is directory $rc 126
+	run --wdir /no/such/place true
+	is "no place to start in" $rc 125
+	is sentence "$(cat err)" "artrun: cannot start rank 0 in '/no/such/place': No such file or directory"
 }
 
 t_bad_arguments() {
