@@ -132,6 +132,8 @@ static json_t *ask(const struct options *o)
 	const char *which = o->which && job ? job : o->which; /* a process is of this host only */
 	char *list = o->hosts ? strdup(o->hosts) : NULL, *save = NULL;
 
+	if (o->hosts && !list)
+		info_die("out of memory");
 	for (char *h = list ? strtok_r(list, ",", &save) : NULL; h; h = strtok_r(NULL, ",", &save)) {
 		json_t *more = info_ranks_of(h, which, o->wait_s);
 
