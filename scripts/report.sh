@@ -31,7 +31,7 @@ log_of() {
 
 # The lanes: so many tests run at a time, each with a process of its own here.
 declare -A lane_of=() # process -> name of the test it runs
-lanes=${ART_TEST_JOBS:-$jobs}
+lanes=${ART_TEST_JOBS:-$((jobs + 1))} # tests of processes wait most of their time
 case $lanes in
 *[!0-9]* | '' | 0) echo "ART_TEST_JOBS=$lanes is not a number of tests" >&2; exit 2 ;;
 esac
