@@ -36,6 +36,8 @@ KNOCKOUTS = [
      "sim/silence"),
     ("1:edge", "nothing goes round a dead edge", "src/core/relay.c",
      ("	hop = carrier(r, to);\n	if (hop < 0 ||", "	hop = -1;\n	if (hop < 0 ||"), "sim/silence"),
+    ("1:levels", "whom nobody passes a ballot on to is not asked directly", "src/ft/propose.c",
+     ("	art__set_or(&p->alone, &to);", "	(void)p;"), "sim/scale"),
     ("2:contributors", "who gets a result from its holder believes that it is everybody's",
      "src/coll/deliver.c",
      ("	art__w_set(&w, s->op->contributors);", "	art__w_set(&w, &c->ft->view.members);"),

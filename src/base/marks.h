@@ -45,6 +45,7 @@
 	ART_MARK_LIST_RESOLUTION(X, FAIL) \
 	X(BALLOT_ADOPTED)     /* a proposer found an accepted value and took it over */ \
 	X(PROPOSER_TAKEOVER)  /* another member proposes because the leader is lost */ \
+	X(TWO_LEVELS)         /* a proposer had others pass on what it says */ \
 	X(NACKED)             /* a ballot was refused for a higher one */ \
 	X(OLD_EPOCH_DROPPED)  /* a frame older than its op's epoch was dropped */ \
 	X(FUTURE_PARKED)      /* a frame of an epoch not installed here was parked */ \

@@ -53,6 +53,7 @@ void art__core_defaults(struct art_core_cfg *cfg)
 	cfg->radix = 2;
 	cfg->ring_segment = ART_SEGMENT;
 	cfg->buddies = 1;
+	cfg->star_max = ART_FT_STAR_MAX;
 }
 
 /* ---- what ft asks of the rest ---- */
@@ -347,7 +348,7 @@ static struct art_core *core_of(struct art_machine *m)
 
 static bool is_ft(uint8_t kind)
 {
-	return kind >= ART_K_REQUEST && kind <= ART_K_GONE;
+	return kind >= ART_K_REQUEST && kind <= ART_K_GATHER;
 }
 
 /* Kinds have their channel, and most of them no body: those are kept and read without one. */
@@ -763,6 +764,7 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 				  cfg->retry_ns, cfg->quorum_wait_ns, cfg->mutant);
 	art__relay_watch(&c->relay, &c->ft.view.members, &c->ft.suspect);
 	c->ft.lowest_half = cfg->lowest_half;
+	c->ft.star_max = cfg->star_max;
 	if (!rc)
 		rc = init_detector(c);
 	if (!rc)

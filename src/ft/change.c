@@ -31,6 +31,7 @@ int art__ft_init(struct art_ft *ft, const struct art_env *env, const struct art_
 	ft->retry_ns = retry_ns;
 	ft->quorum_wait_ns = quorum_wait_ns;
 	ft->takeover_ns = ft->request_ns = ART_NEVER;
+	art__ft_levels_init(ft);
 	art__set_fill(&ft->view.members, size);
 	art__set_init(&ft->dead, size);
 	art__set_init(&ft->suspect, size);
@@ -41,6 +42,7 @@ int art__ft_init(struct art_ft *ft, const struct art_env *env, const struct art_
 void art__ft_fini(struct art_ft *ft)
 {
 	art__ft_prop_stop(ft);
+	art__ft_levels_stop(ft);
 	art__acceptor_reset(ft->env, &ft->acc);
 	art__blob_free(ft->env, &ft->last);
 	art__env_free(ft->env, ft->frozen_named);
@@ -51,7 +53,7 @@ void art__ft_fini(struct art_ft *ft)
 size_t art__ft_bytes(const struct art_ft *ft)
 {
 	return ft->size * sizeof(*ft->lost_epoch) + ft->acc.value.len + ft->last.len +
-	       ft->prop.best.len + (ft->nfrozen_named + ft->nwanted) * sizeof(struct art_named) +
+	       ft->prop.best.len + ft->gather.w.cap + (ft->nfrozen_named + ft->nwanted) * sizeof(struct art_named) +
 	       ft->prop.flush.cap_line * sizeof(struct art_line) +
 	       ft->prop.flush.nline * sizeof(struct art_set) +
 	       ft->prop.flush.cap_cline * sizeof(struct art_cline) +
@@ -91,6 +93,7 @@ void art__ft_give_up(struct art_ft *ft, int code)
 		return;
 	ft->fate = code;
 	art__ft_prop_stop(ft);
+	art__ft_levels_stop(ft);
 	ft->takeover_ns = ft->request_ns = ART_NEVER;
 	ART_MARK(ft->env, code == ART_ERR_EVICTED ? ART_M_SELF_EVICTED : ART_M_NO_QUORUM);
 	ft->client.fate(ft->client.self, code);
@@ -470,7 +473,7 @@ static void send_promise(struct art_ft *ft, int to, uint32_t ballot, uint32_t ep
 	for (uint32_t i = 0; i < f.ncline && ok; i++)
 		ok = art__cline_encode(ft->env, &f.cline[i], &w);
 	if (ok && !w.bad)
-		ft->client.ctl(ft->client.self, to, ART_K_PROMISE, epoch, w.p, w.len);
+		art__ft_answer(ft, to, ART_K_PROMISE, epoch, w.p, w.len);
 	else
 		art__ft_shortage(ft);
 	art__flush_free(ft->env, &f);
@@ -544,6 +547,16 @@ static bool ballot_of(const struct art_ft *ft, uint32_t ballot, int from)
 	return ballot && ballot < ART_BALLOT_MAX && (int)((ballot - 1) % ft->size) == from;
 }
 
+/* Who would bring what comes next may be lost. So much sooner than the takeover the proposer is asked: it
+ * may have decided since. */
+static void ask_again(struct art_ft *ft, uint32_t retries)
+{
+	uint64_t at = art__env_now(ft->env) + retries * ft->retry_ns;
+
+	if (ft->via >= 0 && at < ft->request_ns)
+		ft->request_ns = at;
+}
+
 /* A ballot is under way that counts on somebody who, we know, must leave. */
 static void object(struct art_ft *ft, int to, const struct art_set *m)
 {
@@ -589,6 +602,7 @@ static void on_prepare(struct art_ft *ft, int from, uint32_t epoch, struct art_r
 		object(ft, from, &m);
 		ft->takeover_ns = art__env_now(ft->env) + patience(ft);
 		ft->request_ns = ft->takeover_ns;
+		ask_again(ft, 8);
 	}
 out:
 	art__env_free(ft->env, named);
@@ -650,12 +664,13 @@ static void on_accept(struct art_ft *ft, int from, uint32_t epoch, struct art_rb
 		if (ballot > ft->ballot_seen)
 			ft->ballot_seen = ballot;
 		ft->takeover_ns = art__env_now(ft->env) + patience(ft);
+		ask_again(ft, 2);
 		ft->client.step(ft->client.self, "accepted");
 	} else if (epoch != ft->view.epoch) {
 		return;
 	}
 	art__w_u32(&w, ballot);
-	ft->client.ctl(ft->client.self, from, ART_K_ACCEPTED, epoch, b, w.len);
+	art__ft_answer(ft, from, ART_K_ACCEPTED, epoch, b, w.len);
 }
 
 /* Whatever was promised since: the sender is not certified dead, so that any other quorum of this
@@ -785,6 +800,8 @@ void art__ft_message(struct art_ft *ft, int from, uint8_t kind, uint32_t epoch, 
 	case ART_K_ACCEPT: on_accept(ft, from, epoch, &r); break;
 	case ART_K_ACCEPTED: art__ft_on_accepted(ft, from, epoch, &r); break;
 	case ART_K_DECIDED: on_decided(ft, epoch, &r); break;
+	case ART_K_FAN: art__ft_on_fan(ft, from, &r); break;
+	case ART_K_GATHER: art__ft_on_gather(ft, from, &r); break;
 	default: break;
 	}
 }
@@ -796,6 +813,7 @@ void art__ft_tick(struct art_ft *ft)
 	if (ft->fate || art__ft_wake(ft) == ART_NEVER)
 		return;
 	now = art__env_now(ft->env);
+	art__ft_levels_tick(ft, now);
 	if (ft->prop.active && ft->stuck_ns && now - ft->stuck_ns >= ft->quorum_wait_ns && stuck(ft, now))
 		return; /* the arbiter does not answer */
 	art__ft_prop_tick(ft, now);
@@ -816,8 +834,10 @@ void art__ft_tick(struct art_ft *ft)
 uint64_t art__ft_wake(const struct art_ft *ft)
 {
 	uint64_t t = ft->takeover_ns < ft->request_ns ? ft->takeover_ns : ft->request_ns;
+	uint64_t g = art__ft_levels_wake(ft);
 
 	if (ft->fate)
 		return ART_NEVER;
+	t = g < t ? g : t;
 	return ft->prop.active && ft->prop.resend_ns < t ? ft->prop.resend_ns : t;
 }

@@ -201,6 +201,8 @@ struct art_ft_client {
 };
 
 #define ART_BALLOT_MAX (1u << 30)
+/* A proposer speaks to so many members itself; to more in two levels (levels.c). */
+#define ART_FT_STAR_MAX 1000u
 
 /* The newest view above our own in which a rank that is dead now has acted, as certificates say; of two
  * with one epoch what both have. This rank is in it, or it would have given up. */
@@ -227,6 +229,7 @@ struct art_proposal {
 	uint32_t ballot;
 	bool full;
 	struct art_set members, dead, promised, accepted;
+	struct art_set alone; /* through others it was not heard: it is told directly */
 	struct art_named *named;
 	uint32_t nnamed;
 	bool arbiter_promised, arbiter_accepted;
@@ -234,6 +237,24 @@ struct art_proposal {
 	struct art_blob best;
 	struct art_flush flush;
 	uint64_t resend_ns;
+};
+
+/* What is said to several. */
+struct art_ft_said {
+	uint8_t kind;
+	uint32_t epoch;
+	const uint8_t *body;
+	size_t len;
+};
+
+/* Answers that this rank gathers for a proposer who has had it pass something on. */
+struct art_gather {
+	int to; /* -1: none */
+	uint8_t kind;
+	uint32_t epoch;
+	struct art_set pending; /* who has not answered */
+	struct art_wbuf w;      /* the answers that are here */
+	uint64_t due_ns;        /* when they go, whoever is missing */
 };
 
 struct art_ft {
@@ -268,6 +289,9 @@ struct art_ft {
 	uint32_t shortages;     /* times that memory was missing since the last install */
 
 	struct art_proposal prop;
+	uint32_t star_max;
+	int via;                /* through whom the message under way came; itself: it passes on; -1: directly */
+	struct art_gather gather;
 	uint32_t ballot_seen;
 	uint64_t takeover_ns;   /* when to propose if nobody else got it done; ART_NEVER: no need */
 	uint64_t asked_ns;      /* one that has given up may be asked again for its decision */
@@ -350,6 +374,16 @@ void art__ft_install(struct art_ft *ft, uint32_t ballot, const uint8_t *p, size_
 /* Reads a value that may become the next view; false: it cannot, or there is no memory. */
 bool art__ft_read_value(const struct art_ft *ft, const uint8_t *p, size_t len,
 			struct art_value *v);
+/* levels.c: to each of @to; through others if there are many. */
+void art__ft_tell(struct art_ft *ft, const struct art_set *to, const struct art_ft_said *m);
+/* To the proposer, the way that its message came. */
+void art__ft_answer(struct art_ft *ft, int to, uint8_t kind, uint32_t epoch, const void *body, size_t len);
+void art__ft_on_fan(struct art_ft *ft, int from, struct art_rbuf *r);
+void art__ft_on_gather(struct art_ft *ft, int from, struct art_rbuf *r);
+void art__ft_levels_init(struct art_ft *ft);
+void art__ft_levels_stop(struct art_ft *ft);
+void art__ft_levels_tick(struct art_ft *ft, uint64_t now);
+uint64_t art__ft_levels_wake(const struct art_ft *ft);
 
 #ifdef ART_TEST_MUTANTS
 #define ART_FT_MUTANT(ft, n) ((ft)->mutant >> (n) & 1)

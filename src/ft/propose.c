@@ -41,64 +41,74 @@ static uint32_t next_ballot(const struct art_ft *ft)
 	return b > top ? b : b + ft->size;
 }
 
-static void send_prepare(struct art_ft *ft, int to)
+static bool write_prepare(struct art_ft *ft, struct art_wbuf *w)
 {
 	const struct art_proposal *p = &ft->prop;
+
+	if (!art__ft_room(ft->env, w, 16 + 16 * p->members.words + art__ft_acted_bytes(ft)))
+		return false;
+	art__w_u32(w, p->ballot);
+	art__w_u8(w, p->full);
+	art__w_set(w, &p->members);
+	art__w_set(w, &p->dead);
+	art__ft_acted_write(ft, w);
+	art__w_u32(w, p->nnamed);
+	for (uint32_t i = 0; i < p->nnamed; i++)
+		art__named_encode(ft->env, &p->named[i], w);
+	return !w->bad;
+}
+
+static bool write_value(struct art_ft *ft, struct art_wbuf *w)
+{
+	const struct art_proposal *p = &ft->prop;
+
+	if (!art__ft_room(ft->env, w, 4 + p->best.len))
+		return false;
+	art__w_u32(w, p->ballot);
+	art__w_bytes(w, p->best.p, p->best.len);
+	return true;
+}
+
+/* Without memory nothing is said now, but when it is said again. */
+static void tell(struct art_ft *ft, uint8_t kind, const struct art_set *to)
+{
+	struct art_ft_said m = { .kind = kind, .epoch = ft->view.epoch + 1 };
 	struct art_wbuf w = { 0 };
 
-	if (art__ft_room(ft->env, &w, 16 + 16 * p->members.words + art__ft_acted_bytes(ft))) {
-		art__w_u32(&w, p->ballot);
-		art__w_u8(&w, p->full);
-		art__w_set(&w, &p->members);
-		art__w_set(&w, &p->dead);
-		art__ft_acted_write(ft, &w);
-		art__w_u32(&w, p->nnamed);
-		for (uint32_t i = 0; i < p->nnamed; i++)
-			art__named_encode(ft->env, &p->named[i], &w);
-		if (!w.bad)
-			ft->client.ctl(ft->client.self, to, ART_K_PREPARE, ft->view.epoch + 1, w.p,
-				       w.len);
+	if (kind == ART_K_PREPARE ? write_prepare(ft, &w) : write_value(ft, &w)) {
+		m.body = w.p;
+		m.len = w.len;
+		art__ft_tell(ft, to, &m);
 	}
 	art__env_free(ft->env, w.p);
 }
 
-static void send_value(struct art_ft *ft, int to, uint8_t kind)
-{
-	const struct art_proposal *p = &ft->prop;
-	struct art_wbuf w = { 0 };
-
-	if (art__ft_room(ft->env, &w, 4 + p->best.len)) {
-		art__w_u32(&w, p->ballot);
-		art__w_bytes(&w, p->best.p, p->best.len);
-		ft->client.ctl(ft->client.self, to, kind, ft->view.epoch + 1, w.p, w.len);
-	}
-	art__env_free(ft->env, w.p);
-}
-
-static void send_phase(struct art_ft *ft, int to)
-{
-	if (ft->prop.accepting)
-		send_value(ft, to, ART_K_ACCEPT);
-	else
-		send_prepare(ft, to);
-}
-
-/* Those who have not answered the present phase. */
+/* Those who have not answered the present phase, whoever was to pass it on to them. */
 static void resend(struct art_ft *ft)
 {
-	const struct art_proposal *p = &ft->prop;
-	const struct art_set *have = p->accepting ? &p->accepted : &p->promised;
-	uint32_t ballot = p->ballot;
+	struct art_proposal *p = &ft->prop;
+	struct art_set to;
 
-	ART_SET_EACH(i, &p->members) {
-		if ((int)i == ft->slot || art__set_has(have, i))
-			continue;
-		send_phase(ft, (int)i);
-		if (!p->active || p->ballot != ballot)
-			return;
-	}
+	art__set_copy(&to, &p->members);
+	art__set_minus(&to, p->accepting ? &p->accepted : &p->promised);
+	art__set_del(&to, (uint32_t)ft->slot);
+	art__set_or(&p->alone, &to);
+	tell(ft, p->accepting ? ART_K_ACCEPT : ART_K_PREPARE, &to);
+	if (!p->active)
+		return;
 	art__ft_ask_arbiter(ft);
 	ft->prop.resend_ns = art__env_now(ft->env) + ft->retry_ns;
+}
+
+/* Whoever is to leave hears of it, too. */
+static void tell_view(struct art_ft *ft, uint8_t kind)
+{
+	struct art_set to;
+
+	art__set_copy(&to, &ft->view.members);
+	art__set_minus(&to, &ft->dead);
+	art__set_del(&to, (uint32_t)ft->slot);
+	tell(ft, kind, &to);
 }
 
 static bool copy_wanted(struct art_ft *ft)
@@ -135,6 +145,7 @@ static bool own_report(struct art_ft *ft)
 void art__ft_propose(struct art_ft *ft)
 {
 	struct art_proposal *p = &ft->prop;
+	struct art_set others;
 
 	art__ft_prop_stop(ft);
 	art__set_copy(&p->members, &ft->view.members);
@@ -142,6 +153,7 @@ void art__ft_propose(struct art_ft *ft)
 	art__set_copy(&p->dead, &ft->dead);
 	art__set_init(&p->promised, ft->size);
 	art__set_init(&p->accepted, ft->size);
+	art__set_init(&p->alone, ft->size);
 	p->full = ft->relink || ft->acc.promised || !art__set_equal(&p->members, &ft->view.members);
 	p->ballot = next_ballot(ft);
 	p->best_ballot = 0;
@@ -167,9 +179,9 @@ void art__ft_propose(struct art_ft *ft)
 	}
 	art__set_add(&p->promised, (uint32_t)ft->slot);
 	ft->client.step(ft->client.self, "prepare");
-	ART_SET_EACH(i, &p->members)
-		if ((int)i != ft->slot)
-			send_prepare(ft, (int)i);
+	art__set_copy(&others, &p->members);
+	art__set_del(&others, (uint32_t)ft->slot);
+	tell(ft, ART_K_PREPARE, &others);
 	art__ft_ask_arbiter(ft);
 	art__ft_choose_when_flushed(ft);
 }
@@ -240,9 +252,7 @@ void art__ft_choose_when_flushed(struct art_ft *ft)
 	art__set_add(&p->accepted, (uint32_t)ft->slot);
 	p->resend_ns = art__env_now(ft->env) + ft->retry_ns;
 	ft->client.step(ft->client.self, "accept");
-	ART_SET_EACH(i, &ft->view.members)
-		if ((int)i != ft->slot && !art__set_has(&ft->dead, i))
-			send_value(ft, (int)i, ART_K_ACCEPT);
+	tell_view(ft, ART_K_ACCEPT);
 	art__ft_ask_arbiter(ft);
 	art__ft_decide_when_accepted(ft);
 }
@@ -260,9 +270,7 @@ void art__ft_decide_when_accepted(struct art_ft *ft)
 	      (p->arbiter_accepted && art__ft_arbiter_counts(ft, &p->accepted))))
 		return;
 	ft->client.step(ft->client.self, "decided");
-	ART_SET_EACH(i, &ft->view.members)
-		if ((int)i != ft->slot && !art__set_has(&ft->dead, i))
-			send_value(ft, (int)i, ART_K_DECIDED);
+	tell_view(ft, ART_K_DECIDED);
 	v = p->best; /* the install ends the proposal, unless memory is missing */
 	p->best = (struct art_blob){ 0 };
 	art__ft_install(ft, ballot, v.p, v.len);

@@ -253,6 +253,8 @@ const char *art__wire_kind_name(uint8_t kind)
 	case ART_K_DECIDED: return "decided";
 	case ART_K_EVICTED: return "evicted";
 	case ART_K_GONE: return "gone";
+	case ART_K_FAN: return "fan";
+	case ART_K_GATHER: return "gather";
 	case ART_K_WMARK: return "wmark";
 	case ART_K_STABLE: return "stable";
 	case ART_K_BYE: return "bye";

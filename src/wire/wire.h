@@ -35,6 +35,8 @@ enum art_kind {
 	ART_K_DECIDED,
 	ART_K_EVICTED, /* you are not in the view */
 	ART_K_GONE,    /* I have given up for ever: as good as a certified death */
+	ART_K_FAN,     /* ft: what a proposer says, through a member who may have to pass it on */
+	ART_K_GATHER,  /* ft: answers to it, through the same member */
 	ART_K_WMARK,  /* coll: everything up to seq is done in my subtree */
 	ART_K_STABLE, /* coll: everything up to seq is stable */
 	ART_K_WHO,    /* coll: have you entered this op, and with which signature? */

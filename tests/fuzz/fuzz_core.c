@@ -703,6 +703,8 @@ static void open_rank(struct fuzz *f, int slot)
 	cfg.log_ops = 8;
 	cfg.early_bytes = 1u << 20;
 	cfg.small_max = 4096;
+	if (f->n == MAX_RANKS)
+		cfg.star_max = 1;
 	REQUIRE(art__core_create(&r->env, &r->port, &cfg, &r->core) == 0);
 	r->m = art__core_machine(r->core);
 	r->comm[r->ncomm++] = art__core_world(r->core);

@@ -304,6 +304,7 @@ static void wrap_frame(struct art_machine *m, enum art_chan chan, int from, cons
 
 	if (r->dead || !cluster__step(r))
 		return;
+	r->got[chan]++;
 	if (r->cluster->cfg.verbose)
 		cluster__log(r->cluster, r->slot, "got %s from %d: epoch %u comm %llx seq %llu phase %u",
 			     art__wire_kind_name(h->kind), from, (unsigned)h->epoch,

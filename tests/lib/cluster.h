@@ -219,6 +219,7 @@ uint64_t cluster_allocs(const struct cluster *c, int rank); /* allocations so fa
 uint64_t cluster_faults(const struct cluster *c);           /* faults that happened */
 uint64_t cluster_messages(const struct cluster *c, int channel); /* sent, all ranks */
 uint64_t cluster_sent(const struct cluster *c, int rank, int channel);
+uint64_t cluster_got(const struct cluster *c, int rank, int channel);
 uint64_t cluster_beats(const struct cluster *c, int rank); /* datagrams sent by a rank */
 
 /* What a rank's call came to. @call counts the rank's CLUSTER_CALL items from 0. */

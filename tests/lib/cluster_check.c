@@ -688,3 +688,8 @@ uint64_t cluster_sent(const struct cluster *c, int rank, int channel)
 {
 	return c->rank[rank].sent[channel];
 }
+
+uint64_t cluster_got(const struct cluster *c, int rank, int channel)
+{
+	return c->rank[rank].got[channel];
+}

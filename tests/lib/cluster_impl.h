@@ -92,6 +92,7 @@ struct crank {
 	uint64_t rng, allocs, live, live_bytes;
 	/* steps */
 	uint64_t sent[2];    /* messages, by channel */
+	uint64_t got[2];
 	uint64_t steps, since;
 	int ops_started, attempt;
 	uint32_t epoch_at_op;

@@ -37,7 +37,7 @@ static const char *const profile_names[SCENARIO_PROFILES] = {
 	[SCENARIO_BALLOT] = "ballot", [SCENARIO_OLD] = "old", [SCENARIO_RERUN] = "rerun",
 	[SCENARIO_ODD] = "odd",
 	[SCENARIO_POLICY] = "policy",
-	[SCENARIO_HALVES] = "halves",
+	[SCENARIO_HALVES] = "halves", [SCENARIO_LEVELS] = "levels",
 };
 
 const char *scenario_profile_name(enum scenario_profile p)
@@ -236,6 +236,36 @@ void scenario_draw_arbiter(struct scenario *s)
 		s->cfg.arbiter_cut = (uint32_t)scenario_next(&s->rng) & ((1u << s->n) - 1);
 	else if (how == 2)
 		s->cfg.arbiter_dies_ns = UINT64_C(1000000000) + scenario_below(&s->rng, 3000000);
+}
+
+/* It dies, holds back what it says to two others, or does not reach one of them. */
+void scenario_draw_relay(struct scenario *s, struct scenario_fault *f)
+{
+	int relay = (int)scenario_below(&s->rng, (uint64_t)s->n);
+	int peer = (relay + 1 + (int)scenario_below(&s->rng, (uint64_t)s->n - 1)) % s->n;
+	uint64_t ns = 50000 + scenario_below(&s->rng, scenario_chance(&s->rng, 30) ? 60000000 : 2000000);
+
+	f->rank = relay;
+	f->planned = true;
+	f->at = (struct cluster_at){
+		.rank = relay, .op = -1, .step = scenario_below(&s->rng, 60), .attempt = 1,
+	};
+	switch (scenario_below(&s->rng, 3)) {
+	case 0:
+		f->set = 1u << relay;
+		break;
+	case 1:
+		f->kind = SCENARIO_F_HOLD;
+		f->how = 1;
+		f->set = (1u << peer | 1u << (peer + 1) % s->n) & ~(1u << relay);
+		f->ns = ns;
+		break;
+	default:
+		f->kind = SCENARIO_F_CUT;
+		f->peer = peer;
+		f->how = scenario_chance(&s->rng, 50) ? ART_SIM_STALL : ART_SIM_VANISH;
+		f->undo_ns = ns;
+	}
 }
 
 static void arm_faults(struct cluster *c, struct scenario *s, struct armed *armed)
@@ -438,5 +468,7 @@ void scenario_tune(struct art_core_cfg *core, int rank, void *arg)
 	core->radix = s->radix;
 	core->buddies = 1 + (s->seed % 4 == 3);
 	core->lowest_half = s->lowest_half;
+	if (s->profile == SCENARIO_LEVELS)
+		core->star_max = 1 + (uint32_t)(s->seed % 3);
 	tune_algorithms(s, core);
 }

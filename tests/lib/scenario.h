@@ -44,6 +44,7 @@ enum scenario_profile {
 	SCENARIO_ODD,     /* several ranks call something else, beside a death or a suspicion */
 	SCENARIO_POLICY,  /* as mixed, with what communicators can be asked for: agree, shrink, news */
 	SCENARIO_HALVES,  /* an even number falls into exact halves, with and without a tie-break */
+	SCENARIO_LEVELS,  /* a change in two levels: those who pass on die, are slow or reach not all */
 	SCENARIO_PROFILES
 };
 const char *scenario_profile_name(enum scenario_profile p);
@@ -144,6 +145,8 @@ struct scenario_totals {
 void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile profile);
 /* Its last part: whether there is an arbiter of exact halves, and what becomes of it. */
 void scenario_draw_arbiter(struct scenario *s);
+/* What becomes of a rank that may have to pass on a change of the view, soon after the first fault. */
+void scenario_draw_relay(struct scenario *s, struct scenario_fault *f);
 /* How its ranks are set up: struct cluster_cfg's tune(), @arg the scenario. */
 void scenario_tune(struct art_core_cfg *core, int rank, void *arg);
 /* Runs it and adds to @t (may be NULL). Number of violations; if there are any, one line that

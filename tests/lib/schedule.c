@@ -19,7 +19,7 @@
 /* Anything may happen; the other profiles are aimed. */
 static bool mixed(const struct scenario *s)
 {
-	return s->profile == SCENARIO_MIXED || s->profile == SCENARIO_POLICY;
+	return s->profile == SCENARIO_MIXED || s->profile == SCENARIO_POLICY || s->profile == SCENARIO_LEVELS;
 }
 
 /* ---- programs ---- */
@@ -814,6 +814,15 @@ static void draw_reruns(struct scenario *s)
 	}
 }
 
+static void draw_levels(struct scenario *s)
+{
+	static void (*const how[])(struct scenario *) = { draw_ballot, draw_late, draw_reruns, draw_mixed };
+
+	how[scenario_below(&s->rng, 4)](s);
+	if (s->nfaults && s->nfaults < SCENARIO_FAULTS)
+		scenario_draw_relay(s, add_fault(s, SCENARIO_F_KILL));
+}
+
 static void draw_faults(struct scenario *s)
 {
 	switch (s->profile) {
@@ -823,6 +832,7 @@ static void draw_faults(struct scenario *s)
 	case SCENARIO_BALLOT: draw_ballot(s); break;
 	case SCENARIO_OLD: draw_old(s); break;
 	case SCENARIO_RERUN: draw_reruns(s); break;
+	case SCENARIO_LEVELS: draw_levels(s); break;
 	default: draw_mixed(s); break;
 	}
 }
@@ -833,7 +843,7 @@ static int draw_size(struct scenario *s)
 {
 	static const int sizes[20] = { 2, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9 };
 	int n = sizes[scenario_below(&s->rng, 20)];
-	int least = s->profile == SCENARIO_SPLIT ? 5 : mixed(s) ? 2 : 4;
+	int least = s->profile == SCENARIO_SPLIT || s->profile == SCENARIO_LEVELS ? 5 : mixed(s) ? 2 : 4;
 
 	return s->profile == SCENARIO_HALVES ? n & ~1 : n < least ? least : n;
 }

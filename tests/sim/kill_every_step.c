@@ -12,7 +12,8 @@
  * COLL barrier, bcast, reduce, allreduce, split (odd and even, backwards; then an allreduce on what it
  * made), create (all but slot 1, likewise), agree, shrink (then an allreduce among those left);
  * POLICY exclude, error, mirror (with the parent, then, dies the buddy); SIZE none, small, medium, large, user (an operator
- * that does not commute), shared (in memory that all share); WHOM alone, parent, root, leader, all.
+ * that does not commute), shared (in memory that all share), ring, chain, pieces (shared, more than there is room
+ * for), levels (small, and the view changes in two levels); WHOM alone, parent, root, leader, all.
  */
 #include <getopt.h>
 #include <stdatomic.h>
@@ -30,14 +31,14 @@
 #define MAX_SHOWN 5
 
 enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZE_SHARED,
-	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZES };
+	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZE_LEVELS, SIZES };
 static const char *const size_names[SIZES] = { "none", "small", "medium", "large", "user",
-						"shared", "ring", "chain", "pieces" };
+						"shared", "ring", "chain", "pieces", "levels" };
 /* elements of 8 bytes (user: of 16): one message; above the limit of recursive doubling; several
  * segments of a stream; more than has room beside a flag; chunks of two or three segments each;
- * several segments down a chain; more than there is
- * room for in memory that all share */
-static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000, 600 };
+ * several segments down a chain; more than there is room for in memory that all share; one message, and
+ * the view changes in two levels */
+static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000, 600, 5 };
 
 static const char *const loss_names[] = { "exclude", "error", "mirror" };
 
@@ -82,6 +83,8 @@ static void small_rings(struct art_core_cfg *core, int rank, void *arg)
 	core->ring_segment = 40;
 	if (size == SIZE_RING)
 		core->algo[ART_C_ALLREDUCE] = ART_ALGO_RING;
+	if (size == SIZE_LEVELS)
+		core->star_max = 1;
 	if (size == SIZE_CHAIN)
 		core->algo[ART_C_BCAST] = core->algo[ART_C_REDUCE] = ART_ALGO_CHAIN;
 }
@@ -332,6 +335,8 @@ static bool sensible(const struct what *w)
 		return w->loss != ART_LOSS_MIRROR && (w->coll != ART_C_ALLREDUCE || w->root == 0);
 	if (w->size == SIZE_RING)
 		return w->coll == ART_C_ALLREDUCE && w->root == 0 && w->n > 2;
+	if (w->size == SIZE_LEVELS)
+		return w->coll == ART_C_ALLREDUCE && w->root == 0 && w->n > 4 && w->n < 8 && !w->loss;
 	if (w->size == SIZE_CHAIN)
 		return w->coll != ART_C_ALLREDUCE && w->root < 2 && w->n > 2 && w->n < 6;
 	if (w->coll == ART_C_BCAST)

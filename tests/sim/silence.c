@@ -158,8 +158,11 @@ static uint64_t below(struct run *r, uint64_t n)
 
 static void tune(struct art_core_cfg *core, int rank, void *arg)
 {
+	const struct run *r = arg;
+
 	(void)rank;
-	(void)arg;
+	if (r->cfg.seed % 2)
+		core->star_max = 2; /* the view changes in two levels */
 	core->heartbeat_ns = ETA;
 	core->bound_ns = BOUND;
 	core->quorum_wait_ns = QUORUM_WAIT;
@@ -188,6 +191,7 @@ static void draw_job(struct run *r, uint64_t seed)
 	r->cfg.detector = true;
 	r->cfg.evidence = CLUSTER_LOCAL;
 	r->cfg.tune = tune;
+	r->cfg.tune_arg = r;
 	r->cfg.cut_ns = below(r, 2) ? 500 * MS : 5 * MS;
 	r->cfg.start_max_ns = MS;
 	r->cfg.name = "silence";
