@@ -27,10 +27,14 @@ struct algo {
 };
 
 /* What is by size comes first where it is what auto takes. */
-static const struct algo rooted[] = { { "tree", 0, 0 }, { "chain", 0, 0 }, { NULL, 0, 0 } };
-static const struct algo any[] = {
-	{ "doubling", 0, 16 << 10 }, { "tree", 0, 0 }, { "doubling", (16 << 10) + 1, 64 << 10 },
-	{ "chain", 0, 0 }, { "ring", 256, 0 }, { NULL, 0, 0 },
+static const struct algo to_all[] = {
+	{ "tree", 0, 0 }, { "chain", 0, 0 }, { "scatter", 256, 0 }, { NULL, 0, 0 },
+};
+static const struct algo to_one[] = { { "tree", 0, 0 }, { "chain", 0, 0 }, { NULL, 0, 0 } };
+static const struct algo to_each[] = {
+	{ "doubling", 0, 16 << 10 }, { "rabenseifner", 1 << 20, 0 }, { "tree", 0, 0 }, { "doubling", (16 << 10) + 1, 64 << 10 },
+	{ "chain", 0, 0 }, { "ring", 256, 0 }, { "rabenseifner", 256, (1 << 20) - 1 },
+	{ NULL, 0, 0 },
 };
 
 struct cell { /* one size */
@@ -58,7 +62,9 @@ static bool fits(const struct algo *a, size_t bytes)
 
 static void choose_algos(const struct bench_op *op, struct cell *c)
 {
-	const struct algo *a = op == &bench_allreduce ? any : rooted;
+	const struct algo *a = op == &bench_allreduce ? to_each :
+			       op == &bench_bcast     ? to_all :
+							to_one;
 
 	for (; a->name; a++)
 		if (fits(a, c->bytes))

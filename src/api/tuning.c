@@ -27,12 +27,17 @@ struct named {
 	enum art_algo algo;
 };
 
-static const struct named rooted[] = {
+static const struct named bcast[] = {
+	{"auto", ART_ALGO_AUTO}, {"tree", ART_ALGO_TREE}, {"chain", ART_ALGO_CHAIN},
+	{"scatter", ART_ALGO_SCATTER}, {NULL, 0},
+};
+static const struct named reduce[] = {
 	{"auto", ART_ALGO_AUTO}, {"tree", ART_ALGO_TREE}, {"chain", ART_ALGO_CHAIN}, {NULL, 0},
 };
-static const struct named all[] = {
+static const struct named allreduce[] = {
 	{"auto", ART_ALGO_AUTO}, {"tree", ART_ALGO_TREE}, {"chain", ART_ALGO_CHAIN},
-	{"doubling", ART_ALGO_DOUBLING}, {"ring", ART_ALGO_RING}, {NULL, 0},
+	{"doubling", ART_ALGO_DOUBLING}, {"ring", ART_ALGO_RING}, {"rabenseifner", ART_ALGO_HALVING},
+	{NULL, 0},
 };
 
 static const struct {
@@ -40,9 +45,10 @@ static const struct {
 	const struct named *algos;
 	const char *words;
 } ops[ART_C_ALLREDUCE + 1] = {
-	[ART_C_BCAST] = {"bcast", rooted, "one of: auto, tree, chain"},
-	[ART_C_REDUCE] = {"reduce", rooted, "one of: auto, tree, chain"},
-	[ART_C_ALLREDUCE] = {"allreduce", all, "one of: auto, tree, chain, doubling, ring"},
+	[ART_C_BCAST] = {"bcast", bcast, "one of: auto, tree, chain, scatter"},
+	[ART_C_REDUCE] = {"reduce", reduce, "one of: auto, tree, chain"},
+	[ART_C_ALLREDUCE] = {"allreduce", allreduce,
+			     "one of: auto, tree, chain, doubling, ring, rabenseifner"},
 };
 
 enum art_coll art__tuning_op(const char *name)

@@ -10,11 +10,11 @@
  *   two ranks             exchange (rd.c, tree.c), whatever is set, as there is no other sensible way
  *   user function         doubling (short allreduce) or tree: a whole vector at once
  *   ordered               in order of rank, along the tree
- *   what is left          as set; auto: doubling if it is short, else the tree
+ *   what is left          as set; auto: doubling if it is short, halving if it is long, else the tree
  *
- * A ring is never taken by itself: where ranks share cores, each of its 2 (p-1) steps waits for a
- * scheduler, and it took nearly twice as long as the tree. It is for ranks with cores and links
- * of their own.
+ * In a long allreduce the top of a tree receives and sends the vector log2 p times, in halving each rank
+ * less than twice. Below 1 MiB what the steps wait for each other outweighs that where ranks
+ * share cores. A ring, with 2 (p-1) steps, was never better than both by more than the noise of the measurement.
  */
 #include "coll/coll.h"
 
@@ -22,6 +22,19 @@
 static bool pieces_any_order(const struct art_op *op)
 {
 	return !op->call.fn && !op->ordered && !art__comm_op(op);
+}
+
+/* Is there an element for each? */
+static bool one_each(const struct art_op *op)
+{
+	return op->bytes && op->call.count >= (size_t)op->comm->npart;
+}
+
+static enum art_algo bcast(const struct art_op *op, enum art_algo set)
+{
+	if (set == ART_ALGO_SCATTER && op->comm->npart > 2 && one_each(op))
+		return set;
+	return set == ART_ALGO_CHAIN ? set : ART_ALGO_TREE;
 }
 
 static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
@@ -41,11 +54,15 @@ static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
 	case ART_ALGO_CHAIN:
 		return set;
 	case ART_ALGO_RING:
-		if (op->call.count >= (size_t)m->npart)
-			return ART_ALGO_RING;
+	case ART_ALGO_HALVING:
+		if (one_each(op))
+			return set;
 		break;
 	case ART_ALGO_AUTO:
-	case ART_ALGO_DOUBLING:
+		if (op->bytes >= m->coll->cfg.halving_min && one_each(op))
+			return ART_ALGO_HALVING;
+		break;
+	default:
 		break;
 	}
 	return doubling ? ART_ALGO_DOUBLING : ART_ALGO_TREE;
@@ -57,7 +74,7 @@ enum art_algo art__choose(const struct art_op *op)
 
 	switch (op->way) {
 	case ART_C_BCAST:
-		return set == ART_ALGO_CHAIN ? set : ART_ALGO_TREE;
+		return bcast(op, set);
 	case ART_C_REDUCE:
 		return set == ART_ALGO_CHAIN && pieces_any_order(op) ? set : ART_ALGO_TREE;
 	case ART_C_ALLREDUCE:

@@ -49,6 +49,7 @@ enum {
 	ART_PH_KEPT = 47,  /* a buddy has the input (mirror.c) */
 	ART_PH_DEPOSIT = 48, /* an input for a buddy to keep */
 	ART_PH_RING = 49,  /* chunks of an allreduce, to the right */
+	ART_PH_STEPS = 50, /* hops of a plan (steps.c) */
 };
 
 /* A data message that came before its time: kept whole. */
@@ -137,6 +138,27 @@ struct art_ring {
 	uint32_t tx_step, rx_step;
 	uint64_t tx_off, rx_off; /* bytes of the chunk of that step */
 	uint64_t tx_granted, granted; /* places of the stream, by the right one and to the left one */
+};
+
+/* A stretch of the vector on its way to or from one rank (steps.c). Bytes. */
+struct art_hop {
+	int slot;
+	uint32_t step;
+	uint32_t need;           /* sent: when so many have been received it is whole */
+	uint64_t begin, end;
+	uint64_t granted;        /* of it, by whoever receives it */
+	bool raw;                /* sent: of the input; received: the first to be combined, with the input */
+	bool combine;            /* received: else it is a result */
+	bool theirs_left;        /* what comes stands left */
+};
+
+/* A plan, and how far this rank is in it. */
+struct art_steps {
+	struct art_hop *tx, *rx; /* in order of their steps */
+	uint32_t ntx, nrx, tx_at, rx_at;
+	uint64_t tx_off, rx_off; /* bytes of the hop at hand */
+	uint64_t span, segment;  /* more than a hop can have; of a message */
+	struct art_hop hop[];
 };
 
 /* The input of another rank, kept here until the op is stable. */
@@ -236,6 +258,7 @@ struct art_op {
 	struct art_rd rd;
 	struct art_treeop *tree; /* this, or that, or neither: recursive doubling */
 	struct art_ring *ring;
+	struct art_steps *steps;
 	struct art_mirror *mirror; /* under ART_LOSS_MIRROR; or NULL */
 	bool arena;              /* it runs in memory that all share (arena.c): */
 	bool arena_undecided;    /* nothing is put down yet, it may have to go by messages */
@@ -499,6 +522,7 @@ bool art__op_retain(struct art_op *op);    /* keep what others may need; false: 
 /* ---- send.c: messages out ---- */
 uint16_t art__op_lag(const struct art_op *op);
 void art__op_low(struct art_op *op, uint64_t seq, uint16_t lag);
+void art__op_low_from_root(struct art_op *op, const struct art_hdr *h); /* of a bcast */
 int art__op_send(struct art_op *op, int slot, uint8_t phase, uint64_t off, const void *body,
 		 size_t len);
 void art__op_credit(struct art_op *op, int slot, uint8_t phase, uint64_t upto);
@@ -539,6 +563,15 @@ enum art_take art__ring_data(struct art_op *op, int from, const struct art_hdr *
 			     const uint8_t *body);
 void art__ring_credit(struct art_op *op, int from, const struct art_hdr *h);
 void art__ring_end(struct art_op *op);
+
+bool art__steps_begin(struct art_op *op); /* false: out of memory */
+void art__steps_step(struct art_op *op);
+enum art_take art__steps_data(struct art_op *op, int from, const struct art_hdr *h,
+			      const uint8_t *body);
+void art__steps_credit(struct art_op *op, int from, const struct art_hdr *h);
+void art__steps_end(struct art_op *op);
+uint32_t art__plan_most(const struct art_op *op); /* plan.c: hops of each kind, at most */
+void art__plan_make(struct art_op *op); /* into op->steps */
 
 /* ---- choose.c: which of them ---- */
 enum art_algo art__choose(const struct art_op *op); /* for the participants of its epoch */

@@ -199,6 +199,8 @@ void art__op_reset(struct art_op *op)
 		art__tree_end(op);
 	if (op->ring)
 		art__ring_end(op);
+	if (op->steps)
+		art__steps_end(op);
 	if (op->mirror)
 		art__star_end(op);
 	if (op->early)
@@ -243,6 +245,9 @@ static bool begin_machine(struct art_op *op)
 		return true;
 	case ART_ALGO_RING:
 		return art__ring_begin(op);
+	case ART_ALGO_HALVING:
+	case ART_ALGO_SCATTER:
+		return art__steps_begin(op);
 	default:
 		return art__tree_begin(op);
 	}
@@ -288,7 +293,7 @@ void art__op_run(struct art_op *op)
 		art__arena_begin(op);
 	else if (m->coll->arena)
 		art__arena_tell(op);
-	if (!arena && !op->tree && !op->ring)
+	if (!arena && !op->tree && !op->ring && !op->steps)
 		art__rd_begin(op);
 	art__op_step(op);
 	if (m->early)
@@ -333,6 +338,8 @@ void art__op_step(struct art_op *op)
 		art__tree_step(op);
 	else if (op->ring)
 		art__ring_step(op);
+	else if (op->steps)
+		art__steps_step(op);
 	else
 		art__rd_step(op);
 	if (op->idle)
@@ -349,6 +356,8 @@ static enum art_take offer(struct art_op *op, int from, const struct art_hdr *h,
 		return op->arena_undecided ? ART_NOT_YET : ART_IGNORED;
 	if (op->ring)
 		return art__ring_data(op, from, h, body);
+	if (op->steps)
+		return art__steps_data(op, from, h, body);
 	return op->tree ? art__tree_data(op, from, h, body) : art__rd_data(op, from, h, body);
 }
 
@@ -364,6 +373,8 @@ static enum art_take credit(struct art_op *op, int from, const struct art_hdr *h
 		art__tree_credit(op, from, h);
 	else if (op->ring && op->state == ART_OP_RUNNING)
 		art__ring_credit(op, from, h);
+	else if (op->steps && op->state == ART_OP_RUNNING)
+		art__steps_credit(op, from, h);
 	return ART_TAKEN;
 }
 

@@ -19,6 +19,15 @@ void art__op_low(struct art_op *op, uint64_t seq, uint16_t lag)
 		op->low = low;
 }
 
+/* Only the root has heard of everybody's marks; the others pass on what it says. */
+void art__op_low_from_root(struct art_op *op, const struct art_hdr *h)
+{
+	if (h->lag != ART_LAG_UNKNOWN && h->lag <= h->seq)
+		op->low = h->seq - h->lag;
+	else
+		art__op_low(op, h->seq, h->lag);
+}
+
 static void header(const struct art_op *op, struct art_hdr *h, uint8_t kind, uint8_t phase,
 		   uint64_t off)
 {

@@ -366,14 +366,6 @@ static bool step_down(struct art_op *op)
 	return all && t->final >= op->bytes;
 }
 
-static void low_from_top(struct art_op *op, const struct art_hdr *h)
-{
-	if (op->call.kind == ART_C_BCAST && h->lag != ART_LAG_UNKNOWN && h->lag <= h->seq)
-		op->low = h->seq - h->lag;
-	else
-		art__op_low(op, h->seq, h->lag);
-}
-
 /* From the parent, or (fwd) the whole result from the top to the root. */
 static enum art_take data_down(struct art_op *op, const struct art_hdr *h, const uint8_t *body)
 {
@@ -385,7 +377,10 @@ static enum art_take data_down(struct art_op *op, const struct art_hdr *h, const
 		memcpy((uint8_t *)op->call.recvbuf + h->off, body, h->len);
 	t->final += h->len;
 	t->down_begun = true;
-	low_from_top(op, h);
+	if (op->call.kind == ART_C_BCAST)
+		art__op_low_from_root(op, h);
+	else
+		art__op_low(op, h->seq, h->lag);
 	return ART_TAKEN;
 }
 

@@ -50,6 +50,7 @@ void art__core_defaults(struct art_core_cfg *cfg)
 	cfg->log_bytes = 8u << 20;
 	cfg->early_bytes = 64u << 20;
 	cfg->small_max = 16 * 1024;
+	cfg->halving_min = 1 << 20;
 	cfg->radix = 2;
 	cfg->ring_segment = ART_SEGMENT;
 	cfg->buddies = 1;

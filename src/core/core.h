@@ -60,6 +60,8 @@ enum art_algo {
 	ART_ALGO_CHAIN,    /* each rank has one neighbour before it and one behind it */
 	ART_ALGO_DOUBLING, /* recursive doubling; of at most one message */
 	ART_ALGO_RING,     /* reduce-scatter and allgather round a ring */
+	ART_ALGO_HALVING,  /* recursive halving, then doubling (Rabenseifner) */
+	ART_ALGO_SCATTER,  /* a bcast as scatter and allgather */
 };
 
 /* What was measured to be best, by size, for a number of ranks (api/tuning.c reads it). */
@@ -96,6 +98,7 @@ struct art_core_cfg {
 	size_t log_bytes;         /* and their bytes (8 MiB) */
 	size_t early_bytes;       /* of one peer's messages before their time (64 MiB) */
 	size_t small_max;         /* allreduce by recursive doubling up to here (bytes, <= 64 KiB) */
+	size_t halving_min;       /* and by halving from here on (bytes) */
 	int radix;                /* of trees (2) */
 	uint8_t algo[ART_C_ALLREDUCE + 1]; /* enum art_algo of each kind of op; the same at all ranks */
 	const struct art_tuning *tuning; /* where that says nothing; NULL: none. The same, and not copied */

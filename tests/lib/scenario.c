@@ -443,13 +443,16 @@ void scenario_print(const struct scenario *s, FILE *out)
 static void tune_algorithms(const struct scenario *s, struct art_core_cfg *core)
 {
 	static const uint8_t rooted[] = { ART_ALGO_TREE, ART_ALGO_CHAIN };
+	static const uint8_t down[] = { ART_ALGO_TREE, ART_ALGO_CHAIN, ART_ALGO_SCATTER, ART_ALGO_SCATTER };
 	static const uint8_t sum[] = { ART_ALGO_TREE, ART_ALGO_CHAIN, ART_ALGO_DOUBLING,
-				       ART_ALGO_RING, ART_ALGO_RING, ART_ALGO_RING };
+				       ART_ALGO_RING, ART_ALGO_HALVING, ART_ALGO_HALVING };
 	uint64_t x = (s->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 33;
 
+	if (x >> 15 & 1)
+		core->halving_min = 2048;
 	if (x & 1)
 		return;
-	core->algo[ART_C_BCAST] = rooted[x >> 1 & 1];
+	core->algo[ART_C_BCAST] = down[x >> 13 & 3];
 	core->algo[ART_C_REDUCE] = rooted[x >> 2 & 1];
 	core->algo[ART_C_ALLREDUCE] = sum[(x >> 3) % (sizeof(sum) / sizeof(sum[0]))];
 	if (x >> 12 & 1)

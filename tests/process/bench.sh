@@ -70,7 +70,7 @@ wrong "no operation was named"
 wrong "'--fast' is not understood" allreduce --fast
 
 # ---- algorithms: every result is checked ----
-for algorithm in tree chain doubling ring; do
+for algorithm in tree chain doubling ring rabenseifner; do
 	run env ART_TRANSPORT=tcp ART_COLL_ALLREDUCE=$algorithm "$artrun" -n 3 "$bench" allreduce \
 		--type float --sizes 4:512K --iters 2
 	[ $rc = 0 ] && [ -s out ] || complain "ART_COLL_ALLREDUCE=$algorithm: exit status $rc"
@@ -78,8 +78,13 @@ done
 run env ART_TRANSPORT=tcp ART_COLL_BCAST=chain ART_COLL_REDUCE=chain "$artrun" -n 4 "$bench" bcast reduce \
 	--sizes 8:512K --iters 2
 [ $rc = 0 ] && [ -s out ] || complain "chain: exit status $rc"
+for n in 4 5; do
+	run env ART_TRANSPORT=tcp ART_COLL_BCAST=scatter ART_COLL_ALLREDUCE=rabenseifner "$artrun" -n $n "$bench" \
+		bcast allreduce --sizes 4K:512K --iters 1
+	[ $rc = 0 ] && [ -s out ] || complain "scatter, rabenseifner, $n ranks: exit status $rc"
+done
 run env ART_COLL_ALLREDUCE=circle "$artrun" -n 2 "$bench" allreduce --iters 1
-[ $rc != 0 ] && grep -q 'ART_COLL_ALLREDUCE=circle is not one of: auto, tree, chain, doubling, ring' err ||
+[ $rc != 0 ] && grep -q 'ART_COLL_ALLREDUCE=circle is not one of: auto, tree, chain, doubling, ring, rabenseifner' err ||
 	complain "an algorithm that there is not is accepted"
 run "$artrun" -n 3 bash -c "[ \$ART_RANK != 1 ] || export ART_COLL_ALLREDUCE=ring
 	exec '$bench' allreduce --sizes 64K:64K --iters 1"

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * Description: allreduces of one size, for scripts that do something to ranks or links meanwhile. Every
- * element of every result is checked against its contributors.
+ * element of every result is checked against its contributors. Or bcasts, from rank 0.
  *
- *   t_large BYTES ROUNDS
+ *   t_large BYTES ROUNDS [bcast]
  *
  * Each rank says which process it is, when it enters a round, and how many contributed to its result; a
  * rank that was told to leave says so and exits with 3.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "tests/process/check.h"
@@ -49,15 +50,24 @@ static void say(const char *what, uint64_t round)
 	fflush(stdout);
 }
 
-static void one_round(uint64_t *in, uint64_t *out, size_t count, uint64_t round)
+/* Rank 0's are what all get. */
+static int broadcast(uint64_t *out, size_t count, uint64_t round)
 {
-	struct sums s;
+	for (size_t i = 0; i < count; i++)
+		out[i] = my_rank == 0 ? given(0, round, i) : 0;
+	return art_bcast(out, count, ART_UINT64, 0, ART_COMM_WORLD);
+}
+
+static void one_round(uint64_t *in, uint64_t *out, size_t count, uint64_t round, bool bcast)
+{
+	struct sums s, root = { 1, 1 };
 	int rc;
 
 	for (size_t i = 0; i < count; i++)
 		in[i] = given((uint64_t)my_rank, round, i);
 	say("enters round", round);
-	rc = art_allreduce(in, out, count, ART_UINT64, ART_SUM, ART_COMM_WORLD);
+	rc = bcast ? broadcast(out, count, round) :
+		     art_allreduce(in, out, count, ART_UINT64, ART_SUM, ART_COMM_WORLD);
 	if (rc == ART_ERR_EVICTED) {
 		say("was evicted in round", round);
 		exit(3);
@@ -65,7 +75,7 @@ static void one_round(uint64_t *in, uint64_t *out, size_t count, uint64_t round)
 	OK(rc);
 	s = sums_of_contributors();
 	for (size_t i = 0; i < count; i++) {
-		if (out[i] == expected(&s, round, i))
+		if (out[i] == expected(bcast ? &root : &s, round, i))
 			continue;
 		fprintf(stderr, "rank %d, round %llu, element %zu of %zu: %llx, not %llx (%llu ranks)\n", my_rank,
 			(unsigned long long)round, i, count, (unsigned long long)out[i],
@@ -81,8 +91,10 @@ int main(int argc, char **argv)
 	long rounds;
 	uint64_t *in, *out;
 
-	if (argc != 3 || (count = strtoull(argv[1], NULL, 10) / 8) == 0 || (rounds = atol(argv[2])) < 1) {
-		fputs("usage: t_large BYTES ROUNDS\n", stderr);
+	bool bcast = argc == 4 && strcmp(argv[3], "bcast") == 0;
+
+	if (argc != 3 + bcast || (count = strtoull(argv[1], NULL, 10) / 8) == 0 || (rounds = atol(argv[2])) < 1) {
+		fputs("usage: t_large BYTES ROUNDS [bcast]\n", stderr);
 		return 2;
 	}
 	begin_quietly();
@@ -93,7 +105,7 @@ int main(int argc, char **argv)
 	printf("rank %d is process %d\n", my_rank, (int)getpid());
 	fflush(stdout);
 	for (long round = 0; round < rounds; round++)
-		one_round(in, out, count, (uint64_t)round);
+		one_round(in, out, count, (uint64_t)round, bcast);
 	free(in);
 	free(out);
 	return finish();

@@ -13,7 +13,7 @@
  * made), create (all but slot 1, likewise), agree, shrink (then an allreduce among those left);
  * POLICY exclude, error, mirror (with the parent, then, dies the buddy); SIZE none, small, medium, large, user (an operator
  * that does not commute), shared (in memory that all share), ring, chain, pieces (shared, more than there is room
- * for), levels (small, and the view changes in two levels); WHOM alone, parent, root, leader, all.
+ * for), levels (small, and the view changes in two levels), steps (halving, scatter); WHOM alone, parent, root, leader, all.
  */
 #include <getopt.h>
 #include <stdatomic.h>
@@ -31,14 +31,14 @@
 #define MAX_SHOWN 5
 
 enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZE_SHARED,
-	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZE_LEVELS, SIZES };
+	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZE_LEVELS, SIZE_STEPS, SIZES };
 static const char *const size_names[SIZES] = { "none", "small", "medium", "large", "user",
-						"shared", "ring", "chain", "pieces", "levels" };
+						"shared", "ring", "chain", "pieces", "levels", "steps" };
 /* elements of 8 bytes (user: of 16): one message; above the limit of recursive doubling; several
  * segments of a stream; more than has room beside a flag; chunks of two or three segments each;
  * several segments down a chain; more than there is room for in memory that all share; one message, and
- * the view changes in two levels */
-static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000, 600, 5 };
+ * the view changes in two levels; hops of one to four segments each */
+static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000, 600, 5, 40 };
 
 static const char *const loss_names[] = { "exclude", "error", "mirror" };
 
@@ -85,6 +85,10 @@ static void small_rings(struct art_core_cfg *core, int rank, void *arg)
 		core->algo[ART_C_ALLREDUCE] = ART_ALGO_RING;
 	if (size == SIZE_LEVELS)
 		core->star_max = 1;
+	if (size == SIZE_STEPS) {
+		core->algo[ART_C_ALLREDUCE] = ART_ALGO_HALVING;
+		core->algo[ART_C_BCAST] = ART_ALGO_SCATTER;
+	}
 	if (size == SIZE_CHAIN)
 		core->algo[ART_C_BCAST] = core->algo[ART_C_REDUCE] = ART_ALGO_CHAIN;
 }
@@ -337,6 +341,9 @@ static bool sensible(const struct what *w)
 		return w->coll == ART_C_ALLREDUCE && w->root == 0 && w->n > 2;
 	if (w->size == SIZE_LEVELS)
 		return w->coll == ART_C_ALLREDUCE && w->root == 0 && w->n > 4 && w->n < 8 && !w->loss;
+	if (w->size == SIZE_STEPS)
+		return w->coll != ART_C_REDUCE && w->root < 2 && w->n > 2 &&
+		       (w->coll == ART_C_BCAST || w->root == 0);
 	if (w->size == SIZE_CHAIN)
 		return w->coll != ART_C_ALLREDUCE && w->root < 2 && w->n > 2 && w->n < 6;
 	if (w->coll == ART_C_BCAST)
@@ -348,7 +355,8 @@ static bool sensible(const struct what *w)
 static uint64_t stride_of(const struct what *w)
 {
 	static const uint64_t strides[MAX_RANKS + 1] = { 1, 1, 1, 1, 1, 1, 3, 5, 7, 11 };
-	return strides[w->n] * (w->size == SIZE_LARGE || w->size == SIZE_CHAIN ? 7 : w->size == SIZE_PIECES ? 3 : 1);
+	return strides[w->n] * (w->size == SIZE_LARGE || w->size == SIZE_CHAIN ? 7 : 
+			       w->size == SIZE_PIECES || w->size == SIZE_STEPS ? 3 : 1);
 }
 
 static void sweep_case(const struct what *w, struct tally *t)

@@ -241,7 +241,7 @@ static void test_bad_tables(void)
 	table_refused("ranks 8\nbcast 8 tree\n\nbcast 8 chain\n", "/table:4: not above the last line's bytes: 8");
 	table_refused("ranks 8\nbcast max tree\nbcast 8 chain\n", "/table:3: not above the last line's");
 	table_refused("ranks 8\nbcast 8 ring\n",
-		      "/table:2: of bcast, not one of: auto, tree, chain: ring");
+		      "/table:2: of bcast, not one of: auto, tree, chain, scatter: ring");
 	for (int i = 8; i < 600; i++)
 		longest[i] = 'x';
 	table_refused(longest, "/table:2: the line is too long");

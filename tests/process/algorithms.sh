@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Description: a rank is killed while large operations go by each algorithm, over TCP: the others finish all
+# of them, and every element of every result is that of its contributors.
+set -u
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/jobs.sh"
+export ART_TRANSPORT=tcp ART_ERRORS=return
+results() { grep -c "has a result of $1\$" out; }
+
+# killed VICTIM [bcast]: in round 2 of 12, of 5 ranks
+killed() {
+	begin "$artrun" -n 5 "$programs/t_large" $((1 << 20)) 12 ${2-}
+	until_said out "^rank $1 enters round 2"
+	kill -KILL "$(pid_of "$1")"
+	finish
+	is "rank $1 killed: exit status" $rc 0
+	[ "$(results 4)" -ge 20 ] || complain "$case: $(results 4) results without rank $1"
+}
+
+t_ring() { ART_COLL_ALLREDUCE=ring killed 2; }
+t_rabenseifner() { # one that is folded into a neighbour, one that is not
+	ART_COLL_ALLREDUCE=rabenseifner killed 0
+	ART_COLL_ALLREDUCE=rabenseifner killed 3
+}
+t_chain() { ART_COLL_ALLREDUCE=chain killed 1; }
+t_scatter() { # a leaf, one that passes on
+	ART_COLL_BCAST=scatter killed 3 bcast
+	ART_COLL_BCAST=scatter killed 2 bcast
+}
+
+run_cases "$@"
