@@ -12,7 +12,7 @@
 
 /* Of the launcher, of the tests and of art-info: no settings. */
 static const char *const known[] = {
-	"ART_LAUNCH_FD", "ART_RANK", "ART_SIZE", "ART_CORES", "ART_CONFIG", "ART_TRACE", "ART_JOB",
+	"ART_LAUNCH_FD", "ART_RANK", "ART_SIZE", "ART_CORES", "ART_CPU", "ART_CONFIG", "ART_TRACE", "ART_JOB",
 	"ART_RSH", "ART_ROOT", "ART_KEY_FILE",
 };
 

@@ -122,6 +122,8 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 		.job = ctx->boot.job,
 		.incarnation = incarnation,
 		.cores = ctx->size > 1 ? usable_cores() : 1,
+		.apart = ctx->size > 1 && CPU_COUNT(&ctx->boot.others) > 0,
+		.service_cpus = ctx->boot.others,
 		.status = ctx->config.status,
 		.lost = ctx->config.ft ? NULL : on_lost,
 		.lost_self = ctx,

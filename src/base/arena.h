@@ -78,6 +78,7 @@ struct art_arena {
 	unsigned slots; /* that are used: a power of two */
 	size_t piece; /* bytes of a stream that are told of at one time; bulk is a multiple */
 	size_t hope;  /* payloads from here on are mostly stable before they could be copied */
+	unsigned patience; /* looks in vain before one who has gone off is asked to go on; 0: at each look */
 	size_t bulk;  /* bytes of the part of larger payloads that is there at one time; a multiple of 4 * max */
 	struct art_arena_part *mine;
 	const struct art_arena_part *const *part; /* [job size]; NULL: not of this host, or out of reach */

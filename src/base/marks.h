@@ -59,6 +59,7 @@
 	X(ORPHAN_RESOLUTION)  /* a decision resolved an op that this rank has not entered */ \
 	X(ARENA_HELD)         /* an op ended in shared memory, with messages or without */ \
 	X(ARENA_OLD_EPOCH)    /* what a slot holds is of an older attempt of the op */ \
+	X(BULK_RESTS)         /* what could be done of a large op was left until another asks */ \
 	X(BULK_OVER)          /* a large op ended there, in pieces */ \
 	X(BULK_WAITS)         /* its part was still in use for an earlier one */ \
 	X(ARENA_NUDGED)       /* somebody had put something down while this rank did not look */ \

@@ -280,6 +280,15 @@ void art__arena_nudge(const struct art_op *op)
 	}
 }
 
+void art__arena_nudge_one(const struct art_op *op, int pos)
+{
+	int slot = op->comm->part[pos];
+	uint32_t doze = atomic_load_explicit(&op->comm->coll->arena->part[slot]->doze, memory_order_relaxed);
+
+	if (doze & 1)
+		wake_up(op, slot, doze);
+}
+
 void art__arena_put(struct art_op *op, size_t bytes)
 {
 	const struct art_arena *a = op->comm->coll->arena;
@@ -678,6 +687,30 @@ bool art__arena_doze(struct art_ops *c, bool on)
 		return false;
 	want_nudges(c);
 	return art__arena_peek(c) > 0;
+}
+
+static bool all_asked_for(const struct art_ops *c)
+{
+	for (const struct art_op *op = c->active; op; op = op->next)
+		if (hopes(op) || (waits(op) && (!op->bulk.on || op->arena_undecided || !art__bulk_asked_for(op))))
+			return false;
+	return true;
+}
+
+/* As dozing off, but what this rank could do at once stays undone. Who begins or looks later finds that it
+ * dozes; who did so before is found here. */
+bool art__arena_rest(struct art_ops *c)
+{
+	if (!c->arena || c->frozen || !any_waits(c) || !all_asked_for(c))
+		return false;
+	if (!(c->doze & 1))
+		want_nudges(c);
+	if (all_asked_for(c)) {
+		ART_MARK(c->env, ART_M_BULK_RESTS);
+		return true;
+	}
+	c->arena_more = true; /* go on dozing off */
+	return false;
 }
 
 /* Told that something is there. Whatever comes from now on is told again. */

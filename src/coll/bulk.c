@@ -513,6 +513,58 @@ static uint64_t stream_step(struct art_op *op)
 	return is_source(op) ? give_chunk(op) : get_chunk(op, source(op));
 }
 
+/* ---- who has gone off and is waited for ---- */
+
+static bool is_there(const struct art_op *op, int pos)
+{
+	return atomic_load_explicit(&art__arena_slot(op, pos)->flag, memory_order_acquire) == op->arena_at;
+}
+
+/* Has the one at @pos called this, too, and less done than what this rank now waits for? */
+static bool is_behind(const struct art_op *op, int pos)
+{
+	const struct art_bulk *b = &op->bulk;
+
+	if (!is_there(op, pos))
+		return false;
+	if (streams(op) && is_source(op))
+		return b->piece >= ring(op) && !has_got(op, pos, b->piece - ring(op) + 1);
+	if (streams(op))
+		return pos == source(op) && reached(op, pos, IS_PUT) < b->piece + 1;
+	if (b->phase == MAKE)
+		return reached(op, pos, IS_PUT) < b->piece + 1;
+	return reached(op, pos, IS_MADE) < b->piece + (b->phase == GET);
+}
+
+/* It may have gone off when there was something left to do. Asked when this rank has looked for a while, less
+ * and less often, as it may wait for somebody itself; and when this one dozes off. */
+static void ask_who_dozes(struct art_op *op)
+{
+	const struct art_ops *c = op->comm->coll;
+	uint64_t looks = ++op->bulk.looks;
+
+	if (!(c->doze & 1) && (looks < c->arena->patience || (c->arena->patience && looks & (looks - 1))))
+		return;
+	for (int i = 0; i < op->comm->npart; i++)
+		if (i != op->comm->mypos && is_behind(op, i))
+			art__arena_nudge_one(op, i);
+}
+
+/* Whoever gets here later tells all who doze, and who looks now asks. In the other phases others may have all
+ * they need of this rank. */
+bool art__bulk_asked_for(const struct art_op *op)
+{
+	const struct art_bulk *b = &op->bulk;
+	bool needed = streams(op) ? is_source(op) :
+		      b->phase == PUT || (b->phase == MAKE && op->way == ART_C_ALLREDUCE);
+
+	for (int i = 0; needed && i < op->comm->npart; i++)
+		if (i != op->comm->mypos &&
+		    (!is_there(op, i) || !(atomic_load(&part_of(op, i)->doze) & 1)))
+			return true;
+	return false;
+}
+
 /* ---- the end ---- */
 
 /* Whoever waits for this one's part, or for the op to be stable, looks: all have it done. */
@@ -561,8 +613,11 @@ bool art__bulk_step(struct art_op *op)
 			return false;
 		}
 		moved = streams(op) ? stream_step(op) : reduction_step(op);
-		if (!moved)
+		if (!moved) {
+			ask_who_dozes(op);
 			return false;
+		}
+		op->bulk.looks = 0;
 		sum += moved;
 		op->comm->coll->arena_moved = true;
 	}

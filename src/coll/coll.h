@@ -273,6 +273,7 @@ struct art_op {
 		uint64_t seen;    /* positions that have got as far as this phase wants */
 		uint64_t hope_ns; /* until when it may become stable before it is kept; 0: not held yet */
 		bool given_up;    /* it did not */
+		uint64_t looks;   /* in vain, in a row */
 	} bulk;
 	bool recycled;
 	struct art_op *all_next; /* from here on kept over reuse */
@@ -624,6 +625,7 @@ void art__arena_again(struct art_op *op); /* again_ns has come */
 void art__arena_done(struct art_comm *comm); /* its done mark has moved */
 int art__arena_peek(struct art_ops *c); /* 1: an op got on, 0: none, -1: none runs there */
 bool art__arena_doze(struct art_ops *c, bool on);
+bool art__arena_rest(struct art_ops *c); /* dozes off, and what could be done at once will be asked for */
 void art__arena_nudged(struct art_ops *c);
 
 bool art__arena_touch(const struct art_arena *a, enum art_arena_touch what);
@@ -631,12 +633,14 @@ void art__arena_put(struct art_op *op, size_t bytes);
 bool art__arena_there(struct art_op *op); /* all that it waits for have called it */
 void art__arena_check(struct art_op *op, int pos); /* over here: has that one called something else? */
 void art__arena_nudge(const struct art_op *op); /* whoever does not look is told */
+void art__arena_nudge_one(const struct art_op *op, int pos);
 const struct art_arena_slot *art__arena_slot(const struct art_op *op, int pos);
 bool art__arena_in_pieces(const struct art_op *op);
 uint64_t art__arena_freed(struct art_comm *comm); /* all have their ops up to here done */
 
 /* ---- bulk.c: large payloads, in pieces through the arena ---- */
 void art__bulk_begin(struct art_op *op);
+bool art__bulk_asked_for(const struct art_op *op); /* could another not go on, and would it say so? */
 bool art__bulk_step(struct art_op *op); /* true: it is over here */
 bool art__bulk_hopes(struct art_op *op); /* held: may it yet become stable, so that nothing need be kept? */
 bool art__bulk_look(struct art_op *op); /* true: it is done */

@@ -638,6 +638,13 @@ static bool on_doze(struct art_machine *m, bool on)
 	return moved;
 }
 
+static bool on_rest(struct art_machine *m)
+{
+	struct art_core *c = core_of(m);
+
+	return !c->ft.fate && art__arena_rest(&c->ops);
+}
+
 static void on_describe(struct art_machine *m, struct art_report *r)
 {
 	struct art_core *c = core_of(m);
@@ -679,6 +686,7 @@ static const struct art_machine_ops core_machine = {
 	.busy = on_busy,
 	.peek = on_peek,
 	.doze = on_doze,
+	.rest = on_rest,
 	.describe = on_describe,
 };
 

@@ -99,6 +99,7 @@ void art__shared_open(struct art_shared *s, const struct art_env *env, const str
 	s->arena.max = ART_ARENA_MAX;
 	s->arena.slots = ART_ARENA_SLOTS;
 	s->arena.bulk = ART_ARENA_BULK;
+	s->arena.patience = ART_ARENA_PATIENCE;
 	s->arena.piece = ART_ARENA_PIECE;
 	s->arena.hope = ART_ARENA_HOPE;
 	s->arena.part = s->part;

@@ -16,6 +16,7 @@
 #define ART_ARENA_BULK (1024u * 1024) /* and of larger ones at one time, */
 #define ART_ARENA_PIECE (32u * 1024)  /* and of a stream of them in one go */
 #define ART_ARENA_HOPE (32u * 1024)
+#define ART_ARENA_PATIENCE 64u /* looks: some microseconds */
 
 struct art_shared {
 	struct art_arena arena; /* .mine NULL: there is none */

@@ -40,6 +40,8 @@ static int port_send(void *self, enum art_chan chan, int to, const struct art_hd
 
 	assert_owned(e);
 	assert(to >= 0 && to < e->cfg.size && to != e->cfg.slot);
+	if (h->kind == ART_K_NUDGE)
+		e->nudged = true;
 	return art__link_send(&e->link, chan, to, h, body, len);
 }
 

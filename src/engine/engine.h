@@ -11,6 +11,7 @@
 #ifndef ART_ENGINE_ENGINE_H
 #define ART_ENGINE_ENGINE_H
 
+#include <sched.h>
 #include <sys/types.h>
 
 #include "engine/machine.h"
@@ -30,6 +31,8 @@ struct art_engine_cfg {
 	uint64_t job, incarnation;
 	uint8_t key[ART_TP_KEY_BYTES];
 	int cores;                  /* that this process may run on */
+	bool apart;                 /* the service thread has CPUs that are not the caller's: */
+	cpu_set_t service_cpus;     /* these */
 	bool status;                /* have a status socket (status.h) */
 	/* Asked before machine->dead(), in the service thread and owning the engine: true if the
 	 * loss was dealt with and the machine is not to know. May be NULL. */

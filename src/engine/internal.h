@@ -100,6 +100,7 @@ struct art_engine {
 	uint64_t spin_max, spin_ns; /* bound of spinning, present bound (adapts) */
 	bool spin_shared;           /* by several ranks: cores */
 	unsigned spin_looks;        /* between two looks at the clock */
+	bool nudged;                /* somebody was, and may need this core now */
 	int bell[ART_BELLS], bells; /* spare doorbells */
 
 	/* The service thread. epfd and wake_fd may be used by any thread. */

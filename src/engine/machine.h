@@ -113,6 +113,10 @@ struct art_machine_ops {
 	/* @on: nobody is going to look for a while, others are to send a message when they have put something
 	 * there. True: some op got on just now: call it again. Off: somebody looks. In any state. */
 	bool (*doze)(struct art_machine *m, bool on);
+	/* Instead of doze(on) where messages are seen to on another core than the caller's: true if all that this
+	 * rank could do at once may wait until another asks for it by a message, and one that needs it would. False:
+	 * doze. */
+	bool (*rest)(struct art_machine *m);
 	/* What is going on, for people. No side effects. May be NULL. */
 	void (*describe)(struct art_machine *m, struct art_report *out);
 };

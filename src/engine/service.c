@@ -118,24 +118,38 @@ static bool doze(struct art_engine *e)
 	return e->shared.arena.mine && e->machine->ops->doze(e->machine, true);
 }
 
+/* The last caller leaves and ops go on: from now on a message wakes the service thread. What could be done
+ * at once is left to that where it has a core of its own, so that the caller gets to its computation; or else
+ * is done here, as it would take the same core. */
+static void hand_over(struct art_engine *e)
+{
+	bool moved = false;
+
+	if (!atomic_load(&e->armed))
+		arm(e);
+	if (e->cfg.apart && e->shared.arena.mine && e->machine->ops->rest(e->machine))
+		return;
+	while (doze(e))
+		moved = true;
+	if (moved)
+		art__engine_settle(e);
+}
+
 void art__service_notify(struct art_engine *e)
 {
-	uint64_t wake = next_wake(e);
 	bool must_ring = false;
+	uint64_t wake;
 
+	if (!e->driver && e->tp[ART_CHAN_DATA]) {
+		if (data_wanted(e))
+			hand_over(e);
+		must_ring = e->parked;
+		e->parked = false;
+	}
+	wake = next_wake(e);
 	if (wake < e->service_wake) {
 		e->service_wake = wake;
 		must_ring = true;
-	}
-	if (!e->driver && e->tp[ART_CHAN_DATA]) {
-		if (data_wanted(e)) {
-			if (!atomic_load(&e->armed))
-				arm(e);
-			while (doze(e))
-				must_ring = true; /* the service thread tells whose op ended */
-		}
-		must_ring |= e->parked;
-		e->parked = false;
 	}
 	if (must_ring)
 		ring_service(e);
@@ -150,8 +164,8 @@ static uint64_t plan_data(struct art_engine *e)
 
 	if (!e->driver && data_wanted(e)) {
 		arm(e);
-		while (doze(e))
-			;
+		while (doze(e) && !atomic_load(&e->own.callers_want))
+			; /* a caller goes on with it */
 		return ART_NEVER;
 	}
 	now = art__env_now(e->env);
@@ -538,6 +552,25 @@ static void close_descriptors(struct art_engine *e)
 	e->wake_fd = e->epfd = -1;
 }
 
+static int create_thread(struct art_engine *e)
+{
+	pthread_attr_t attr;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return err;
+	if (e->cfg.apart)
+		err = pthread_attr_setaffinity_np(&attr, sizeof(e->cfg.service_cpus), &e->cfg.service_cpus);
+	if (!err)
+		err = pthread_create(&e->thread, &attr, service_main, e);
+	pthread_attr_destroy(&attr);
+	if (err && e->cfg.apart) { /* they may have been taken from this job meanwhile */
+		e->cfg.apart = false;
+		return create_thread(e);
+	}
+	return err;
+}
+
 /* No signal of the application is ever handled in our thread. */
 static int start_thread(struct art_engine *e)
 {
@@ -546,7 +579,7 @@ static int start_thread(struct art_engine *e)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&e->thread, NULL, service_main, e);
+	err = create_thread(e);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err) {
 		errno = err;

@@ -252,8 +252,9 @@ static bool drive(struct art_engine *e, struct spin *s)
 	s->empty++;
 	if (!e->spin_max)
 		return s->empty < SPIN_FEW;
-	if (s->empty % e->spin_looks && !s->peeked)
+	if (s->empty % e->spin_looks && !s->peeked && !e->nudged)
 		return true;
+	e->nudged = false;
 	/* Two ranks that wait for each other may have met on one core: then let the other run. As both
 	 * stay runnable, the kernel parts them. */
 	art__own_leave(&e->own);

@@ -22,6 +22,7 @@ static void add_string(struct run_buf *b, const char *s)
 static bool passed_on(const char *variable)
 {
 	static const char *const own[] = { "ART_LAUNCH_FD=", "ART_RANK=", "ART_SIZE=", "ART_CORES=",
+					   "ART_CPU=",
 					   "ART_ROOT=", "ART_KEY_FILE=", "ART_RSH=" };
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)

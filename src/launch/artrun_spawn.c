@@ -83,6 +83,20 @@ static void default_signals(const struct run_job *j)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* A rank that has one CPU only is told so: its service thread then uses the job's others. */
+static int tell_cpu(const cpu_set_t *mine)
+{
+	char number[16];
+	int cpu = 0;
+
+	if (CPU_COUNT(mine) != 1)
+		return 0;
+	while (!CPU_ISSET(cpu, mine))
+		cpu++;
+	snprintf(number, sizeof(number), "%d", cpu);
+	return setenv(ART_BOOT_CPU_VAR, number, 1);
+}
+
 /* With a core for every rank each gets its share of them: two ranks that wait for each other then
  * never meet on one core, and a rank's threads keep to its own. Or one core, whole. */
 static int bind_rank(const struct run_job *j, int rank)
@@ -102,13 +116,16 @@ static int bind_rank(const struct run_job *j, int rank)
 			CPU_SET(cpu, &mine);
 		nth++;
 	}
-	return CPU_COUNT(&mine) ? sched_setaffinity(0, sizeof(mine), &mine) : 0;
+	if (CPU_COUNT(&mine) == 0)
+		return 0;
+	return sched_setaffinity(0, sizeof(mine), &mine) ? -1 : tell_cpu(&mine);
 }
 
 static int child_environment(const struct run_job *j, const struct spawn *s)
 {
 	char number[16];
 
+	unsetenv(ART_BOOT_CPU_VAR);
 	snprintf(number, sizeof(number), "%d", s->boot[1]);
 	if (setenv(ART_BOOT_FD_VAR, number, 1))
 		return -1;

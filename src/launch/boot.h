@@ -12,6 +12,7 @@
 #ifndef ART_LAUNCH_BOOT_H
 #define ART_LAUNCH_BOOT_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -32,6 +33,8 @@ struct art_boot {
 	int fd; /* to the launcher, -1 if there is none */
 	/* Where a rank listens that was not told: an address of this host, "": on loopback only. */
 	char iface[ART_TP_ADDR_MAX];
+	/* The launcher has bound this rank to one CPU; these are the others that it has itself. Empty: not so. */
+	cpu_set_t others;
 	uint64_t wait_ns;   /* set before opening: so long ranks started by hand wait for each other */
 	uint64_t strangers; /* connections that did not prove to be ranks */
 	void *own;          /* of the bootstrap */

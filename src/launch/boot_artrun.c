@@ -132,6 +132,26 @@ static bool artrun_present(void)
 	return getenv(ART_BOOT_FD_VAR) != NULL;
 }
 
+/* Not if whoever was started in between has bound this process otherwise: that is meant. */
+static void find_others(struct art_boot *b)
+{
+	const char *text = getenv(ART_BOOT_CPU_VAR);
+	int cpu = text ? atoi(text) : -1;
+	struct ucred launcher;
+	socklen_t len = sizeof(launcher);
+	cpu_set_t mine;
+
+	unsetenv(ART_BOOT_CPU_VAR);
+	if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(mine), &mine) ||
+	    CPU_COUNT(&mine) != 1 || !CPU_ISSET(cpu, &mine))
+		return;
+	if (getsockopt(b->fd, SOL_SOCKET, SO_PEERCRED, &launcher, &len) || launcher.pid <= 0)
+		return;
+	if (sched_getaffinity(launcher.pid, sizeof(b->others), &b->others))
+		CPU_ZERO(&b->others);
+	CPU_CLR(cpu, &b->others);
+}
+
 static int artrun_open(struct art_boot *b)
 {
 	int err = ART_ERR_TRANSPORT;
@@ -142,6 +162,8 @@ static int artrun_open(struct art_boot *b)
 		err = send_head(b, ART_BOOT_HELLO, b->lowest_half);
 	if (b->fd >= 0 && !err)
 		err = take_welcome(b);
+	if (!err)
+		find_others(b);
 	if (err == ART_ERR_EVICTED)
 		return art__boot_fail(b, err, "another process has taken this rank's place");
 	if (err == ART_ERR_NOMEM)

@@ -31,6 +31,7 @@
 #define ART_BOOT_MAGIC UINT32_C(0x41525442)
 #define ART_BOOT_VERSION 3
 #define ART_BOOT_FD_VAR "ART_LAUNCH_FD"
+#define ART_BOOT_CPU_VAR "ART_CPU" /* the one CPU that this rank is bound to, if it is */
 
 enum art_boot_kind {
 	ART_BOOT_HELLO = 1,

@@ -25,16 +25,24 @@ static void look(struct crank *r, uint64_t word)
 	cluster__leave(r);
 }
 
+/* Whoever is awake looks all the time, and so finds that this one has gone off. */
+static void look_on(struct crank *r)
+{
+	struct cluster *c = r->cluster;
+
+	for (int k = 0; k < c->n; k++)
+		if (k != r->slot && !c->rank[k].dead)
+			cluster__at(&c->rank[k], 1 + cluster__below(c, SEE_NS), look, 0);
+}
+
 static bool on_touch(void *self, enum art_arena_touch what)
 {
 	struct crank *r = self;
-	struct cluster *c = r->cluster;
 
 	if (!cluster__step(r))
 		return false;
-	for (int k = 0; what == ART_ARENA_FLAG && k < c->n; k++)
-		if (k != r->slot && !c->rank[k].dead)
-			cluster__at(&c->rank[k], 1 + cluster__below(c, SEE_NS), look, 0);
+	if (what == ART_ARENA_FLAG)
+		look_on(r);
 	return true;
 }
 
@@ -94,6 +102,10 @@ void cluster__arena_rest(struct crank *r)
 	if (r->awake) {
 		r->machine->ops->doze(r->machine, false);
 		cluster__at(r, 1 + cluster__below(r->cluster, SEE_NS), look, 0);
+		return;
+	}
+	if (cluster__below(r->cluster, 2) && r->machine->ops->rest(r->machine)) {
+		look_on(r);
 		return;
 	}
 	while (!r->dead && r->machine->ops->doze(r->machine, true))
