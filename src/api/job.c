@@ -199,7 +199,8 @@ static int introduce(struct art_ctx *ctx, struct art_boot_card *cards, char *why
 	return rc;
 }
 
-static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards, char *why)
+/* @share: all are of this host. */
+static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards, bool share, char *why)
 {
 	for (int i = 0; i < ctx->size; i++) {
 		int rc;
@@ -211,7 +212,7 @@ static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards,
 		if (!rc)
 			rc = art__engine_beats_peer(ctx->engine, i, cards[i].addr[2],
 						    cards[i].incarnation);
-		if (!rc && cards[i].host == cards[ctx->rank].host)
+		if (!rc && share)
 			art__engine_share(ctx->engine, i, cards[i].pid, cards[i].incarnation);
 		if (!rc)
 			continue;
@@ -292,7 +293,7 @@ static int assemble(struct art_ctx *ctx, const struct art_boot_card *cards, int 
 	art__engine_locals(ctx->engine, locals);
 	if (locals == ctx->size) /* watched by their kernel */
 		art__engine_beats_close(ctx->engine);
-	rc = connect_peers(ctx, cards, why);
+	rc = connect_peers(ctx, cards, locals == ctx->size, why);
 	if (rc)
 		return rc;
 	check_tuning(ctx, hosts);

@@ -29,6 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ART_ARENA_RANKS 64 /* the largest job that uses one */
 #define ART_ARENA_SLOTS 64u /* at most */
 #define ART_ARENA_SMALL 232u /* bytes of payload beside the flag: on its line, and on those behind it, which
 			      * come along */

@@ -30,13 +30,12 @@
 
 /* All of the participants' payloads together: more is faster in pieces (bulk.c). */
 #define FLAT_BYTES (64u * 1024)
-#define FLAT_RANKS 64
 #define SEQ_BITS ((UINT64_C(1) << 40) - 1)
 #define LEVELS 6
 /* When to look again whether everyone has mapped the arena, while one has not said so. */
 #define LOOK_NS ART_NS_PER_MS
 
-_Static_assert(1 << LEVELS == FLAT_RANKS, "a buffer for each level");
+_Static_assert(1 << LEVELS == ART_ARENA_RANKS, "a buffer for each level");
 
 /* ThreadSanitizer knows no fences; it does not see other processes, either. */
 static inline void fence(memory_order order)
@@ -59,7 +58,7 @@ bool art__arena_init(struct art_ops *c)
 {
 	const struct art_arena *a = c->port->arena;
 
-	if (!a || c->cfg.hosts || c->cfg.size > FLAT_RANKS)
+	if (!a || c->cfg.hosts || c->cfg.size > ART_ARENA_RANKS)
 		return true;
 	c->arena_scratch = art__env_alloc(c->env, LEVELS * a->max);
 	c->nudged = art__env_zalloc(c->env, (size_t)c->cfg.size * sizeof(*c->nudged));

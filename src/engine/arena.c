@@ -85,6 +85,8 @@ static struct art_arena_part *make_part(int fd)
 void art__shared_open(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self)
 {
 	*s = (struct art_shared){ .fd = -1, .slot = self->slot, .size = self->size };
+	if (s->size > ART_ARENA_RANKS)
+		return;
 	s->part = calloc((size_t)s->size, sizeof(*s->part));
 	s->fd = s->part ? memfd_create(NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
 	if (s->fd >= 0)
@@ -172,9 +174,22 @@ void art__shared_peer(struct art_shared *s, const struct art_env *env, const str
 	art__env_log(env, ART_LOG_INFO, "no arena in shared memory: that of rank %d cannot be had", slot);
 }
 
+/* Whom nobody has told about is on another host: then no op would go this way (coll/arena.c). */
+static bool some_elsewhere(const struct art_shared *s)
+{
+	for (int i = 0; i < s->size; i++)
+		if (!s->part[i])
+			return !s->missing;
+	return false;
+}
+
 void art__shared_ready(struct art_shared *s)
 {
-	if (s->arena.mine)
+	if (!s->arena.mine)
+		return;
+	if (some_elsewhere(s))
+		art__shared_close(s);
+	else
 		atomic_store(&s->arena.mine->state, s->missing ? ART_ARENA_NONE : ART_ARENA_READY);
 }
 

@@ -25,12 +25,14 @@ struct art_shared {
 	bool missing;                       /* a part could not be had */
 };
 
-/* Makes the own part. Without the memory for it there is none, and one line says so. */
+/* Makes the own part. In a job of more than ART_ARENA_RANKS there is none, nor without the memory for it:
+ * then one line says so. */
 void art__shared_open(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self);
 /* Maps the part of another rank of this host. */
 void art__shared_peer(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self,
 		      int slot, pid_t pid, uint64_t incarnation);
-/* Every peer was told: says to them whether this rank has all their parts. */
+/* Every rank of this host was told: says to them whether this rank has all their parts. If these are not
+ * all of the job, the own part is given back. */
 void art__shared_ready(struct art_shared *s);
 void art__shared_close(struct art_shared *s);
 

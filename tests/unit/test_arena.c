@@ -149,6 +149,30 @@ static void a_limit_on_files(void)
 	CU_ASSERT_EQUAL(open_fds(), before);
 }
 
+/* A job on several hosts has none, nor one that is too large: memory that nobody uses is not kept. */
+static void none_that_nobody_uses(void)
+{
+	struct art_tp_self a = self_of(0, 11), b = self_of(1, 12);
+	struct art_shared s, t;
+	int before = open_fds();
+
+	a.size = b.size = 3; /* the third is elsewhere */
+	art__shared_open(&s, &env, &a);
+	art__shared_open(&t, &env, &b);
+	art__shared_peer(&s, &env, &a, 1, getpid(), 12);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s.arena.part[1]);
+	art__shared_ready(&s);
+	CU_ASSERT_PTR_NULL(s.arena.mine);
+	art__shared_close(&s); /* does no harm */
+	art__shared_close(&t);
+	a.size = ART_ARENA_RANKS + 1;
+	art__shared_open(&s, &env, &a);
+	CU_ASSERT_PTR_NULL(s.arena.mine);
+	CU_ASSERT_EQUAL(open_fds(), before);
+	art__shared_ready(&s);
+	art__shared_close(&s);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -156,6 +180,7 @@ int main(void)
 		{ "strangers", strangers },
 		{ "look-alikes", look_alikes },
 		{ "a limit on files", a_limit_on_files },
+		{ "none that nobody uses", none_that_nobody_uses },
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {
