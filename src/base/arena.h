@@ -2,7 +2,7 @@
  *
  * Memory that the ranks of a host share: one part a rank, written by that rank only and read by the
  * others (who cannot write to it). Here is how a part is laid out; who makes and maps it is the engine's
- * business (engine/arena.c) or the simulator's, what is put there is coll's (coll/arena.c).
+ * business (engine/arena.c) or the simulator's, what is put there is coll's (coll/arena.c, bulk.c).
  *
  *   part   state      have I mapped the parts of all ranks of this host, or can I not?
  *          doze       odd: I do not look at the slots, and want a message when something comes
@@ -68,14 +68,14 @@ struct art_arena_part {
 /* What is about to happen, for the simulator. */
 enum art_arena_touch {
 	ART_ARENA_WRITE, /* words and payload of a slot are written */
-	ART_ARENA_FLAG,  /* its flag: it can be seen */
-	ART_ARENA_TAKE,  /* everybody's payloads are read */
+	ART_ARENA_FLAG,  /* its flag, or how many pieces: they can be seen */
+	ART_ARENA_TAKE,  /* others' payloads are read */
 	ART_ARENA_DOZE,  /* this rank's own doze changes */
 	ART_ARENA_DONE,  /* its own done mark does */
 };
 
 struct art_arena {
-	size_t max; /* bytes of the largest payload; a multiple of 64 */
+	size_t max; /* bytes of the largest payload that is there as a whole; a multiple of 64 */
 	unsigned slots; /* that are used: a power of two */
 	size_t piece; /* bytes of a stream that are told of at one time; bulk is a multiple */
 	size_t hope;  /* payloads from here on are mostly stable before they could be copied */
@@ -102,6 +102,16 @@ static inline const uint8_t *art__arena_in(const struct art_arena *a, const stru
 static inline const uint8_t *art__arena_out(const struct art_arena *a, const struct art_arena_part *p)
 {
 	return art__arena_in(a, p) + a->bulk;
+}
+
+/* ThreadSanitizer knows no fences; it does not see other processes, either. */
+static inline void art__arena_fence(memory_order order)
+{
+#ifdef __SANITIZE_THREAD__
+	(void)order;
+#else
+	atomic_thread_fence(order);
+#endif
 }
 
 #endif

@@ -37,16 +37,6 @@
 
 _Static_assert(1 << LEVELS == ART_ARENA_RANKS, "a buffer for each level");
 
-/* ThreadSanitizer knows no fences; it does not see other processes, either. */
-static inline void fence(memory_order order)
-{
-#ifdef __SANITIZE_THREAD__
-	(void)order;
-#else
-	atomic_thread_fence(order);
-#endif
-}
-
 bool art__arena_touch(const struct art_arena *a, enum art_arena_touch what)
 {
 	return !a->touch || a->touch(a->self, what);
@@ -297,7 +287,7 @@ void art__arena_put(struct art_op *op, size_t bytes)
 		return;
 	/* Whoever still reads what lay here (it is out of date, or it would be stable) shall notice. */
 	atomic_store_explicit(&s->flag, 0, memory_order_relaxed);
-	fence(memory_order_release);
+	art__arena_fence(memory_order_release);
 	s->comm = op->comm->id;
 	s->sig = op->sig;
 	s->lag = art__op_lag(op);
@@ -312,7 +302,7 @@ void art__arena_put(struct art_op *op, size_t bytes)
 	if (!art__arena_touch(a, ART_ARENA_FLAG))
 		return;
 	atomic_store_explicit(&s->flag, flag_of(op), memory_order_release);
-	fence(memory_order_seq_cst);
+	art__arena_fence(memory_order_seq_cst);
 }
 
 /* The op goes by messages: only what has been called. */
@@ -528,7 +518,7 @@ static bool still_there(const struct art_op *op)
 {
 	int root = op->way == ART_C_BCAST ? root_pos(op) : -1;
 
-	fence(memory_order_acquire);
+	art__arena_fence(memory_order_acquire);
 	for (int i = 0; i < op->comm->npart; i++)
 		if (i != op->comm->mypos && (root < 0 || i == root) &&
 		    atomic_load_explicit(&art__arena_slot(op, i)->flag, memory_order_relaxed) != op->arena_at)
@@ -611,7 +601,7 @@ static void set_doze(struct art_ops *c, uint32_t doze)
 		return;
 	c->doze = doze;
 	atomic_store(&c->arena->mine->doze, doze); /* before any look that follows */
-	fence(memory_order_seq_cst);
+	art__arena_fence(memory_order_seq_cst);
 }
 
 /* From now on, what is put down is told. */

@@ -34,22 +34,13 @@
 #define BURST (64u * 1024)
 /* When to look again whether a part is free, should nobody tell. */
 #define LOOK_NS ART_NS_PER_MS
-/* How long it may take until it is stable: what a copy into fresh memory would, where cores are shared. */
+/* How long it may take until it is stable, and a nanosecond a byte: what a copy into fresh memory would take,
+ * where cores are shared. */
 #define HOPE_NS UINT64_C(20000)
 
 enum { PUT, MAKE, GET };
 
 enum which { IS_PUT, IS_MADE, IS_GOT };
-
-/* As fence() in arena.c. */
-static inline void fence(memory_order order)
-{
-#ifdef __SANITIZE_THREAD__
-	(void)order;
-#else
-	atomic_thread_fence(order);
-#endif
-}
 
 static const struct art_arena *arena(const struct art_op *op)
 {
@@ -163,7 +154,7 @@ static bool say(const struct art_op *op, enum which w, uint64_t n)
 	if (!art__arena_touch(arena(op), ART_ARENA_FLAG))
 		return false;
 	atomic_store_explicit(counter(art__arena_slot(op, op->comm->mypos), w), n, memory_order_release);
-	fence(memory_order_seq_cst);
+	art__arena_fence(memory_order_seq_cst);
 	return true;
 }
 
@@ -177,7 +168,7 @@ static void next_phase(struct art_op *op, uint8_t phase)
 /* Nobody has written over what this rank has read. */
 static bool still_there(const struct art_op *op)
 {
-	fence(memory_order_acquire);
+	art__arena_fence(memory_order_acquire);
 	for (int i = 0; i < op->comm->npart; i++) {
 		if (i == op->comm->mypos || (bcast(op) && op->comm->part[i] != op->root))
 			continue;
@@ -222,7 +213,7 @@ static bool claim(struct art_op *op)
 	if (op->seq > op->comm->bulk_last)
 		op->comm->bulk_last = op->seq;
 	atomic_store_explicit(&a->mine->bulk, op->arena_at, memory_order_relaxed);
-	fence(memory_order_release);
+	art__arena_fence(memory_order_release);
 	op->bulk.claimed = true;
 	return true;
 }
@@ -422,7 +413,7 @@ static uint64_t reduction_step(struct art_op *op)
 
 /* ---- a stream: of a bcast from its root, of a reduce of two ranks to it ---- */
 
-/* Short payloads in shorter ones: so that two ranks are at work all the same. */
+/* Of a short payload a quarter, so that both ends are at work at a time. */
 static uint64_t chunk_bytes(const struct art_op *op)
 {
 	const struct art_arena *a = arena(op);
@@ -570,7 +561,7 @@ bool art__bulk_asked_for(const struct art_op *op)
 /* Whoever waits for this one's part, or for the op to be stable, looks: all have it done. */
 static void tell_the_end(struct art_op *op)
 {
-	fence(memory_order_seq_cst);
+	art__arena_fence(memory_order_seq_cst);
 	if (art__arena_freed(op->comm) >= op->seq)
 		art__arena_nudge(op);
 }
