@@ -37,12 +37,14 @@ until_said() { # FILE PATTERN
 # pid_of RANK: its number on its own host, from "rank R is process P".
 pid_of() { sed -n "s/^rank $1 is process //p" out; }
 
-# run_cases [CASE...]: those, or all; the script's exit status.
+# run_cases [CASE...]: those, or all, each after the script's before_case, if there is one; the script's exit
+# status.
 run_cases() {
 	local case began
 	[ $# -gt 0 ] || set -- $(declare -F | awk '$3 ~ /^t_/ { print $3 }')
 	for case in "$@"; do
 		began=$SECONDS
+		! declare -F before_case >/dev/null || before_case
 		"$case"
 		echo "$case: $((SECONDS - began)) s"
 	done

@@ -318,12 +318,8 @@ t_artrun_wins() {
 	is "a program started by a rank" "$(grep -c 'rank 0, round 0: the sum of 1 ranks is 0' out)" 2
 }
 
-for case in $(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else declare -F |
-	awk '$3 ~ /^t_/ { print $3 }'; fi); do
-	began=$SECONDS
+before_case() {
 	rm -f out.* err.*
 	new_root
-	"$case"
-	echo "$case: $((SECONDS - began)) s"
-done
-verdict
+}
+run_cases "$@"

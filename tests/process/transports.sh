@@ -13,7 +13,6 @@ mkfifo gate
 exec {gate}<>gate
 
 named() { find /dev/shm -maxdepth 1 -iname '*art*' 2>/dev/null | sort; }
-pid_of() { sed -n "s/^rank $1 is process //p" out; }
 started() { [ "$(grep -c 'is process' out)" = 3 ]; }
 told() { # PATTERN
 	"$info" --job "$(pid_of 0)" --details --wait 1 >told 2>&1

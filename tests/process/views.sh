@@ -6,7 +6,6 @@
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/jobs.sh"
 
-pid_of() { sed -n "s/^rank $1 is process //p" out; }
 all_up() { [ "$(grep -c ' is process ' out)" = 4 ]; }
 said() { [ "$(grep -Ec "$1" err)" = "$2" ]; } # PATTERN TIMES
 until_said() { await said "$@" || complain "'$1' does not come $2 times"; }

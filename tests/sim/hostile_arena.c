@@ -50,12 +50,12 @@ static void lie(struct cluster *c, void *arg)
 	case 1: atomic_store(&p->doze, (uint32_t)below(l, UINT32_MAX)); break;
 	case 2: atomic_store(&p->done, below(l, 2) ? below(l, CALLS) : below(l, UINT64_MAX)); break;
 	case 3: atomic_store(&s->flag, flag(l)); break;
+	case 4: s->sig = (uint32_t)below(l, UINT32_MAX); break;
+	case 5: s->lag = (uint16_t)below(l, below(l, 2) ? 4 : UINT16_MAX + 1); break;
 	case 6: atomic_store(&p->sure, flag(l)); break;
 	case 8: atomic_store(below(l, 2) ? &s->put : below(l, 2) ? &s->made : &s->got,
 			     below(l, 2) ? below(l, 6) : below(l, UINT64_MAX)); break;
 	case 9: atomic_store(&p->bulk, flag(l)); break;
-	case 4: s->sig = (uint32_t)below(l, UINT32_MAX); break;
-	case 5: s->lag = (uint16_t)below(l, below(l, 2) ? 4 : UINT16_MAX + 1); break;
 	default:
 		for (size_t i = 0; i < sizeof(*s); i++)
 			((uint8_t *)s)[i] = (uint8_t)below(l, 256);
