@@ -277,7 +277,7 @@ const struct art_setting art__settings[] = {
 	SETTING("ART_STATUS", status, "on", "answer art-info --job through a local socket",
 		read_status, "one of: on, off"),
 	SETTING("ART_ARENA", arena, "on",
-		"small operations of ranks that may share memory go by it without messages", read_arena,
+		"operations of all ranks of one host go through shared memory, without messages", read_arena,
 		"one of: on, off"),
 	SETTING("ART_COLL_BCAST", coll_bcast, "auto",
 		"how broadcasts go from rank to rank by messages; the same at every rank",

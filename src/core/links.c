@@ -59,7 +59,7 @@ static int proposer(const struct art_links *l, const struct art_set *members, in
 	return -1;
 }
 
-/* Small ops with it go through shared memory. A connection that nobody uses would cost memory, which takes
+/* Ops of the world go through shared memory with it. A connection that nobody uses would cost memory, which takes
  * time to take down when a rank dies, and its hello would wait until ops stop coming and somebody
  * looks at the data channel: when members are lost, of all times. */
 static bool needs_no_data(const struct art_links *l, int to)
