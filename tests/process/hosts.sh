@@ -148,6 +148,7 @@ t_hosts_that_do_not_come() {
 
 t_a_rank_is_killed() {
 	busy_job -n 8 --hosts 'art[1-4]:2'
+	is "memory that nobody uses" "$(lab exec 2 grep -c memfd:art-arena "/proc/$(pid_of 3)/maps")" 0
 	lab exec 2 kill -KILL "$(pid_of 3)"
 	await grep -q 'rank 3 ' err
 	open_gate

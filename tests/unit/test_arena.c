@@ -4,7 +4,6 @@
  * another key, place or life, not what only looks like one. Where one cannot be had its reader says so.
  * Nobody can write into another's; no descriptor is left behind.
  */
-#include <CUnit/Basic.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 
 #include "base/env.h"
 #include "engine/arena.h"
+#include "tests/lib/unit.h"
 
 static struct art_env env;
 
@@ -183,18 +183,7 @@ int main(void)
 		{ "none that nobody uses", none_that_nobody_uses },
 		CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "arena", NULL, NULL, NULL, NULL, tests },
-		CU_SUITE_INFO_NULL,
-	};
-	unsigned failed;
 
 	art__env_posix(&env, "test_arena", ART_LOG_ERROR);
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 1;
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return unit_run("arena", tests);
 }

@@ -2,7 +2,6 @@
  *
  * Description: sets, the pool, the log line, the real environment, texts of codes and marks.
  */
-#include <CUnit/Basic.h>
 #include <art/art.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include "base/marks.h"
 #include "base/pool.h"
 #include "base/set.h"
+#include "tests/lib/unit.h"
 
 /* An environment whose memory runs out on request and that keeps its last line. */
 struct fake {
@@ -328,16 +328,6 @@ int main(void)
 		{ "set algebra", set_algebra },
 		CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "base", NULL, NULL, NULL, NULL, tests },
-		CU_SUITE_INFO_NULL,
-	};
 
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 1;
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	unsigned failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return unit_run("base", tests);
 }

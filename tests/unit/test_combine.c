@@ -775,7 +775,7 @@ int main(int argc, char **argv)
 	CU_pSuite s = CU_add_suite("combine", NULL, NULL);
 	if (!s || !CU_add_test(s, "every type and operator", test_kernels) ||
 	    !CU_add_test(s, "every count up to 67", test_every_count) ||
-    !CU_add_test(s, "all pairs of bytes", test_all_bytes) ||
+	    !CU_add_test(s, "all pairs of bytes", test_all_bytes) ||
 	    !CU_add_test(s, "16-bit reals", test_all_halves) ||
 	    !CU_add_test(s, "examples by hand", test_by_hand) ||
 	    !CU_add_test(s, "what is defined for what", test_defined) ||

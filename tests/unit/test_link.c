@@ -7,12 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <CUnit/Basic.h>
-
 #include <art/status.h>
 
 #include "base/env.h"
 #include "engine/link.h"
+#include "tests/lib/unit.h"
 #include "transport/fault/fault.h"
 #include "transport/sim/sim.h"
 
@@ -649,16 +648,6 @@ int main(void)
 		{ "rules are parsed or refused", rules_are_parsed_or_refused },
 		CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "link", NULL, NULL, NULL, NULL, tests },
-		CU_SUITE_INFO_NULL,
-	};
 
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 1;
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	unsigned failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return unit_run("link", tests);
 }

@@ -3,10 +3,10 @@
  * Description: headers survive a round trip and nothing else does; bodies are never read or
  * written past their end.
  */
-#include <CUnit/Basic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/lib/unit.h"
 #include "wire/wire.h"
 
 /* Every byte of every field different, so that a swapped or shortened field shows. */
@@ -188,16 +188,6 @@ int main(void)
 		{ "short body reads zero", short_body_reads_zero_and_stays_bad },
 		CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {
-		{ "wire", NULL, NULL, NULL, NULL, tests },
-		CU_SUITE_INFO_NULL,
-	};
 
-	if (CU_initialize_registry() || CU_register_suites(suites))
-		return 1;
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	unsigned failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return unit_run("wire", tests);
 }
