@@ -8,14 +8,14 @@ set -u
 export ART_TRANSPORT=tcp ART_ERRORS=return
 results() { grep -c "has a result of $1\$" out; }
 
-# killed VICTIM [bcast]: in round 2 of 12, of 5 ranks
+# killed VICTIM [bcast]: in round 2 of 50 or not long after, of 5 ranks
 killed() {
-	begin "$artrun" -n 5 "$programs/t_large" $((1 << 20)) 12 ${2-}
+	begin "$artrun" -n 5 "$programs/t_large" $((1 << 20)) 50 ${2-}
 	until_said out "^rank $1 enters round 2"
 	kill -KILL "$(pid_of "$1")"
 	finish
 	is "rank $1 killed: exit status" $rc 0
-	[ "$(results 4)" -ge 20 ] || complain "$case: $(results 4) results without rank $1"
+	[ "$(results 4)" -ge 4 ] || complain "$case: $(results 4) results without rank $1"
 }
 
 t_ring() { ART_COLL_ALLREDUCE=ring killed 2; }
