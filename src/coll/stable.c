@@ -242,6 +242,10 @@ void art__stable_tidy(struct art_comm *m)
 
 		if (!op)
 			continue;
+		/* All have it, so nobody is going to take what is unsent: of a bcast, by one who has taken itself
+		 * for the root. */
+		if (op->entered && op->held && !op->idle && !op->work)
+			art__op_reset(op);
 		if (op->entered && !op->done)
 			art__op_settle(op);
 		if (op->entered && !op->done)

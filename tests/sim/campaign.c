@@ -55,6 +55,8 @@ static const struct {
 	{ SCENARIO_MIXED, 283887 },
 	/* what was decided to be stable was asked about on, as its root was lost */
 	{ SCENARIO_MIXED, 287341 },
+	/* two took themselves for the root of a bcast: all had it, and what they sent each other had no taker */
+	{ SCENARIO_MIXED, 289468 },
 	/* a mistaken reduce came out where it had returned, and nobody was left to decide about it */
 	{ SCENARIO_POLICY, 192965 },
 	/* inputs that the log cannot hold: the root's word that it has the result let nobody run it again */
