@@ -355,8 +355,10 @@ static bool sensible(const struct what *w)
 static uint64_t stride_of(const struct what *w)
 {
 	static const uint64_t strides[MAX_RANKS + 1] = { 1, 1, 1, 1, 1, 1, 3, 5, 7, 11 };
-	return strides[w->n] * (w->size == SIZE_LARGE || w->size == SIZE_CHAIN ? 7 : 
-			       w->size == SIZE_PIECES || w->size == SIZE_STEPS ? 3 : 1);
+
+	if (w->size == SIZE_LARGE || w->size == SIZE_CHAIN)
+		return strides[w->n] * 7;
+	return strides[w->n] * (w->size >= SIZE_PIECES ? 3 : 1);
 }
 
 static void sweep_case(const struct what *w, struct tally *t)
