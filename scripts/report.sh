@@ -100,36 +100,10 @@ run_alone() {
 	settle_one
 }
 
-# What runs beside the lanes with what they leave of the processors: one after the other.
-declare -A ahead=() # name -> its process
-last_ahead=
-
-# start_ahead NAME LIMIT_S COMMAND...: begins when the one started before has ended.
-start_ahead() {
-	local name=$1 log
-	log=$(log_of "$name")
-	mkdir -p "$root/build/logs"
-	rm -f "$log.end"
-	{
-		[ -z "$last_ahead" ] || tail --pid="$last_ahead" -f /dev/null
-		in_lane "$log" "$2" nice -n 19 "${@:3}"
-	} &
-	last_ahead=$!
-	ahead[$name]=$last_ahead
-}
-
-# settle_ahead NAME: waits for its end; the lanes go on meanwhile.
-settle_ahead() {
-	wait "${ahead[$1]}"
-	unset "ahead[$1]"
-	report_end "$1"
-}
-
 # On a signal: nothing that was started here stays behind.
 stop_lanes() {
 	trap - INT TERM
 	[ ${#lane_of[@]} = 0 ] || kill -TERM "${!lane_of[@]}" 2>/dev/null
-	[ ${#ahead[@]} = 0 ] || kill -TERM "${ahead[@]}" 2>/dev/null
 	wait
 	echo "runtests: stopped" >&2
 	exit 130

@@ -67,7 +67,7 @@ some_time() {
 
 # Bad links and bad company cost time, and nobody's place.
 t_links() {
-	job_on_all ART_STALL=0.5
+	job_on_all ART_PROFILE=default ART_STALL=0.5
 	strangers 2
 	lab rate 3 2mbit
 	some_time 2
