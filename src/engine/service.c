@@ -195,8 +195,8 @@ static uint64_t plan(struct art_engine *e)
 	e->parked = false;
 	/* What has begun in this turn waits for messages, too, as nobody inside looks. */
 	if (e->driver ? e->driver->asleep : atomic_load(&e->armed))
-		while (doze(e))
-			;
+		while (doze(e) && (e->driver || !atomic_load(&e->own.callers_want)))
+			; /* a caller goes on with it, or hands it over again as it leaves */
 	if (e->tp[ART_CHAN_DATA] && !atomic_load(&e->armed))
 		look = plan_data(e);
 	if (e->probes && e->probe_at < look)
