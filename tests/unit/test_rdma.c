@@ -113,7 +113,7 @@ static void rings_may_hold_anything(void)
 		uint64_t word;
 
 		rx.at = (uint64_t)draw(RING / ART_RDMA_LINE) * ART_RDMA_LINE;
-		word = rx.at / ART_RDMA_LINE << 32 | draw(i % 2 ? 0x11000 : 0x7fffffff);
+		word = art__rdma_word_of(rx.at, draw(i % 2 ? 0x11000 : 0x7fffffff));
 		memcpy(mem + rx.at, &word, sizeof(word));
 		CU_ASSERT(!art__rdma_get(&rx, &key, got, &in, &len));
 	}
@@ -129,6 +129,7 @@ static void a_seal_covers_all_of_a_small_record(void)
 	const uint8_t *in;
 	size_t len;
 
+	CU_ASSERT(!art__rdma_may_be_small(&(struct art_rdma_rx){.ring = mem, .bytes = RING}));
 	for (size_t n = 0; n <= ART_RDMA_SMALL_BODY + 1; n++) {
 		struct art_rdma_key key = {.key = "0123456789abcde", .mac = n % 2};
 		struct art_rdma_tx tx = {.copy = mem, .bytes = RING, .window = 32};

@@ -18,11 +18,6 @@ _Static_assert(ART_RDMA_RECORD_MAX + ART_RDMA_RING_MIN / 4 + ART_RDMA_LINE <= AR
 	       "the longest record goes into a ring of which a quarter was not yet given back");
 _Static_assert(ART_RDMA_RING_MAX / ART_RDMA_LINE <= COUNT_MASK / 2 + 1, "lines are told apart");
 
-static uint64_t word_of(uint64_t at, size_t body)
-{
-	return at / ART_RDMA_LINE << 32 | (uint32_t)body;
-}
-
 /* Of the first @bytes of a record, a multiple of 8. */
 static uint64_t seal_of(const struct art_rdma_key *key, const uint8_t *rec, size_t bytes)
 {
@@ -52,7 +47,7 @@ size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
 {
 	uint8_t *rec = tx->copy + (tx->at & (tx->bytes - 1)), *to = rec + ART_RDMA_LINE;
 	size_t bytes = art__rdma_record_bytes(body);
-	uint64_t word = word_of(tx->at, body), seal;
+	uint64_t word = art__rdma_word_of(tx->at, body), seal;
 
 	assert(art__rdma_has_space(tx, body) && iov[0].iov_len == ART_TP_HEAD);
 	memcpy(rec, &word, sizeof(word));
@@ -82,7 +77,7 @@ bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 
 	memcpy(&word, rec, sizeof(word));
 	n = (uint32_t)word;
-	if (n > ART_TP_BODY_MAX || word != word_of(rx->at, n))
+	if (n > ART_TP_BODY_MAX || word != art__rdma_word_of(rx->at, n))
 		return false;
 	memcpy(copy, rec, sealed_bytes(n));
 	memcpy(&seal, rec + art__rdma_record_bytes(n) - ART_RDMA_SEAL, sizeof(seal));
@@ -104,7 +99,7 @@ void art__rdma_written(const struct art_rdma_tx *tx, uint64_t at, uint8_t head[A
 	memcpy(&word, rec, sizeof(word));
 	*len = (uint32_t)word;
 	*body = rec + ART_RDMA_LINE;
-	assert(word == word_of(at, *len) && *len <= ART_TP_BODY_MAX);
+	assert(word == art__rdma_word_of(at, *len) && *len <= ART_TP_BODY_MAX);
 	memcpy(head, rec + sizeof(word), HEAD_SENT);
 	memset(head + HEAD_SENT, 0, ART_TP_HEAD_MAC);
 }

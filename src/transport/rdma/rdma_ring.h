@@ -86,12 +86,18 @@ static inline bool art__rdma_has_space(const struct art_rdma_tx *tx, size_t body
 size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
 		     const struct iovec *iov, int niov, size_t body);
 
+/* What a record at @at with @body bytes begins with: never 0, as a ring begins. */
+static inline uint64_t art__rdma_word_of(uint64_t at, size_t body)
+{
+	return (at / ART_RDMA_LINE + 1) << 32 | (uint32_t)body;
+}
+
 /* Whether there may be a small record at rx->at, whole or in part: one look at memory. */
 static inline bool art__rdma_may_be_small(const struct art_rdma_rx *rx)
 {
 	const uint64_t *word = (const uint64_t *)(const void *)(rx->ring + (rx->at & (rx->bytes - 1)));
 
-	return __atomic_load_n(word, __ATOMIC_ACQUIRE) - (rx->at / ART_RDMA_LINE << 32) <=
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE) - art__rdma_word_of(rx->at, 0) <=
 	       ART_RDMA_SMALL_BODY;
 }
 
