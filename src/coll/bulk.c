@@ -328,6 +328,19 @@ static void get_share(struct art_op *op, int pos)
 
 /* ---- the phases of a reduction: each moves something (bytes), or not (0) ---- */
 
+/* All of a piece is put, or combined. False: this rank is no more. */
+static bool end_phase(struct art_op *op, enum which w, uint8_t next)
+{
+	uint64_t n = op->bulk.piece + 1;
+
+	if (!say(op, w, n))
+		return false;
+	if (nobody_short(op, w, n))
+		art__arena_nudge(op);
+	next_phase(op, next);
+	return true;
+}
+
 static uint64_t put_step(struct art_op *op)
 {
 	struct art_bulk *b = &op->bulk;
@@ -342,12 +355,7 @@ static uint64_t put_step(struct art_op *op)
 	piece(op, &n);
 	if (b->at < n)
 		return at;
-	if (!say(op, IS_PUT, b->piece + 1))
-		return 0;
-	if (nobody_short(op, IS_PUT, b->piece + 1))
-		art__arena_nudge(op);
-	next_phase(op, MAKE);
-	return at;
+	return end_phase(op, IS_PUT, MAKE) ? at : 0;
 }
 
 static uint64_t make_step(struct art_op *op)
@@ -364,12 +372,7 @@ static uint64_t make_step(struct art_op *op)
 		moved += make_block(op);
 	if (b->at < len)
 		return moved;
-	if (!say(op, IS_MADE, b->piece + 1))
-		return 0;
-	if (nobody_short(op, IS_MADE, b->piece + 1))
-		art__arena_nudge(op);
-	next_phase(op, GET);
-	return moved;
+	return end_phase(op, IS_MADE, GET) ? moved : 0;
 }
 
 /* A share that is made. */
