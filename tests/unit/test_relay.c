@@ -11,6 +11,7 @@
 
 #include "core/core.h"
 #include "core/relay.h"
+#include "tests/lib/unit.h"
 
 #define RANKS 4
 #define ME 1
@@ -252,21 +253,14 @@ static void who_leaves_with_the_ballot_carries_no_answer(void)
 
 int main(void)
 {
-	CU_pSuite s;
-	unsigned failed;
+	CU_TestInfo tests[] = {
+		{ "what is for another is sent on unchanged", what_is_for_another_is_sent_on_unchanged },
+		{ "who has no way either says so", who_has_no_way_either_says_so },
+		{ "what is wrong goes nowhere", what_is_wrong_goes_nowhere },
+		{ "who leaves with the ballot carries no answer", who_leaves_with_the_ballot_carries_no_answer },
+		{ "nobody wraps what it could have sent", nobody_wraps_what_it_could_have_sent },
+		CU_TEST_INFO_NULL,
+	};
 
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 99;
-	s = CU_add_suite("relay", NULL, NULL);
-	if (!s || !CU_ADD_TEST(s, what_is_for_another_is_sent_on_unchanged) ||
-	    !CU_ADD_TEST(s, who_has_no_way_either_says_so) ||
-	    !CU_ADD_TEST(s, what_is_wrong_goes_nowhere) ||
-	    !CU_ADD_TEST(s, who_leaves_with_the_ballot_carries_no_answer) ||
-	    !CU_ADD_TEST(s, nobody_wraps_what_it_could_have_sent))
-		return 99;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	CU_basic_run_tests();
-	failed = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failed ? 1 : 0;
+	return unit_run("relay", tests);
 }
