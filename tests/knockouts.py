@@ -23,7 +23,7 @@ LIMIT_S = 400
 # name, what is taken out, file, (text that stands there once, text instead), test
 KNOCKOUTS = [
     ("1:death", "certified deaths change nothing", "src/core/core.c",
-     ("	art__ft_dead(&c->ft, slot, epoch, members);\n	art__det_stir", "	art__det_stir"), "sim/contract"),
+     ("	art__ft_dead(&c->ft, slot, epoch, members);\n	c->early", "	c->early"), "sim/contract"),
     ("1:deadline", "deadlines do not expire", "src/coll/coll.c",
      ("else if (expires(op) && now >= op->deadline_ns)", "else if (0)"), "sim/contract"),
     ("1:line", "no line names the missing", "src/coll/who.c",

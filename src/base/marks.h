@@ -57,6 +57,7 @@
 	X(EARLY_FRAME)        /* a frame came for an op not entered here yet */ \
 	X(LOG_FULL)           /* a return waited for room in the log */ \
 	X(ORPHAN_RESOLUTION)  /* a decision resolved an op that this rank has not entered */ \
+	X(ARENA_LATE)         /* an outcome that is held elsewhere was had from shared memory */ \
 	X(ARENA_HELD)         /* an op ended in shared memory, with messages or without */ \
 	X(ARENA_OLD_EPOCH)    /* what a slot holds is of an older attempt of the op */ \
 	X(BULK_RESTS)         /* what could be done of a large op was left until another asks */ \

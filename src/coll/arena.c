@@ -526,6 +526,34 @@ static bool still_there(const struct art_op *op)
 	return true;
 }
 
+/* Those of whom it needs something: all, or the root. */
+static bool put_by_all(const struct art_op *op)
+{
+	int root = op->way == ART_C_BCAST ? root_pos(op) : -1;
+
+	for (int i = 0; i < op->comm->npart; i++) {
+		const struct art_arena_slot *s = art__arena_slot(op, i);
+
+		if (i != op->comm->mypos && (root < 0 || i == root) &&
+		    (atomic_load_explicit(&s->flag, memory_order_acquire) != op->arena_at ||
+		     s->comm != op->comm->id || s->sig != op->sig))
+			return false;
+	}
+	return true;
+}
+
+bool art__arena_late(struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+
+	if (!op->arena || op->arena_undecided || op->bulk.on || op->idle || op->state != ART_OP_RUNNING ||
+	    !m->part_valid || (m->part_epoch != op->epoch && !ART_COLL_MUTANT(m->coll, 28)) || !put_by_all(op) ||
+	    !art__arena_touch(m->coll->arena, ART_ARENA_TAKE))
+		return false;
+	take(op);
+	return !op->bytes || still_there(op);
+}
+
 static void decide(struct art_op *op)
 {
 	enum art_arena_state state = usable(op->comm);

@@ -209,6 +209,16 @@ static void stand(struct art_op *op, const struct art_resolution *r)
 	op->holder = (int)r->holder;
 }
 
+static void deliver_late(struct art_op *op, uint32_t epoch)
+{
+	ART_MARK(op->comm->coll->env, ART_M_ARENA_LATE);
+	op->late = false;
+	op->out_epoch = epoch;
+	op->out_replays = op->replays;
+	art__op_reset(op);
+	art__op_delivered(op);
+}
+
 static void do_deliver(struct art_op *op, const struct art_resolution *r, uint32_t epoch)
 {
 	if (op->held) {
@@ -225,7 +235,9 @@ static void do_deliver(struct art_op *op, const struct art_resolution *r, uint32
 		return;
 	}
 	op->foreseen = ART_RES_DELIVER;
-	if (op->entered)
+	if (op->late)
+		deliver_late(op, r->epoch);
+	else if (op->entered)
 		art__change_deliver(op);
 }
 
@@ -384,9 +396,38 @@ static void thaw(struct art_ops *c)
 	art__arena_peek(c); /* what was put down meanwhile */
 }
 
+static const struct art_set *participants(struct art_comm *m, uint32_t epoch)
+{
+	struct art_set s;
+
+	art__set_init(&s, (uint32_t)m->coll->cfg.size);
+	for (int i = 0; i < m->npart; i++)
+		art__set_add(&s, (uint32_t)m->part[i]);
+	return art__comm_keep_set(m, epoch, false, &s);
+}
+
+/* Outcomes that a holder has and this rank's memory, too: nothing of them need be sent. While it still goes
+ * by the participants of the epoch in which they were come by. */
+static void take_late(struct art_ops *c, const struct art_value *v)
+{
+	for (uint32_t i = 0; i < v->nres; i++) {
+		const struct art_resolution *r = &v->res[i];
+		struct art_op *op = r->res == ART_RES_DELIVER && r->comm == c->world->id ?
+				    art__op_find(c->world, r->seq) : NULL;
+
+		if (!op || op->held || op->epoch != r->epoch || !art__arena_late(op))
+			continue;
+		op->contributors = participants(c->world, r->epoch);
+		op->late = op->contributors != NULL;
+	}
+}
+
 void art__coll_install(void *self, const struct art_value *v)
 {
 	struct art_ops *c = self;
+
+	if (c->arena && !ART_COLL_MUTANT(c, 28))
+		take_late(c, v);
 
 	if (v->full)
 		art__deliver_drop(c, NULL);
@@ -401,6 +442,8 @@ void art__coll_install(void *self, const struct art_value *v)
 			m->part_valid = false;
 			art__comm_parts(m);
 		}
+	if (c->arena && ART_COLL_MUTANT(c, 28))
+		take_late(c, v);
 	for (uint32_t i = 0; i < v->nres && !c->ft->fate; i++)
 		apply(c, &v->res[i], v->epoch, v->full);
 	for (struct art_comm *m = c->comms; v->full && m; m = m->next)

@@ -208,6 +208,7 @@ struct art_op {
 	bool uniform;            /* the caller is told when it is stable, not before (outcome.c) */
 	uint8_t algo;            /* enum art_algo that is set for it: part of its signature */
 	bool ordered;            /* parts are combined in one fixed shape, whatever else (shape.c) */
+	bool late;               /* decided DELIVER, and had from shared memory meanwhile (change.c) */
 	bool pulled_late;        /* returned early, then decided DELIVER: outcome still wanted */
 	bool alone;              /* failed by this rank's own reasoning (its root was lost before) */
 	bool named;              /* a named decision was about it */
@@ -625,6 +626,9 @@ void art__arena_again(struct art_op *op); /* again_ns has come */
 void art__arena_done(struct art_comm *comm); /* its done mark has moved */
 int art__arena_peek(struct art_ops *c); /* 1: an op got on, 0: none, -1: none runs there */
 bool art__arena_doze(struct art_ops *c, bool on);
+/* It was held in its own epoch, while this rank was frozen: then all it needs to have the same is there, as a
+ * slot is written again only when all have the op done. True: it has the result; it is not over here yet. */
+bool art__arena_late(struct art_op *op);
 bool art__arena_rest(struct art_ops *c); /* dozes off, and what could be done at once will be asked for */
 void art__arena_nudged(struct art_ops *c);
 

@@ -14,6 +14,7 @@
 #include "core/core.h"
 #include "core/ctl.h"
 #include "core/links.h"
+#include "core/phases.h"
 #include "core/relay.h"
 #include "engine/report.h"
 #include "ft/detector.h"
@@ -29,9 +30,8 @@ struct art_core {
 	struct art_ops ops;
 	struct art_ctl ctl;
 	struct art_relay relay;
-	uint64_t sign_ns;   /* of the change under way: its first sign, 0: none */
-	uint64_t frozen_ns; /* and since when nothing moves */
-	struct art_change_times last;
+	struct art_phases phases;
+	bool early; /* the others of this host may not know of the death that is told just now */
 	struct art_det det;
 	struct art_links links;
 	uint64_t relink_ns; /* when to act on a broken link, unless a death explains it */
@@ -64,37 +64,6 @@ static bool same_host(const struct art_core *c, int a, int b)
 	return !c->hosts || c->hosts[a] == c->hosts[b];
 }
 
-/* Who only heard of the change from its proposer saw the first sign when it froze. */
-static void stamp(struct art_core *c, uint64_t now)
-{
-	uint64_t frozen = c->frozen_ns ? c->frozen_ns : now;
-
-	c->last = (struct art_change_times){
-		.epoch = c->ft.view.epoch,
-		.sign_ns = c->sign_ns && c->sign_ns < frozen ? c->sign_ns : frozen,
-		.frozen_ns = frozen,
-		.decided_ns = now,
-	};
-}
-
-static void trace_phases(struct art_core *c)
-{
-	const uint64_t at[] = {c->last.sign_ns, c->last.frozen_ns, c->last.decided_ns, c->last.installed_ns};
-	static const char *const name[] = {"freeze", "decision", "install"};
-
-	for (int i = 0; i < 3; i++) {
-		struct art_trace t = {
-			.kind = ART_TRACE_CHANGE,
-			.rank = -1,
-			.begin_ns = at[i],
-			.t_ns = at[i + 1],
-			.epoch = c->last.epoch,
-			.n = art__set_count(&c->ft.view.members),
-		};
-		art__trace_put(c->env, &t, name[i]);
-	}
-}
-
 static void ft_install(void *self, const struct art_value *v)
 {
 	struct art_core *c = self;
@@ -102,21 +71,21 @@ static void ft_install(void *self, const struct art_value *v)
 	if (c->port->view)
 		c->port->view(c->port->self, c->ft.view.epoch, &c->ft.view.members);
 	if (v->full)
-		stamp(c, art__env_now(c->env));
-	art__coll_explain(&c->ops, v, c->sign_ns, c->frozen_ns);
-	c->frozen_ns = 0;
+		art__phases_decided(&c->phases, c->ft.view.epoch, art__env_now(c->env));
+	art__coll_explain(&c->ops, v, c->phases.sign_ns, c->phases.frozen_ns);
+	c->phases.frozen_ns = 0;
 	if (v->full) {
 		c->relink_ns = ART_NEVER;
-		c->sign_ns = 0;
+		c->phases.sign_ns = 0;
 		art__relay_installed(&c->relay);
 	}
 	art__det_stir(&c->det);
 	art__links_again(&c->links, art__env_now(c->env));
 	art__coll_install(&c->ops, v);
 	if (v->full)
-		c->last.installed_ns = art__env_now(c->env);
+		c->phases.last.installed_ns = art__env_now(c->env);
 	if (v->full && c->env->trace)
-		trace_phases(c);
+		art__phases_trace(&c->phases, c->env, art__set_count(&c->ft.view.members));
 }
 
 static bool ft_report(void *self, bool full, const struct art_set *proposed,
@@ -133,8 +102,8 @@ static void ft_freeze(void *self)
 {
 	struct art_core *c = self;
 
-	if (!c->frozen_ns)
-		c->frozen_ns = art__env_now(c->env);
+	if (!c->phases.frozen_ns)
+		c->phases.frozen_ns = art__env_now(c->env);
 	art__coll_freeze(&c->ops);
 }
 
@@ -178,12 +147,14 @@ static void ft_fence(void *self, int slot, bool for_ever)
 	c->ops.blocked[slot] = false;
 }
 
-/* The kernel that told us tells it, too. */
+/* The kernel that told us tells it, too, and now. */
 static bool ft_knows(void *self, int slot)
 {
 	struct art_core *c = self;
 	struct art_set lost;
 
+	if (c->early)
+		return false;
 	art__set_copy(&lost, &c->ft.suspect);
 	art__set_and(&lost, &c->ft.view.members);
 	ART_SET_EACH(i, &lost)
@@ -221,8 +192,8 @@ static void sign(struct art_core *c, int slot, const char *what)
 
 	if (!art__set_has(&c->ft.view.members, (uint32_t)slot))
 		return;
-	if (!c->sign_ns)
-		c->sign_ns = art__env_now(c->env);
+	if (!c->phases.sign_ns)
+		c->phases.sign_ns = art__env_now(c->env);
 	if (c->env->trace)
 		art__trace_put(c->env, &t, what);
 	art__env_log(c->env, ART_LOG_INFO, "rank %d %s", slot, what);
@@ -292,6 +263,14 @@ static bool waits(const struct art_core *c)
 	return c->ops.active || c->ops.serves || art__ft_needed(&c->ft);
 }
 
+/* Before this rank may have to freeze: what it can take from shared memory it has, and others need not be
+ * asked for it afterwards. */
+static void look_before(struct art_core *c)
+{
+	if (c->ops.arena && !c->ft.frozen && !c->ft.fate)
+		art__arena_peek(&c->ops);
+}
+
 /* ---- certificates ---- */
 
 /* The end of a connection proves nothing (rule R7): who shares the peer's host knows. */
@@ -336,6 +315,7 @@ static void on_cert(struct art_core *c, int from, const struct art_hdr *h, const
 	art__ft_acted_read(&c->ft, &r, &acted);
 	if (r.bad)
 		return;
+	look_before(c);
 	art__ft_dead(&c->ft, (int)h->seq, acted.epoch, &acted.members);
 	art__det_stir(&c->det);
 }
@@ -428,6 +408,7 @@ static void take_frame(struct art_core *c, enum art_chan chan, int from, const s
 	}
 	if (is_ft(h->kind)) {
 		if (art__ctl_take(&c->ctl, from, h, body, &whole, &len)) {
+			look_before(c);
 			art__ft_message(&c->ft, from, h->kind, h->epoch, whole, len);
 			art__ctl_reset(&c->ctl, from);
 		}
@@ -509,7 +490,7 @@ static void on_starved(struct art_machine *m, int peer)
 		art__ft_give_up(&c->ft, ART_ERR_TRANSPORT);
 }
 
-static void on_dead(struct art_machine *m, int slot, uint32_t epoch, const struct art_set *members)
+static void on_dead(struct art_machine *m, int slot, uint32_t epoch, const struct art_set *members, bool early)
 {
 	struct art_core *c = core_of(m);
 
@@ -517,7 +498,10 @@ static void on_dead(struct art_machine *m, int slot, uint32_t epoch, const struc
 	if (members && epoch)
 		art__env_log(c->env, ART_LOG_INFO, "rank %d, which is dead, acted last in epoch %u", slot,
 			     (unsigned)epoch);
+	look_before(c);
+	c->early = early;
 	art__ft_dead(&c->ft, slot, epoch, members);
+	c->early = false;
 	art__det_stir(&c->det);
 	art__coll_tidy(&c->ops);
 }
@@ -527,6 +511,7 @@ static void on_suspect(struct art_machine *m, int slot)
 	struct art_core *c = core_of(m);
 
 	sign(c, slot, "is told to leave: the detector's verdict");
+	look_before(c);
 	art__ft_suspect(&c->ft, slot);
 	art__coll_tidy(&c->ops);
 }
@@ -618,6 +603,11 @@ static bool on_busy(struct art_machine *m)
 	return c->ops.active || c->ops.serves;
 }
 
+static bool on_held_up(struct art_machine *m)
+{
+	return core_of(m)->ft.frozen;
+}
+
 static int on_peek(struct art_machine *m)
 {
 	struct art_core *c = core_of(m);
@@ -684,6 +674,7 @@ static const struct art_machine_ops core_machine = {
 	.tick = on_tick,
 	.wake_ns = on_wake,
 	.busy = on_busy,
+	.held_up = on_held_up,
 	.peek = on_peek,
 	.doze = on_doze,
 	.rest = on_rest,
@@ -831,7 +822,7 @@ int art__core_fate(const struct art_core *c)
 
 const struct art_change_times *art__core_last_change(const struct art_core *c)
 {
-	return &c->last;
+	return &c->phases.last;
 }
 
 static size_t comm_bytes(const struct art_core *c, const struct art_comm *m)

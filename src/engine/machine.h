@@ -89,8 +89,8 @@ struct art_machine_ops {
 	 * NULL. */
 	void (*starved)(struct art_machine *m, int peer);
 	/* Proven: the process of @slot is dead. What it had noted with view(); @members NULL: nothing is
-	 * known of that. */
-	void (*dead)(struct art_machine *m, int slot, uint32_t epoch, const struct art_set *members);
+	 * known of that. @early: the others of its host may be told much later. */
+	void (*dead)(struct art_machine *m, int slot, uint32_t epoch, const struct art_set *members, bool early);
 	/* The detector's verdict that @slot must leave (unproven). */
 	void (*suspect)(struct art_machine *m, int slot);
 	/* A datagram from @from (authentic; any bytes). */
@@ -107,6 +107,8 @@ struct art_machine_ops {
 	/* Some op of this rank could go on if a frame came: the data channel wants polling even
 	 * while the application is outside the library. */
 	bool (*busy)(struct art_machine *m);
+	/* A change of the view holds everything up; what ends that comes on the control channel. */
+	bool (*held_up)(struct art_machine *m);
 	/* A look at the shared memory, for a port that has some. 1: some op got on, 0: none, -1: none waits
 	 * for anything there. */
 	int (*peek)(struct art_machine *m);

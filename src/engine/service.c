@@ -272,7 +272,7 @@ static void certify(struct art_engine *e, int slot)
 	bool known = e->cfg.last && e->cfg.last(e->cfg.note_self, slot, e->pids[slot] > 0, &epoch,
 						&members);
 
-	e->machine->ops->dead(e->machine, slot, epoch, known ? &members : NULL);
+	e->machine->ops->dead(e->machine, slot, epoch, known ? &members : NULL, false);
 }
 
 /* What the dead sent before their end comes first, a goodbye above all. */

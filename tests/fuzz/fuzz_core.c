@@ -576,7 +576,7 @@ static void die(struct fuzz *f, int who, bool told_all, bool proven)
 		if (r->dead || (!told_all && k % 2))
 			continue;
 		if (proven)
-			r->m->ops->dead(r->m, who, f->rank[who].epoch, &f->rank[who].view);
+			r->m->ops->dead(r->m, who, f->rank[who].epoch, &f->rank[who].view, k % 2);
 		else
 			r->m->ops->suspect(r->m, who);
 	}
@@ -605,7 +605,7 @@ static void verdict(struct fuzz *f, uint8_t b)
 		return;
 	switch (b / 64) {
 	case 0: r->m->ops->suspect(r->m, slot); break;
-	case 1: r->m->ops->dead(r->m, slot, f->rank[slot].epoch, &f->rank[slot].view); break;
+	case 1: r->m->ops->dead(r->m, slot, f->rank[slot].epoch, &f->rank[slot].view, b % 2); break;
 	case 2: r->m->ops->link_down(r->m, ART_CHAN_DATA, slot); break;
 	default: r->m->ops->link_down(r->m, ART_CHAN_CTL, slot); break;
 	}

@@ -56,6 +56,7 @@ struct cluster_cfg {
 	uint64_t end_ns, cut_ns;   /* see sim.h */
 	enum cluster_evidence evidence;
 	uint64_t dead_min_ns, dead_max_ns;       /* kill -> dead(), drawn per survivor */
+	bool early;                /* dead() comes before the others' kernel tells them, as far as ranks know */
 	uint64_t suspect_min_ns, suspect_max_ns; /* kill or partition -> suspect(), drawn likewise */
 	/* The detector runs: heartbeats travel by the cost models, and are lost where links are cut. */
 	bool detector;

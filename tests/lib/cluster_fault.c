@@ -184,7 +184,7 @@ static void deliver_verdict(struct crank *r, uint64_t word)
 	cluster__log(c, r->slot, "told that rank %d is %s", slot, dead ? "dead" : "suspect");
 	if (dead)
 		r->machine->ops->dead(r->machine, slot, c->rank[slot].noted.epoch,
-				      &c->rank[slot].noted.members);
+				      &c->rank[slot].noted.members, c->cfg.early);
 	else
 		r->machine->ops->suspect(r->machine, slot);
 	cluster__leave(r);

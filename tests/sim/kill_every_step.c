@@ -255,6 +255,7 @@ static bool run(const struct run *r, struct tally *t)
 	cfg.tune = small_rings;
 	cfg.tune_arg = &size;
 	cfg.arena = is_shared(r->what.size);
+	cfg.early = cfg.arena; /* who waits there sees the end of a rank by itself */
 	cfg.verbose = r->verbose;
 	cfg.name = name;
 	c = cluster_create(&cfg);

@@ -53,6 +53,7 @@ static const struct mutant mutants[] = {
 	{ 24, "use a piece of shared memory again before all have read it", { SCENARIO_MIXED, SCENARIO_LATE } },
 	{ 25, "who passes a ballot on answers for its group", { SCENARIO_LEVELS, SCENARIO_LEVELS } },
 	{ 26, "a halving that runs again begins with what it had", { SCENARIO_RERUN, SCENARIO_LATE } },
+	{ 28, "an outcome had late is that of the next participants", { SCENARIO_MIXED, SCENARIO_LATE } },
 };
 #define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))
 

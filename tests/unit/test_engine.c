@@ -56,7 +56,7 @@ struct node {
 	uint64_t wake;
 	unsigned counted;
 	/* any thread reads */
-	atomic_bool busy;
+	atomic_bool busy, held_up;
 	atomic_uint pings, notes, bytes, freezes, promises, goodbyes, ticks, downs;
 	atomic_int died;             /* slot, -1: nobody */
 	atomic_uint notes_at_death, goodbyes_at_death;
@@ -123,13 +123,13 @@ static void on_down(struct art_machine *m, enum art_chan chan, int peer)
 	atomic_fetch_add(&node_of(m)->downs, 1);
 }
 
-static void on_dead(struct art_machine *m, int slot, uint32_t epoch, const struct art_set *members)
+static void on_dead(struct art_machine *m, int slot, uint32_t epoch, const struct art_set *members, bool early)
 {
 	struct node *n = node_of(m);
 
 	(void)epoch;
 	(void)members;
-
+	(void)early;
 	atomic_store(&n->notes_at_death, atomic_load(&n->notes));
 	atomic_store(&n->goodbyes_at_death, atomic_load(&n->goodbyes));
 	atomic_store(&n->died, slot);
@@ -159,10 +159,15 @@ static bool on_busy(struct art_machine *m)
 	return atomic_load(&node_of(m)->busy);
 }
 
+static bool on_held_up(struct art_machine *m)
+{
+	return atomic_load(&node_of(m)->held_up);
+}
+
 static const struct art_machine_ops machine_ops = {
 	.frame = on_frame, .room = on_room, .link_down = on_down, .dead = on_dead,
 	.suspect = on_room, .computed = on_computed, .tick = on_tick, .wake_ns = on_wake_ns,
-	.busy = on_busy,
+	.busy = on_busy, .held_up = on_held_up,
 };
 
 /* ---- nodes ---- */
@@ -359,13 +364,14 @@ static void release(struct guest *g)
 	art__engine_leave(g->n->e);
 }
 
-static void freeze_waiting(int locals)
+static void freeze_waiting(int locals, bool held_up)
 {
 	struct node n[RANKS];
 	struct guest g = {.n = &n[1]};
 	pthread_t t;
 
 	open_pair(n, locals);
+	atomic_store(&n[1].held_up, held_up);
 	t = spawn(wait_for_op, &g);
 	CU_ASSERT(until(&g.inside, 1));
 	for (int i = 0; i < 100; i++)
@@ -376,14 +382,12 @@ static void freeze_waiting(int locals)
 	close_pair(n);
 }
 
-static void a_blocked_caller_is_frozen(void)
+/* Blocked, spinning, or asleep because the view changes. */
+static void a_waiting_caller_is_frozen(void)
 {
-	freeze_waiting(99);
-}
-
-static void a_spinning_caller_is_frozen(void)
-{
-	freeze_waiting(1);
+	freeze_waiting(99, false);
+	freeze_waiting(1, false);
+	freeze_waiting(1, true);
 }
 
 static void *test_for_ever(void *arg)
@@ -850,8 +854,7 @@ int main(int argc, char **argv)
 	CU_TestInfo tests[] = {
 		{ "one owner at a time", one_owner_at_a_time },
 		{ "absent ranks answer", absent_ranks_answer },
-		{ "a blocked caller is frozen", a_blocked_caller_is_frozen },
-		{ "a spinning caller is frozen", a_spinning_caller_is_frozen },
+		{ "a waiting caller is frozen", a_waiting_caller_is_frozen },
 		{ "a testing caller is frozen", a_testing_caller_is_frozen },
 		{ "a computing caller is frozen", a_computing_caller_is_frozen },
 		{ "a sleeper runs the job", a_sleeper_runs_the_job },
