@@ -9,6 +9,7 @@
  *          done       ops of the world up to here are over for me: I read nobody's slots of them again
  *          sure       (epoch, seq): and as a member of that epoch I have them done, as a message would say
  *          slot[]     what I have put into op seq of the world: slot[seq % slots]
+ *          life       the kernel marks it as this rank ends (engine/dying.h)
  *          bulk       (epoch, seq): for which op what lies in `in` and `out` is
  *          big        the payloads that have no room in a slot
  *          in, out    pieces of payloads that have no room there either, and of results
@@ -34,6 +35,7 @@
 #define ART_ARENA_SMALL 232u /* bytes of payload beside the flag: on its line, and on those behind it, which
 			      * come along */
 #define ART_ARENA_IDENT 16u
+#define ART_ARENA_LIFE 128u
 
 enum art_arena_state { ART_ARENA_UNKNOWN, ART_ARENA_READY, ART_ARENA_NONE };
 
@@ -55,11 +57,14 @@ _Static_assert(sizeof(struct art_arena_slot) == 256, "a slot is four cache lines
 /* Words that change at different times are two lines apart: neighbours are fetched in pairs. */
 struct art_arena_part {
 	uint8_t ident[ART_ARENA_IDENT]; /* whose it is: a MAC, see engine/arena.c */
+	uint64_t nudge_pipe; /* 0: messages wake it (engine/nudge.h); set before others map this */
+	int32_t nudge_fd;
 	_Alignas(128) _Atomic uint32_t state;
 	_Alignas(128) _Atomic uint32_t doze;
 	_Alignas(128) _Atomic uint64_t done;
 	_Atomic uint64_t sure;
 	_Alignas(128) _Atomic uint64_t bulk;
+	_Alignas(128) uint8_t life[ART_ARENA_LIFE];
 	_Alignas(128) struct art_arena_slot slot[ART_ARENA_SLOTS];
 	uint8_t big[]; /* [ART_ARENA_SLOTS][max + 64]: not all in the same places of a cache; then in[bulk],
 			* out[bulk / 2] */

@@ -24,9 +24,10 @@
 #include <unistd.h>
 
 #define NAME "art-arena"
-/* Of jobs up to this size, parts are mapped page by page at the start: else each first use of a slot takes a
+/* Of jobs up to this size, the slots are mapped page by page at the start: else each first use of one takes a
  * fault at every rank, and where ranks share a core the others wait for those. What larger ones would pay grows
- * with the square. */
+ * with the square. Room for larger payloads is mapped as it is used: a process that is killed unmaps page by
+ * page before anybody is told, and keeps the core meanwhile. */
 #define POPULATE_RANKS 16
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
@@ -62,6 +63,23 @@ static bool within_limit(void)
 	return false;
 }
 
+static size_t slot_bytes(void)
+{
+	return sizeof(struct art_arena_part);
+}
+
+/* Where it fails, pages are mapped as they are used. */
+static void populate(void *p, size_t len)
+{
+#ifdef MADV_POPULATE_READ
+	if (madvise(p, len, MADV_POPULATE_READ))
+		errno = 0;
+#else
+	(void)p;
+	(void)len;
+#endif
+}
+
 /* All of its pages are there from the start: no store into it can fail. Seals that old kernels do not know
  * are done without. */
 static struct art_arena_part *make_part(int fd)
@@ -70,9 +88,10 @@ static struct art_arena_part *make_part(int fd)
 
 	if (!within_limit() || ftruncate(fd, (off_t)bytes()) || fallocate(fd, 0, 0, (off_t)bytes()))
 		return NULL;
-	p = mmap(NULL, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	p = mmap(NULL, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return NULL;
+	populate(p, slot_bytes());
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)) {
 		munmap(p, bytes());
 		return NULL;
@@ -84,7 +103,8 @@ static struct art_arena_part *make_part(int fd)
 
 void art__shared_open(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self)
 {
-	*s = (struct art_shared){ .fd = -1, .slot = self->slot, .size = self->size };
+	*s = (struct art_shared){ .fd = -1, .slot = self->slot, .size = self->size,
+				  .nudges = { .in = -1, .out = -1 } };
 	if (s->size > ART_ARENA_RANKS)
 		return;
 	s->part = calloc((size_t)s->size, sizeof(*s->part));
@@ -97,6 +117,7 @@ void art__shared_open(struct art_shared *s, const struct art_env *env, const str
 		art__shared_close(s);
 		return;
 	}
+	art__nudges_open(&s->nudges, s->arena.mine, s->size);
 	make_ident(self, self->slot, self->incarnation, s->arena.mine->ident);
 	s->arena.max = ART_ARENA_MAX;
 	s->arena.slots = ART_ARENA_SLOTS;
@@ -137,12 +158,14 @@ static int find(pid_t pid, DIR *dir)
 	return -1;
 }
 
-static const struct art_arena_part *map_part(int fd, const uint8_t want[ART_ARENA_IDENT], int populate)
+static const struct art_arena_part *map_part(int fd, const uint8_t want[ART_ARENA_IDENT], bool all_slots)
 {
-	struct art_arena_part *p = mmap(NULL, bytes(), PROT_READ, MAP_SHARED | populate, fd, 0);
+	struct art_arena_part *p = mmap(NULL, bytes(), PROT_READ, MAP_SHARED, fd, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
+	if (all_slots)
+		populate(p, slot_bytes());
 	if (sodium_memcmp(p->ident, want, ART_ARENA_IDENT) == 0)
 		return p;
 	munmap(p, bytes());
@@ -163,7 +186,7 @@ void art__shared_peer(struct art_shared *s, const struct art_env *env, const str
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	dir = opendir(path);
 	while (dir && !s->part[slot] && (fd = find(pid, dir)) >= 0) {
-		s->part[slot] = map_part(fd, want, s->size <= POPULATE_RANKS ? MAP_POPULATE : 0);
+		s->part[slot] = map_part(fd, want, s->size <= POPULATE_RANKS);
 		close(fd);
 	}
 	if (dir)
@@ -201,5 +224,6 @@ void art__shared_close(struct art_shared *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	free(s->part);
-	*s = (struct art_shared){ .fd = -1 };
+	art__nudges_close(&s->nudges);
+	*s = (struct art_shared){ .fd = -1, .nudges = { .in = -1, .out = -1 } };
 }

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/env.h"
+#include "engine/nudge.h"
 #include "transport/transport.h"
 
 #define ART_ARENA_MAX 4096u /* bytes of the largest payload that is there as a whole */
@@ -23,6 +24,7 @@ struct art_shared {
 	int fd, slot, size;
 	const struct art_arena_part **part; /* [size] */
 	bool missing;                       /* a part could not be had */
+	struct art_nudges nudges;
 };
 
 /* Makes the own part. In a job of more than ART_ARENA_RANKS there is none, nor without the memory for it:

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/dying.h"
 #include "engine/internal.h"
 
 /* A wait looks up to this long before it sleeps; how, says wait.c. */
@@ -40,8 +41,12 @@ static int port_send(void *self, enum art_chan chan, int to, const struct art_hd
 
 	assert_owned(e);
 	assert(to >= 0 && to < e->cfg.size && to != e->cfg.slot);
-	if (h->kind == ART_K_NUDGE)
+	if (h->kind == ART_K_NUDGE) {
 		e->nudged = true;
+		if (e->shared.arena.mine &&
+		    art__nudge(&e->shared.nudges, to, e->pids[to], e->shared.part[to]))
+			return 1;
+	}
 	return art__link_send(&e->link, chan, to, h, body, len);
 }
 
@@ -223,7 +228,7 @@ int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_
 	e->env = cfg->env;
 	e->cfg = *cfg;
 	e->jobs_end = &e->jobs;
-	e->epfd = e->wake_fd = e->status_fd = e->beats.fd = e->shared.fd = -1;
+	e->epfd = e->wake_fd = e->status_fd = e->beats.fd = e->shared.fd = e->shared.nudges.in = -1;
 	art__set_init(&e->to_look, (uint32_t)cfg->size);
 	e->pidfd = malloc((size_t)cfg->size * sizeof(*e->pidfd));
 	err = e->pidfd ? 0 : ART_ERR_NOMEM;
@@ -309,6 +314,7 @@ void art__engine_beats_close(struct art_engine *e)
 int art__engine_start(struct art_engine *e, struct art_machine *m, const pid_t *pids)
 {
 	assert(!e->started && !e->machine);
+	e->watches = e->shared.arena.mine && art__dying_init();
 	e->machine = m;
 	e->link.machine = m;
 	return art__service_start(e, pids);

@@ -6,6 +6,7 @@
  *   own.c      who owns the engine
  *   wait.c     waiting calls: spin, sleep on a doorbell, run user functions
  *   service.c  the service thread: control channel, deaths, time, data while nobody is inside
+ *   dying.c    sees the end of a rank of this host early
  *   arena.c    the memory that the ranks of a host share
  *   status.c   tells art-info what this rank is doing
  *   engine.c   making and ending all of it; the port
@@ -100,6 +101,7 @@ struct art_engine {
 	uint64_t spin_max, spin_ns; /* bound of spinning, present bound (adapts) */
 	bool spin_shared;           /* by several ranks: cores */
 	unsigned spin_looks;        /* between two looks at the clock */
+	uint64_t meet_ns;           /* when new connections are looked for again */
 	bool nudged;                /* somebody was, and may need this core now */
 	int bell[ART_BELLS], bells; /* spare doorbells */
 
@@ -117,6 +119,9 @@ struct art_engine {
 	pid_t *pids;               /* [size] processes of this host, 0: others; set once */
 	struct art_set to_look;    /* processes to be looked at, in the service thread */
 	struct art_set dying;      /* seen dead, machine not told yet; service thread only */
+	struct art_set told;       /* of whose death the machine knows; by the owner */
+	int watched;               /* slot whose end was looked for last, by a driver */
+	bool watches;              /* it is looked for (dying.h) */
 	uint64_t service_wake;     /* when it wakes by itself */
 	uint64_t seen, look;       /* entries when it last looked; when it looks again */
 	uint64_t quiet_entries, quiet_ns; /* no caller has come in since then (status.c) */
@@ -140,6 +145,8 @@ void art__wait_locals(struct art_engine *e, int ranks, uint64_t spin_ns);
 int art__service_start(struct art_engine *e, const pid_t *pids);
 void art__service_stop(struct art_engine *e);  /* ends the thread */
 void art__service_close(struct art_engine *e); /* and its descriptors */
+/* By the owner, who has seen it before the service thread could: @slot, of this host, is dead. */
+void art__service_death(struct art_engine *e, int slot);
 /* Called by an owning caller: the service thread learns what changed for it. */
 void art__service_notify(struct art_engine *e);
 

@@ -9,6 +9,7 @@
  *   pidfds      of the other ranks of this host; read after everything they sent (rule R7)
  *   witness     certificates of deaths on other hosts
  *   status      somebody asks what this rank is doing (status.h)
+ *   nudges      with the data channel: something was put into shared memory
  *   data        one-shot, and only while nobody inside looks at it:
  *
  *     unarmed --caller leaves, ops go on or bytes are queued--> armed --readable--> unarmed
@@ -31,6 +32,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/dying.h"
 #include "engine/internal.h"
 
 #define AWAY_NS (20 * ART_NS_PER_MS)
@@ -42,10 +44,10 @@
 #define EVENTS 16
 #define PROBE_NS (5 * ART_NS_PER_MS)
 
-enum { TAG_WAKE, TAG_CTL, TAG_DATA, TAG_BEAT, TAG_PID, TAG_WITNESS, TAG_STATUS };
+enum { TAG_WAKE, TAG_CTL, TAG_DATA, TAG_BEAT, TAG_NUDGE, TAG_PID, TAG_WITNESS, TAG_STATUS };
 
 struct ready {
-	bool ctl, data, beat, status, other;
+	bool ctl, data, beat, nudge, status, other;
 };
 
 static uint64_t tag(unsigned kind, int slot)
@@ -75,7 +77,9 @@ static void arm(struct art_engine *e)
 	/* Before epoll_ctl(): it may fire, and be cleared, at once. */
 	atomic_store(&e->armed, true);
 	art__transport_arm(tp);
-	if (watch(e, EPOLL_CTL_MOD, tp->ops->fd(tp), EPOLLIN | EPOLLONESHOT, tag(TAG_DATA, 0)))
+	if (watch(e, EPOLL_CTL_MOD, tp->ops->fd(tp), EPOLLIN | EPOLLONESHOT, tag(TAG_DATA, 0)) ||
+	    (e->shared.nudges.in >= 0 &&
+	     watch(e, EPOLL_CTL_MOD, e->shared.nudges.in, EPOLLIN | EPOLLONESHOT, tag(TAG_NUDGE, 0))))
 		assert(!"modifying a registered descriptor");
 }
 
@@ -265,14 +269,21 @@ static void drain(struct art_engine *e, enum art_chan chan)
 			return;
 }
 
-static void certify(struct art_engine *e, int slot)
+static void certify(struct art_engine *e, int slot, bool early)
 {
 	struct art_set members;
 	uint32_t epoch = 0;
 	bool known = e->cfg.last && e->cfg.last(e->cfg.note_self, slot, e->pids[slot] > 0, &epoch,
 						&members);
 
-	e->machine->ops->dead(e->machine, slot, epoch, known ? &members : NULL, false);
+	e->machine->ops->dead(e->machine, slot, epoch, known ? &members : NULL, early);
+}
+
+static void tell_death(struct art_engine *e, int slot, bool early)
+{
+	art__set_add(&e->told, (uint32_t)slot);
+	if (!e->cfg.lost || !e->cfg.lost(e->cfg.lost_self, slot))
+		certify(e, slot, early);
 }
 
 /* What the dead sent before their end comes first, a goodbye above all. */
@@ -282,9 +293,16 @@ static void on_deaths(struct art_engine *e)
 	drain(e, ART_CHAN_DATA);
 	ART_SET_EACH(slot, &e->dying) {
 		art__set_del(&e->dying, slot);
-		if (!e->cfg.lost || !e->cfg.lost(e->cfg.lost_self, (int)slot))
-			certify(e, (int)slot);
+		tell_death(e, (int)slot, false);
 	}
+}
+
+void art__service_death(struct art_engine *e, int slot)
+{
+	drain(e, ART_CHAN_CTL);
+	drain(e, ART_CHAN_DATA);
+	tell_death(e, slot, true);
+	art__service_notify(e);
 }
 
 static void on_beat(void *self, int from, const uint8_t *p, size_t len)
@@ -329,15 +347,29 @@ static void hear_vote(struct art_engine *e)
 		e->machine->ops->voted(e->machine, p, len);
 }
 
+/* Whatever comes from now on is told of again. A driver is woken by the same pipe, unless it is empty when it
+ * comes to look. */
+static void take_nudges(struct art_engine *e)
+{
+	if (e->driver)
+		return;
+	art__nudges_take(&e->shared.nudges);
+	e->machine->ops->doze(e->machine, false);
+	e->machine->ops->peek(e->machine);
+}
+
 /* A driver has its own eye on the data channel. */
 static void on_ready(struct art_engine *e, const struct ready *r)
 {
+	art__set_minus(&e->dying, &e->told);
 	if (!art__set_empty(&e->dying))
 		on_deaths(e);
 	else if (r->ctl)
 		art__engine_poll(e, ART_CHAN_CTL, CTL_BUDGET);
 	if (r->beat)
 		art__beats_poll(&e->beats, BEAT_BUDGET, on_beat, e);
+	if (r->nudge)
+		take_nudges(e);
 	if (r->data && !e->driver)
 		art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET);
 	on_time(e);
@@ -392,6 +424,10 @@ static void gather(struct art_engine *e, const struct epoll_event *ev, int n, st
 		case TAG_DATA:
 			atomic_store(&e->armed, false);
 			r->data = true;
+			break;
+		case TAG_NUDGE:
+			atomic_store(&e->armed, false);
+			r->nudge = r->data = true;
 			break;
 		case TAG_STATUS:
 			r->status = art__status_accept(e);
@@ -458,6 +494,8 @@ static void *service_main(void *arg)
 	uint64_t wake = ART_NEVER;
 	void *volatile memory;
 
+	if (e->shared.arena.mine)
+		art__dying_hold(e->shared.arena.mine->life);
 	memory = malloc(1); /* the allocator sets up an arena now, not in the middle of a recovery */
 	free(memory);
 	while (!atomic_load(&e->stopping)) {
@@ -469,6 +507,8 @@ static void *service_main(void *arg)
 		ready = (struct ready){.other = n <= 0};
 		gather(e, ev, n, &ready);
 	}
+	if (e->shared.arena.mine)
+		art__dying_let_go(e->shared.arena.mine->life);
 	return NULL;
 }
 
@@ -521,6 +561,8 @@ static int open_descriptors(struct art_engine *e, const pid_t *pids)
 	if (data && watch(e, EPOLL_CTL_ADD, data->ops->fd(data), 0, tag(TAG_DATA, 0)))
 		goto fail;
 	if (e->cfg.witness && watch(e, EPOLL_CTL_ADD, e->cfg.witness_fd, EPOLLIN, tag(TAG_WITNESS, 0)))
+		goto fail;
+	if (e->shared.nudges.in >= 0 && watch(e, EPOLL_CTL_ADD, e->shared.nudges.in, 0, tag(TAG_NUDGE, 0)))
 		goto fail;
 	art__status_open(e);
 	if (e->status_fd >= 0 &&
@@ -601,6 +643,7 @@ int art__service_start(struct art_engine *e, const pid_t *pids)
 	memcpy(e->pids, pids, (size_t)e->cfg.size * sizeof(*e->pids));
 	art__set_init(&e->dying, (uint32_t)e->cfg.size);
 	art__set_init(&e->exited, (uint32_t)e->cfg.size);
+	art__set_init(&e->told, (uint32_t)e->cfg.size);
 	err = open_descriptors(e, pids);
 	if (!err)
 		err = start_thread(e);

@@ -7,6 +7,7 @@
  *   wait --not done--> drive: poll the data channel ... spin bound --> asleep on data fd + doorbell
  *          every rank has a core: the core is offered to others at each look at the clock
  *          cores are shared:      it is handed over after a look or two that found nothing
+ *          the view changes:      asleep at once, the service thread has the engine and the core
  *          another drives --> asleep on the doorbell --rung--> done? return : drive or sleep again
  *   a user function is queued --> run it, not owning the engine --> computed() --> look again
  */
@@ -17,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "engine/dying.h"
 #include "engine/internal.h"
 
 /* Messages per look at the data channel: the time until a wanted engine is given up. */
@@ -36,6 +38,10 @@
 /* The least that is spun where every rank has a core, however often it was in vain: well above the
  * round trip of two ranks that both sleep and are woken, or they would never find out again. */
 #define SPIN_MIN_NS UINT64_C(100000)
+/* Ranks that are looked at in a look in vain, whether they are dying. */
+#define WATCHED 8
+/* Between two looks for new connections while spinning in vain. */
+#define MEET_NS UINT64_C(50000)
 
 struct spin {
 	unsigned empty; /* looks that found nothing, in a row */
@@ -195,9 +201,10 @@ static int data_fd(struct art_engine *e)
 /* poll(2) ignores negative descriptors. Whatever wakes it, the caller looks again. */
 static void sleep_on(struct art_engine *e, struct art_waiter *w)
 {
-	struct pollfd fd[2] = {
+	struct pollfd fd[3] = {
 		{.fd = w->bell, .events = POLLIN},
 		{.fd = e->driver == w ? data_fd(e) : -1, .events = POLLIN},
+		{.fd = e->driver == w ? e->shared.nudges.in : -1, .events = POLLIN},
 	};
 	bool watches = e->driver == w;
 	uint64_t rings;
@@ -207,13 +214,15 @@ static void sleep_on(struct art_engine *e, struct art_waiter *w)
 	w->asleep = true;
 	w->rung = false;
 	art__engine_leave(e);
-	poll(fd, 2, w->bell < 0 ? 1 : -1);
+	poll(fd, 3, w->bell < 0 ? 1 : -1);
 	art__engine_enter(e);
 	/* Read while owning the engine: nobody rings between this and asleep = false. */
 	if (w->rung && w->bell >= 0 && read(w->bell, &rings, sizeof(rings)) < 0)
 		assert(errno == EAGAIN);
 	w->asleep = false;
 	w->rung = false;
+	if (fd[2].revents)
+		art__nudges_take(&e->shared.nudges);
 	if (watches && e->driver == w)
 		doze(e, false);
 }
@@ -233,10 +242,41 @@ static bool look(struct art_engine *e, struct spin *s)
 	return found > 0 || art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET) > 0;
 }
 
+static bool is_dying(struct art_engine *e, int slot)
+{
+	const struct art_arena_part *part = e->shared.part[slot];
+
+	return part && slot != e->cfg.slot && art__dying_seen(part->life) && !art__set_has(&e->told, (uint32_t)slot) &&
+	       art__dying_sure();
+}
+
+/* Whoever waits in vain looks whether one it may wait for is no more: at some others each time. */
+static bool watch_some(struct art_engine *e)
+{
+	for (int i = 0; i < WATCHED; i++) {
+		e->watched = e->watched + 1 < e->cfg.size ? e->watched + 1 : 0;
+		if (is_dying(e, e->watched)) {
+			art__service_death(e, e->watched);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Polling finds what comes by connections that are there; who wants to make one is seen now and then. */
+static void meet(struct art_engine *e, uint64_t now)
+{
+	if (now < e->meet_ns || !e->tp[ART_CHAN_DATA])
+		return;
+	e->meet_ns = now + MEET_NS;
+	art__transport_arm(e->tp[ART_CHAN_DATA]);
+	art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET);
+}
+
 /* One look at what may have come. False: it is time to sleep. */
 static bool drive(struct art_engine *e, struct spin *s)
 {
-	bool found = look(e, s);
+	bool found = look(e, s) || (e->watches && watch_some(e));
 	uint64_t now;
 
 	if (e->news)
@@ -249,6 +289,8 @@ static bool drive(struct art_engine *e, struct spin *s)
 	}
 	if (found)
 		return true;
+	if (e->machine->ops->held_up(e->machine))
+		return false;
 	s->empty++;
 	if (!e->spin_max)
 		return s->empty < SPIN_FEW;
@@ -263,6 +305,7 @@ static bool drive(struct art_engine *e, struct spin *s)
 	now = art__env_now(e->env);
 	if (!s->until)
 		s->until = now + e->spin_ns;
+	meet(e, now);
 	return now < s->until;
 }
 
