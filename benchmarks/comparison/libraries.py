@@ -35,6 +35,26 @@ def compile_with(command, program):
     return program
 
 
+class Crossing:
+    """How long a cache line takes between two cores (crossing.c), now and then: it may change."""
+
+    def __init__(self, work):
+        self.program, self.ns = work / "crossing", []
+        compile_with(["cc", *CFLAGS, "-D_GNU_SOURCE", "-pthread", "-o", str(self.program),
+                      str(SOURCE.parent / "crossing.c")], self.program)
+
+    def measure(self):
+        line = first_line(str(self.program))
+        if line.isdigit():
+            self.ns.append(int(line))
+
+    def text(self):
+        if not self.ns:
+            return ""
+        low, high = min(self.ns) / 1000, max(self.ns) / 1000
+        return f", a cache line crosses in {low:.2f}" + (f" to {high:.2f} us" if high > low else " us")
+
+
 class Art:
     name, short = "ART", "art"
 
