@@ -37,7 +37,7 @@ void art__api_abort(struct art_ctx *ctx, int code)
 }
 
 /* ART_FT=off: the loss of a rank ends the job (rule R15). While the job is being finalized the
- * machine tells a goodbye from a loss. Runs in the service thread. */
+ * machine tells a goodbye from a loss. Runs in the service thread or in that of a call that waits. */
 static bool on_lost(void *self, int slot)
 {
 	struct art_ctx *ctx = self;
