@@ -176,11 +176,12 @@ static void print_rank(FILE *out, const json_t *r)
 		log_bytes += (size_t)integer(c, "log_bytes");
 	}
 	fprintf(out, "  rank %lld, process %lld: epoch %lld, %s ART, %lld open; log %zu ops %zu bytes, "
-		"%lld bytes in all; %s: %lld connections, %lld messages %lld bytes sent, "
+		"%lld bytes in all, %lld shared; %s: %lld connections, %lld messages %lld bytes sent, "
 		"%lld %lld received\n",
 		integer(r, "rank"), integer(r, "pid"), integer(a, "epoch"),
 		json_is_true(json_object_get(a, "in_call")) ? "inside" : "outside",
 		integer(a, "ops_all"), log_ops, log_bytes, integer(a, "memory_bytes"),
+		integer(a, "shared_bytes"),
 		text(t, "name"), integer(json_object_get(t, "data"), "connections"),
 		integer(json_object_get(t, "data"), "sent_messages"),
 		integer(json_object_get(t, "data"), "sent_bytes"),

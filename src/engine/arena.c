@@ -227,3 +227,8 @@ void art__shared_close(struct art_shared *s)
 	art__nudges_close(&s->nudges);
 	*s = (struct art_shared){ .fd = -1, .nudges = { .in = -1, .out = -1 } };
 }
+
+size_t art__shared_bytes(const struct art_shared *s)
+{
+	return s->arena.mine ? bytes() : 0;
+}

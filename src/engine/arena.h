@@ -37,5 +37,6 @@ void art__shared_peer(struct art_shared *s, const struct art_env *env, const str
  * all of the job, the own part is given back. */
 void art__shared_ready(struct art_shared *s);
 void art__shared_close(struct art_shared *s);
+size_t art__shared_bytes(const struct art_shared *s); /* of the own part, 0: there is none */
 
 #endif

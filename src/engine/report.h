@@ -51,6 +51,7 @@ struct art_report {
 	struct art_set silent, stopped;
 	uint64_t silent_ns, stopped_ns;
 	size_t memory_bytes;          /* of protocol state */
+	size_t shared_bytes;          /* own part of the memory that the ranks of the host share, by the engine */
 	int ncomm, ncomm_all;         /* described, and all there are */
 	int nop, nop_all;             /* open ops: called here and not finished */
 	struct art_report_comm comm[ART_REPORT_COMMS];

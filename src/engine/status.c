@@ -125,6 +125,7 @@ struct art_snapshot *art__status_take(struct art_engine *e)
 	s->report.size = e->cfg.size;
 	if (e->machine->ops->describe) {
 		e->machine->ops->describe(e->machine, &s->report);
+		s->report.shared_bytes = art__shared_bytes(&e->shared);
 		s->described = true;
 	}
 	return s;

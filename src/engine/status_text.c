@@ -113,7 +113,8 @@ static void put_machine(struct out *o, const struct art_report *r, uint64_t now)
 	put(o, ",");
 	put_set(o, "indirect", &r->indirect);
 	put_detector(o, r);
-	put(o, ",\"memory_bytes\":%zu,\"comms_all\":%d,\"comms\":[", r->memory_bytes, r->ncomm_all);
+	put(o, ",\"memory_bytes\":%zu,\"shared_bytes\":%zu,\"comms_all\":%d,\"comms\":[", r->memory_bytes,
+	    r->shared_bytes, r->ncomm_all);
 	for (int i = 0; i < r->ncomm; i++) {
 		put(o, "%s", i ? "," : "");
 		put_comm(o, &r->comm[i]);

@@ -60,7 +60,7 @@ assert len(job["ranks"]) == 4 and job["lost"] == []
 for r in job["ranks"]:
     a = r["answer"]
     assert a["transport"]["data"]["counts"]["refused-garbage"] == 0
-    assert a["members"] == [[0, 3]] and a["memory_bytes"] > 0 and a["comms"][0]["world"]
+    assert a["members"] == [[0, 3]] and a["memory_bytes"] > 0 and a["shared_bytes"] > 1 << 20 and a["comms"][0]["world"]
 END
 printf . >&"$gate"
 finish
