@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shapes of trees: pure functions of (participants, root, radix, hosts). Everyone computes
+ * Shapes of trees: pure functions of (participants, root, radix, hosts, dead edges). Everyone computes
  * the same tree from the same view, so a tree is never sent and a new one costs nothing.
  *
  * Participants are positions 0..p-1 (the live ranks of a communicator in rank order); which
@@ -42,6 +42,19 @@ void art__topo_knomial(int p, int root, int radix, int me, struct art_tree *t);
  * @scratch holds 2*p ints. */
 void art__topo_hosts(int p, int root, int radix, const int *hosts, int me, struct art_tree *t,
 		     int *scratch);
+
+/* Two hosts that do not reach each other. */
+struct art_pair {
+	int a, b; /* as in hosts[] */
+};
+
+/* As art__topo_hosts(), but leaders of hosts between which @dead (@ndead pairs) says that there is no way
+ * are not parent and child, if any tree can do without. Without dead pairs it is the same tree. Where one
+ * of the k-nomial tree's edges is dead, the child hangs, with all below it, below a leader that is near
+ * the root and has few children; so a node may have more of these than the k-nomial tree would give it,
+ * and be deeper. A leader's children come in the order of that tree's numbers. @scratch holds 5*p ints. */
+void art__topo_around(int p, int root, int radix, const int *hosts, const struct art_pair *dead, int ndead,
+		      int me, struct art_tree *t, int *scratch);
 
 /* Locality of this process as hwloc sees it (locality.c, the only file with hwloc.h). */
 struct art_locality {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Decides who is whose parent: the k-nomial tree and its host-aware form. Which tree and radix
- * an operation uses, and which slot sits at a position, is left to the callers.
+ * Decides who is whose parent: the k-nomial tree, its host-aware form, and that round hosts which do
+ * not reach each other. Which tree and radix an operation uses, and which slot sits at a position, is left to the callers.
  *
  * A node v of the k-nomial tree is written in base k. Its parent is v with the lowest non-zero
  * digit cleared; if that digit has weight w, the subtree of v is the range [v, v + w).
@@ -169,5 +169,140 @@ void art__topo_hosts(int p, int root, int radix, const int *hosts, int me, struc
 	}
 	t->parent = leader;
 	t->depth = node_depth(node_of(n, r, l), radix) + 1;
+	t->nchild = 0;
+}
+
+/* ---- round dead edges ---- */
+
+/* The tree of leaders as it grows, by node numbers. */
+struct around {
+	int n, root, radix; /* root: its place among the leaders */
+	const int *hosts, *leaders;
+	const struct art_pair *dead;
+	int ndead;
+	int *up, *depth, *kids; /* [n]; up: -1: not in the tree yet */
+};
+
+static bool no_way(const struct around *a, int v, int w)
+{
+	int x = a->hosts[a->leaders[position_of(a->n, a->root, v)]];
+	int y = a->hosts[a->leaders[position_of(a->n, a->root, w)]];
+
+	for (int i = 0; i < a->ndead; i++)
+		if ((a->dead[i].a == x && a->dead[i].b == y) || (a->dead[i].a == y && a->dead[i].b == x))
+			return true;
+	return false;
+}
+
+/* In the k-nomial tree: lower than @v. */
+static int usual_parent(const struct around *a, int v)
+{
+	int64_t w = 1;
+
+	while (v / w % a->radix == 0)
+		w *= a->radix;
+	return (int)(v - v / w % a->radix * w);
+}
+
+static void hang(struct around *a, int v, int parent)
+{
+	a->up[v] = parent;
+	a->depth[v] = a->depth[parent] + 1;
+	a->kids[parent]++;
+}
+
+/* Whoever can has its usual place; each may make room for those after it. */
+static void hang_usual(struct around *a)
+{
+	for (int v = 1; v < a->n; v++) {
+		int parent = usual_parent(a, v);
+
+		if (a->up[v] < 0 && a->up[parent] >= 0 && !no_way(a, v, parent))
+			hang(a, v, parent);
+	}
+}
+
+/* Where a message from the root comes soonest, if each sends to one at a time; -1: nowhere. */
+static int best_place(const struct around *a, int v)
+{
+	int best = -1;
+
+	for (int w = 0; w < a->n; w++)
+		if (a->up[w] >= 0 && !no_way(a, v, w) &&
+		    (best < 0 || a->depth[w] + a->kids[w] < a->depth[best] + a->kids[best]))
+			best = w;
+	return best;
+}
+
+/* One more that is not in the tree. The lowest one's usual parent is, so that all are in the end, also those
+ * that no way leads to. False: all are there. */
+static bool hang_next(struct around *a)
+{
+	int first = 0;
+
+	for (int v = 1; v < a->n; v++) {
+		int place;
+
+		if (a->up[v] >= 0)
+			continue;
+		if (!first)
+			first = v;
+		place = best_place(a, v);
+		if (place < 0)
+			continue;
+		hang(a, v, place);
+		return true;
+	}
+	if (first)
+		hang(a, first, usual_parent(a, first));
+	return first > 0;
+}
+
+static void grow(struct around *a)
+{
+	for (int v = 0; v < a->n; v++) {
+		a->up[v] = v ? -1 : 0;
+		a->depth[v] = a->kids[v] = 0;
+	}
+	do
+		hang_usual(a);
+	while (hang_next(a));
+}
+
+/* Parent and children of the leader that is node @v, as places among the leaders. */
+static void read_off(const struct around *a, int v, struct art_tree *t)
+{
+	t->parent = v ? position_of(a->n, a->root, a->up[v]) : -1;
+	t->nchild = 0;
+	for (int w = 1; w < a->n; w++)
+		if (a->up[w] == v)
+			add_child(t, position_of(a->n, a->root, w));
+}
+
+void art__topo_around(int p, int root, int radix, const int *hosts, const struct art_pair *dead, int ndead,
+		      int me, struct art_tree *t, int *scratch)
+{
+	check_place(p, root, radix, me);
+	int *table = scratch, *leaders = scratch + p;
+	struct around a = { .radix = radix, .hosts = hosts, .leaders = leaders, .dead = dead, .ndead = ndead,
+			    .up = leaders + p, .depth = leaders + p + p, .kids = leaders + p + p + p };
+
+	find_leaders(p, root, hosts, table);
+	a.n = list_leaders(p, hosts, table, leaders);
+	if (a.n == 1) {
+		art__topo_knomial(p, root, radix, me, t);
+		return;
+	}
+	a.root = index_of(leaders, a.n, root);
+	grow(&a);
+	int leader = *leader_cell(p, hosts, table, hosts[me]);
+	int v = node_of(a.n, a.root, index_of(leaders, a.n, leader));
+	t->depth = a.depth[v] + (leader != me);
+	if (leader == me) {
+		read_off(&a, v, t);
+		place_leader(p, hosts, me, leaders, t);
+		return;
+	}
+	t->parent = leader;
 	t->nchild = 0;
 }

@@ -3,7 +3,7 @@
  * Properties of the trees in src/topo/tree.c, looked at from every position: k-nomial trees of 1 to
  * 300 members, the binomial ones with every root, the others and the trees over hosts with every root for
  * small p and a sample above. Members sit as a launcher has placed them, as it has placed those that are left when many are gone,
- * and anyhow.
+ * and anyhow. Trees round dead edges: with a few and with many pairs of hosts between which there is no way.
  *
  *   test_tree                      everything
  *   test_tree P ROOT RADIX SEED    one coordinate, as a failure prints it
@@ -28,6 +28,7 @@
 #define NO_HOSTS 0ul
 #define ONE_HOST 1ul
 #define FIRST_SEED 2ul
+#define DEAD_SEED (1ul << 32) /* from here on: a map of the rest, and dead edges */
 
 static const int radices[] = { 2, 3, 4, 8, 16 };
 #define NRADICES (sizeof(radices) / sizeof(radices[0]))
@@ -306,6 +307,109 @@ static void check_hosts(const int *hosts)
 	check_leader_tree(hosts, nhosts);
 }
 
+/* ---- round dead edges ---- */
+
+static struct art_pair dead[MAX_P];
+static int ndead;
+
+static bool no_way(int host, int other)
+{
+	for (int i = 0; i < ndead; i++)
+		if ((dead[i].a == host && dead[i].b == other) || (dead[i].a == other && dead[i].b == host))
+			return true;
+	return false;
+}
+
+static void ask_around(const int *hosts)
+{
+	static int scratch[5 * MAX_P + 1];
+
+	for (int i = 0; i < at.p; i++) {
+		prepare(i);
+		memset(scratch, 0x5a, sizeof(scratch));
+		scratch[5 * at.p] = 4711;
+		art__topo_around(at.p, at.root, at.radix, hosts, dead, ndead, i, &nodes[i], scratch);
+		expect(scratch[5 * at.p] == 4711, "scratch holds 5*p ints");
+	}
+}
+
+/* Into how many parts the hosts fall between which there are ways; plain search from each. */
+static int count_parts(const int *hosts)
+{
+	int part[MAX_P], n = 0;
+	bool more;
+
+	for (int i = 0; i < at.p; i++)
+		part[i] = -1;
+	for (int i = 0; i < at.p; i++) {
+		if (part[i] >= 0)
+			continue;
+		part[i] = n;
+		do {
+			more = false;
+			for (int a = 0; a < at.p; a++)
+				for (int b = 0; part[a] == n && b < at.p; b++)
+					if (part[b] < 0 && !no_way(hosts[a], hosts[b]))
+						part[b] = n, more = true;
+		} while (more);
+		n++;
+	}
+	return n;
+}
+
+static void check_same_as_hosts(const int *hosts)
+{
+	static struct art_tree before[MAX_P];
+	static int kids[MAX_P][ROOM];
+
+	memcpy(before, nodes, sizeof(nodes));
+	memcpy(kids, children, sizeof(children));
+	ask_hosts(hosts);
+	for (int i = 0; i < at.p; i++) {
+		expect(before[i].parent == nodes[i].parent && before[i].depth == nodes[i].depth &&
+		       before[i].nchild == nodes[i].nchild, "nothing dead: the usual tree");
+		expect(memcmp(kids[i], children[i], sizeof(kids[i])) == 0,
+		       "nothing dead: the usual tree's children");
+	}
+}
+
+/* Over a dead edge goes only what has no other way: to each part of the hosts but the root's once. */
+static void check_around(const int *hosts)
+{
+	int nhosts = count_hosts(hosts), log = ceil_log(at.radix, nhosts), over = 0;
+
+	ask_around(hosts);
+	check_tree();
+	for (int i = 0; i < at.p && !failed; i++) {
+		if (leader_of(hosts, i) != i && nhosts > 1)
+			check_member(hosts, i);
+		if (nodes[i].parent >= 0)
+			over += no_way(hosts[i], hosts[nodes[i].parent]);
+		expect(ndead > 1 || nhosts < 3 || nodes[i].depth <= log + 2,
+		       "one dead edge makes the tree one deeper at most");
+	}
+	expect(failed || over == count_parts(hosts) - 1, "dead edges are avoided where they can be");
+	if (!ndead && !failed)
+		check_same_as_hosts(hosts);
+}
+
+/* None, one, a few; some host's own, and it may have no other way; or so many that hosts fall into parts. */
+static void draw_dead(const int *hosts)
+{
+	unsigned long kind = at.seed % 5;
+	int many = kind < 2 ? (int)kind : kind == 2 ? 2 + (int)(rng() % 6) : MAX_P;
+	int one = hosts[rng() % (unsigned long)at.p];
+
+	ndead = 0;
+	for (int tries = 0; tries < 2 * MAX_P && ndead < many; tries++) {
+		int a = kind == 3 ? one : hosts[rng() % (unsigned long)at.p];
+		int b = hosts[rng() % (unsigned long)at.p];
+
+		if (a != b)
+			dead[ndead++] = (struct art_pair){ a, b };
+	}
+}
+
 static int random_host(unsigned long kind, int i, int nhosts)
 {
 	switch (kind) {
@@ -360,7 +464,12 @@ static bool check(int p, int root, int radix, unsigned long seed)
 		check_knomial();
 	} else {
 		map_hosts(hosts);
-		check_hosts(hosts);
+		if (seed < DEAD_SEED) {
+			check_hosts(hosts);
+		} else {
+			draw_dead(hosts);
+			check_around(hosts);
+		}
 	}
 	return !failed;
 }
@@ -405,6 +514,19 @@ static void test_random_hosts(void)
 	CU_ASSERT_EQUAL(bad, 0);
 }
 
+static void test_around(void)
+{
+	int bad = 0;
+
+	for (int p = 1; p <= 64; p += p < 16 ? 1 : 7)
+		for (size_t k = 0; k < NRADICES; k++)
+			for (int n = 0, root; (root = nth_root(p, n)) >= 0; n += 1 + p / 8)
+				for (int map = 0; map < 5 * HOST_MAPS; map++)
+					bad += !check(p, root, radices[k],
+						      DEAD_SEED + seed_of(p, root, radices[k], map));
+	CU_ASSERT_EQUAL(bad, 0);
+}
+
 static void test_one_host(void)
 {
 	int bad = 0;
@@ -421,7 +543,10 @@ static void test_by_hand(void)
 	static const int ternary[9] = { -1, 0, 0, 0, 3, 3, 0, 6, 6 };
 	static const int hosts[7] = { 5, 5, 9, 9, 9, 1, 1 };
 	static const int from_3[7] = { 3, 0, 3, -1, 3, 3, 5 };
-	int cell[9], scratch[14];
+	static const int own[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+	static const struct art_pair two[2] = { { 2, 0 }, { 4, 6 } };
+	static const int around[8] = { -1, 0, 1, 2, 0, 4, 0, 6 };
+	int cell[9], scratch[40];
 	struct art_tree t = { .child = cell, .cap = 9 };
 
 	for (int i = 0; i < 8; i++) {
@@ -435,6 +560,10 @@ static void test_by_hand(void)
 	for (int i = 0; i < 7; i++) { /* leaders from the root on: 3, 5, 0 */
 		art__topo_hosts(7, 3, 2, hosts, i, &t, scratch);
 		CU_ASSERT_EQUAL(t.parent, from_3[i]);
+	}
+	for (int i = 0; i < 8; i++) { /* 2 takes 3 along from 0 to 1, and 6 takes 7 from 4 to 0 */
+		art__topo_around(8, 0, 2, own, two, 2, i, &t, scratch);
+		CU_ASSERT_EQUAL(t.parent, around[i]);
 	}
 }
 
@@ -490,6 +619,7 @@ int main(int argc, char **argv)
 	CU_pSuite s = CU_add_suite("tree", NULL, NULL);
 	if (!s || !CU_add_test(s, "k-nomial, every root", test_knomial) ||
 	    !CU_add_test(s, "random hosts", test_random_hosts) ||
+	    !CU_add_test(s, "round dead edges", test_around) ||
 	    !CU_add_test(s, "one host is the plain tree", test_one_host) ||
 	    !CU_add_test(s, "trees drawn by hand", test_by_hand) ||
 	    !CU_add_test(s, "bounds", test_bounds) ||
