@@ -77,6 +77,8 @@ static void ft_install(void *self, const struct art_value *v)
 	if (v->full) {
 		c->relink_ns = ART_NEVER;
 		c->phases.sign_ns = 0;
+		for (int i = 0; i < c->cfg.size; i++) /* the dead way has no room, and never will */
+			c->ops.blocked[i] &= !art__relay_indirect(&c->relay, i);
 		art__relay_installed(&c->relay);
 	}
 	art__det_stir(&c->det);
