@@ -159,6 +159,23 @@ static void print_quiet(FILE *out, const json_t *detector, const char *what, con
 	fputc('\n', out);
 }
 
+/* Hosts that do not reach each other, as the view says, and what could not go round. */
+static void print_edges(FILE *out, const json_t *a)
+{
+	const json_t *edges = json_object_get(a, "edges"), *e;
+	size_t i;
+
+	json_array_foreach(edges, i, e)
+		fprintf(out, "%s the hosts of ranks %lld and %lld", i ? "," : "    operations go round dead edges:",
+			(long long)json_integer_value(json_array_get(e, 0)),
+			(long long)json_integer_value(json_array_get(e, 1)));
+	if (json_array_size(edges))
+		fputc('\n', out);
+	if (integer(a, "relayed") > 0)
+		fprintf(out, "    messages of operations sent through another rank: %lld\n",
+			integer(a, "relayed"));
+}
+
 static void print_rank(FILE *out, const json_t *r)
 {
 	const json_t *a = json_object_get(r, "answer"), *t = json_object_get(a, "transport");
@@ -200,6 +217,7 @@ static void print_rank(FILE *out, const json_t *r)
 		print_ranges(out, json_object_get(a, "indirect"));
 		fputc('\n', out);
 	}
+	print_edges(out, a);
 	print_quiet(out, json_object_get(a, "detector"), "silent", "silent_s");
 	print_quiet(out, json_object_get(a, "detector"), "stopped", "stopped_s");
 }

@@ -37,7 +37,10 @@
 	X(EDGE_DEAD)          /* a member that others hear was not reached */ \
 	X(RELAYED)            /* and a message for it went through a third */ \
 	X(RELAY_REFUSED)      /* which did not reach it, either */ \
-	X(EDGE_BACK)          /* the direct way was taken again */
+	X(EDGE_BACK)          /* the direct way was taken again */ \
+	X(EDGE_ASKED)         /* a view that did not know of a dead edge was changed for it */ \
+	X(WENT_ROUND)         /* a tree of hosts went round a dead edge */ \
+	X(PAIRS_LEFT)         /* an op that would have sent over it between pairs took the tree */
 
 #define ART_MARK_LIST(X) \
 	ART_MARK_LIST_RESOLUTION(X, DELIVER) \

@@ -5,17 +5,20 @@
  * communicator's (art_comm_set_algorithm, ART_COLL_<OP>), what a table says that was measured
  * (ART_TUNING), nothing (auto). It is looked up once, when the op starts, and kept for its
  * reruns. Settings that differ between ranks show as mismatched calls, because what is set is part
- * of the signature.
+ * of the signature. What the view says of dead edges is looked up for each attempt.
  *
  *   two ranks             exchange (rd.c, tree.c), whatever is set, as there is no other sensible way
  *   user function         doubling (short allreduce) or tree: a whole vector at once
  *   ordered               in order of rank, along the tree
+ *   dead edges            the tree, which goes round them (shape.c), unless something is set or the order
+ *                         matters: what goes over them between pairs is carried (core/relay.c)
  *   what is left          as set; auto: doubling if it is short, halving if it is long, else the tree
  *
  * In a long allreduce the top of a tree receives and sends the vector log2 p times, in halving each rank
  * less than twice. Below 1 MiB what the steps wait for each other outweighs that where ranks
  * share cores. A ring, with 2 (p-1) steps, was never better than both by more than the noise of the measurement.
  */
+#include "base/marks.h"
 #include "coll/coll.h"
 
 /* May parts of it be combined in whatever order, and block by block? */
@@ -68,7 +71,7 @@ static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
 	return doubling ? ART_ALGO_DOUBLING : ART_ALGO_TREE;
 }
 
-enum art_algo art__choose(const struct art_op *op)
+enum art_algo art__choose_usual(const struct art_op *op)
 {
 	enum art_algo set = (enum art_algo)op->algo;
 
@@ -82,6 +85,19 @@ enum art_algo art__choose(const struct art_op *op)
 	default:
 		return ART_ALGO_DOUBLING;
 	}
+}
+
+/* Pairs exchange over every edge, the tree goes round dead ones. Finalize says goodbye to the pairs that it
+ * had, so it keeps to them. */
+enum art_algo art__choose_torn(const struct art_op *op)
+{
+	bool pairs = op->way == ART_C_BARRIER || op->way == ART_C_ALLREDUCE;
+
+	if (!pairs || op->algo != ART_ALGO_AUTO || op->call.kind == ART_C_FINALIZE ||
+	    op->comm->npart == 2 || !art__shape_any_order(op))
+		return art__choose_usual(op);
+	ART_MARK(op->comm->coll->env, ART_M_PAIRS_LEFT);
+	return ART_ALGO_TREE;
 }
 
 /* ---- what is set ---- */

@@ -354,6 +354,7 @@ struct art_comm {
 	uint32_t part_epoch;
 	bool part_valid;
 	int npart, mypos;
+	bool torn;             /* some of them do not reach each other directly, says the view */
 	enum art_arena_state arena_state; /* can those share memory? */
 	uint64_t arena_free;   /* slots of ops up to here are read by nobody any more */
 	uint64_t bulk_last;    /* the last op for which something was put into `in` or `out` */
@@ -558,6 +559,8 @@ enum art_take art__tree_data(struct art_op *op, int from, const struct art_hdr *
 void art__tree_credit(struct art_op *op, int from, const struct art_hdr *h);
 void art__tree_end(struct art_op *op);
 bool art__tree_shape(struct art_op *op); /* shape.c; false: out of memory */
+bool art__shape_torn(const struct art_comm *m);
+bool art__shape_any_order(const struct art_op *op);
 
 bool art__ring_begin(struct art_op *op); /* false: out of memory */
 void art__ring_step(struct art_op *op);
@@ -576,7 +579,13 @@ uint32_t art__plan_most(const struct art_op *op); /* plan.c: hops of each kind, 
 void art__plan_make(struct art_op *op); /* into op->steps */
 
 /* ---- choose.c: which of them ---- */
-enum art_algo art__choose(const struct art_op *op); /* for the participants of its epoch */
+/* For the participants of its epoch; torn: some of these do not reach each other. */
+enum art_algo art__choose_usual(const struct art_op *op);
+enum art_algo art__choose_torn(const struct art_op *op);
+static inline enum art_algo art__choose(const struct art_op *op)
+{
+	return op->comm->torn ? art__choose_torn(op) : art__choose_usual(op);
+}
 /* A communicator on which anything is set: what that is for an op that starts, and its mark in its
  * signature. */
 void art__choose_set(struct art_op *op);

@@ -147,6 +147,7 @@ void art__comm_count_parts(struct art_comm *m)
 			m->mypos = m->npart;
 		m->part[m->npart++] = m->slots[r];
 	}
+	m->torn = art__shape_torn(m);
 	m->arena_state = ART_ARENA_UNKNOWN;
 	m->part_epoch = v->base;
 	m->part_valid = true;

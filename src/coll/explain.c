@@ -12,6 +12,7 @@
 
 #define RANKS_SHOWN 16
 #define OPS_SHOWN 32
+#define EDGES_SHOWN 8
 
 /* "3 (certified dead), 5 (told to leave)" */
 static void name_lost(const struct art_ft *ft, char *out, size_t size)
@@ -130,6 +131,9 @@ void art__coll_explain(const struct art_ops *c, const struct art_value *v, uint6
 	else
 		art__env_log(c->env, ART_LOG_INFO, "view %u: the members stay, %u operations were "
 			     "decided by name", view->epoch, v->nres);
+	for (uint32_t i = 0; i < v->edges.n && i < EDGES_SHOWN; i++)
+		art__env_log(c->env, ART_LOG_INFO, "view %u: operations go round the dead edge between the "
+			     "hosts of ranks %u and %u", view->epoch, v->edges.e[i].a, v->edges.e[i].b);
 	for (uint32_t i = 0; i < v->nres && i < OPS_SHOWN; i++)
 		explain_op(c, &v->res[i]);
 	if (v->nres > OPS_SHOWN)

@@ -4,13 +4,15 @@
  * pure function of the participants, the root and who must be a leaf, so nobody sends it. In a
  * rerun with a user function, ranks that have returned are leaves (rule R11).
  */
+#include "base/marks.h"
 #include "coll/coll.h"
 #include "topo/topo.h"
 
 /* May parts be combined in whatever order suits the network? Otherwise in order of rank, along a tree
  * that depends on the number of participants only: for a reproducible communicator binomial, the
- * shape that recursive doubling has when that number is a power of two. */
-static bool any_order(const struct art_op *op)
+ * shape that recursive doubling has when that number is a power of two. What is dead in that tree stays
+ * in it, and core/relay.c carries it: the bits are not to tell of the network. */
+bool art__shape_any_order(const struct art_op *op)
 {
 	return (!op->call.fn || op->call.flags & 1) && !op->ordered;
 }
@@ -80,16 +82,52 @@ static int own_leaves(const struct art_op *op, const struct shape *s, int h, int
 	return n;
 }
 
+/* Do participants sit on both ends of some dead edge? */
+bool art__shape_torn(const struct art_comm *m)
+{
+	const struct art_edges *e = &m->coll->ft->view.edges;
+	const int *hosts = m->coll->cfg.hosts;
+
+	for (uint32_t i = 0; hosts && i < e->n; i++) {
+		bool a = false, b = false;
+
+		for (int k = 0; k < m->npart; k++) {
+			a |= hosts[m->part[k]] == hosts[e->e[i].a];
+			b |= hosts[m->part[k]] == hosts[e->e[i].b];
+		}
+		if (a && b)
+			return true;
+	}
+	return false;
+}
+
+static void tree_round(const struct art_op *op, int root, const int *hosts, struct art_tree *t, int *scratch)
+{
+	const struct art_core_cfg *cfg = &op->comm->coll->cfg;
+	const struct art_edges *e = &op->comm->coll->ft->view.edges;
+	struct art_pair dead[ART_EDGES_MAX];
+
+	for (uint32_t i = 0; i < e->n; i++)
+		dead[i] = (struct art_pair){ cfg->hosts[e->e[i].a], cfg->hosts[e->e[i].b] };
+	ART_MARK(op->comm->coll->env, ART_M_WENT_ROUND);
+	art__topo_around(op->comm->npart, root, cfg->radix, hosts, dead, (int)e->n, op->comm->mypos, t,
+			 scratch);
+}
+
 static void plain_tree(const struct art_op *op, const struct shape *s, int root,
 		       struct art_tree *t)
 {
 	const struct art_core_cfg *cfg = &op->comm->coll->cfg;
 
-	if (cfg->hosts && any_order(op) && s->nhead == op->comm->npart) {
+	if (cfg->hosts && art__shape_any_order(op) && s->nhead == op->comm->npart) {
 		int *hosts = s->head + op->comm->npart, *scratch = hosts + op->comm->npart;
 
 		for (int i = 0; i < op->comm->npart; i++)
 			hosts[i] = cfg->hosts[op->comm->part[i]];
+		if (op->comm->torn) {
+			tree_round(op, root, hosts, t, scratch);
+			return;
+		}
 		art__topo_hosts(op->comm->npart, root, cfg->radix, hosts, op->comm->mypos, t,
 				scratch);
 		return;
@@ -102,13 +140,13 @@ static int shape_kids(const struct art_op *op, struct shape *s, int root_pos, in
 {
 	struct art_treeop *t = op->tree;
 	struct art_tree tree = { .child = s->child, .cap = op->comm->npart };
-	int n, root = any_order(op) ? root_pos : 0;
+	int n, root = art__shape_any_order(op) ? root_pos : 0;
 
 	if (s->my_head < 0) {
 		t->parent = op->comm->part[s->head[head_of(s, op->comm->mypos)]];
 		return 0;
 	}
-	if (any_order(op))
+	if (art__shape_any_order(op))
 		for (int i = 0; i < s->nhead; i++)
 			if (s->head[i] == root_pos)
 				root = i;
@@ -180,29 +218,30 @@ bool art__tree_shape(struct art_op *op)
 	int p = m->npart, root_pos = 0, n;
 	struct shape s;
 	bool ok;
-	int *mem;
+	int *mem, *out;
 
 	for (int i = 0; i < p; i++)
 		if (m->part[i] == op->root)
 			root_pos = i;
 	if (art__choose(op) == ART_ALGO_CHAIN)
 		return chain_shape(op, root_pos);
-	if (any_order(op) && !(op->call.fn && op->returned_set) && !m->coll->cfg.hosts &&
+	if (art__shape_any_order(op) && !(op->call.fn && op->returned_set) && !m->coll->cfg.hosts &&
 	    art__topo_knomial_children(p, m->coll->cfg.radix) <= 64)
 		return simple_shape(op, root_pos);
-	mem = art__pool_get(pool, (size_t)p * 7 * sizeof(int));
+	mem = art__pool_get(pool, (size_t)p * 9 * sizeof(int));
 	if (!mem)
 		return false;
-	s.head = mem;
-	s.child = mem + 5 * (size_t)p;
+	s.head = mem; /* [7 p]: heads, hosts, and what topo needs */
+	s.child = mem + 7 * (size_t)p;
+	out = mem + 8 * (size_t)p;
 	find_heads(op, &s);
-	n = shape_kids(op, &s, root_pos, mem + 6 * (size_t)p);
+	n = shape_kids(op, &s, root_pos, out);
 	ok = kid_room(op, n);
 	for (int i = 0; i < op->tree->nkid; i++) {
 		memset(&op->tree->kid[i], 0, sizeof(op->tree->kid[i]));
-		op->tree->kid[i].slot = m->part[mem[6 * (size_t)p + (size_t)i]];
+		op->tree->kid[i].slot = m->part[out[i]];
 	}
-	if (!any_order(op) && op->way == ART_C_REDUCE) {
+	if (!art__shape_any_order(op) && op->way == ART_C_REDUCE) {
 		int top = m->part[s.head[0]];
 
 		op->tree->fwd_to = me(op) == top && op->root != top ? op->root : -1;

@@ -130,7 +130,7 @@ bool art__tree_begin(struct art_op *op)
 	t->fwd_to = -1;
 	t->up = !bcast;
 	t->ack = op->way == ART_C_REDUCE && op->uniform && !ART_COLL_MUTANT(op->comm->coll, 12);
-	t->down = bcast || op->way == ART_C_ALLREDUCE;
+	t->down = op->way != ART_C_REDUCE;
 	if (op->way == ART_C_ALLREDUCE && op->comm->npart == 2)
 		ok = begin_swap(op);
 	else

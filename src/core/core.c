@@ -79,7 +79,7 @@ static void ft_install(void *self, const struct art_value *v)
 		c->phases.sign_ns = 0;
 		for (int i = 0; i < c->cfg.size; i++) /* the dead way has no room, and never will */
 			c->ops.blocked[i] &= !art__relay_indirect(&c->relay, i);
-		art__relay_installed(&c->relay);
+		art__relay_installed(&c->relay, &c->ft.view.edges);
 	}
 	art__det_stir(&c->det);
 	art__links_again(&c->links, art__env_now(c->env));
@@ -95,8 +95,10 @@ static bool ft_report(void *self, bool full, const struct art_set *proposed,
 {
 	struct art_core *c = self;
 
-	if (full) /* the answer must not go through one who is lost, and this rank may not know that it is */
+	if (full) { /* the answer must not go through one who is lost, and this rank may not know that it is */
 		art__relay_promised(&c->relay, proposed);
+		art__relay_report(&c->relay, proposed, &out->edges);
+	}
 	return art__coll_report(&c->ops, full, proposed, named, n, out);
 }
 
@@ -559,6 +561,8 @@ static void on_tick(struct art_machine *m)
 	uint64_t now = art__env_now(c->env);
 	struct art_set awaited;
 
+	if (now >= c->relay.again_ns && art__relay_ask(&c->relay, &c->ft.view.edges, now))
+		c->relink_ns = now;
 	if (c->relink_ns != ART_NEVER && now >= c->relink_ns) {
 		c->relink_ns = ART_NEVER;
 		art__ft_relink(&c->ft);
@@ -592,6 +596,8 @@ static uint64_t on_wake(struct art_machine *m)
 		t = c->relink_ns;
 	if (c->links.at_ns < t)
 		t = c->links.at_ns;
+	if (c->relay.again_ns < t)
+		t = c->relay.again_ns;
 	u = art__coll_wake(&c->ops);
 	t = u < t ? u : t;
 	u = art__det_wake(&c->det, waits(c));
@@ -658,6 +664,8 @@ static void on_describe(struct art_machine *m, struct art_report *r)
 	for (int i = 0; i < c->cfg.size; i++)
 		if (art__relay_indirect(&c->relay, i) && art__set_has(&r->members, (uint32_t)i))
 			art__set_add(&r->indirect, (uint32_t)i);
+	r->relayed = c->relay.sent;
+	r->edges = c->ft.view.edges;
 	art__det_describe(&c->det, r);
 	art__coll_describe(&c->ops, r);
 }

@@ -11,6 +11,7 @@
 #include "core/relay.h"
 
 #define PATIENCE 32 /* bounds */
+#define UNKNOWN 4   /* bounds that an edge may be missing from the view; longer each time */
 #define ENVELOPE (3 * 4 + ART_HDR_BYTES) /* before the body */
 
 static bool same_host(const struct art_relay *r, int a, int b)
@@ -112,6 +113,7 @@ static int port_send(void *self, enum art_chan chan, int to, const struct art_hd
 		return r->world->send(r->world->self, chan, to, h, body, len);
 	if (chan == ART_CHAN_DATA && r->peer[to].state == ART_RELAY_TURNING)
 		return 1; /* the change of the view that is on its way runs this op again */
+	r->sent += chan == ART_CHAN_DATA;
 	hop = carrier(r, to);
 	if (hop < 0 || !post(r, hop, to, r->slot, chan, h, body, len))
 		r->lost |= chan == ART_CHAN_DATA;
@@ -285,7 +287,62 @@ void art__relay_promised(struct art_relay *r, const struct art_set *next)
 	art__set_copy(&r->next, next);
 }
 
-void art__relay_installed(struct art_relay *r)
+/* ---- what the view knows of it ---- */
+
+/* The lowest slot of its host, by which all know it. */
+static uint32_t host_of(const struct art_relay *r, int slot)
+{
+	int i = 0;
+
+	while (!same_host(r, i, slot))
+		i++;
+	return (uint32_t)i;
+}
+
+void art__relay_report(const struct art_relay *r, const struct art_set *members, struct art_edges *out)
+{
+	for (int i = 0; r->peer && r->hosts && i < r->size; i++) {
+		enum art_relay_state s = r->peer[i].state;
+
+		if ((s == ART_RELAY_TURNING || s == ART_RELAY_RELAYED) &&
+		    art__set_has(members, (uint32_t)i))
+			art__edges_add(out, host_of(r, r->slot), host_of(r, i));
+	}
+}
+
+static bool all_known(const struct art_relay *r, const struct art_edges *known)
+{
+	struct art_edges own = { 0 };
+
+	art__relay_report(r, r->members, &own);
+	for (uint32_t i = 0; i < own.n && known->n < ART_EDGES_MAX; i++)
+		if (!art__edges_has(known, own.e[i].a, own.e[i].b))
+			return false;
+	return true;
+}
+
+/* It died after the promise had gone out. The wait doubles, so that an edge that comes and goes costs
+ * ever fewer changes. */
+static void look_again(struct art_relay *r, const struct art_edges *known, uint64_t now)
+{
+	r->again_ns = ART_NEVER;
+	if (r->peer && !all_known(r, known))
+		r->again_ns = now + (UNKNOWN * r->bound_ns << (r->asked < 16 ? r->asked : 16));
+}
+
+bool art__relay_ask(struct art_relay *r, const struct art_edges *known, uint64_t now)
+{
+	if (now < r->again_ns)
+		return false;
+	r->again_ns = ART_NEVER;
+	if (all_known(r, known))
+		return false;
+	ART_MARK(r->env, ART_M_EDGE_ASKED);
+	r->asked++;
+	return true;
+}
+
+void art__relay_installed(struct art_relay *r, const struct art_edges *known)
 {
 	r->lost = r->promised = false;
 	for (int i = 0; r->peer && i < r->size; i++) {
@@ -302,6 +359,7 @@ void art__relay_installed(struct art_relay *r)
 			art__env_log(r->env, ART_LOG_INFO, "messages for rank %d go directly again", i);
 		}
 	}
+	look_again(r, known, art__env_now(r->env));
 }
 
 bool art__relay_lost(struct art_relay *r)
@@ -389,7 +447,9 @@ void art__relay_init(struct art_relay *r, const struct art_env *env, const struc
 	r->slot = slot;
 	r->size = size;
 	r->hosts = hosts;
+	r->bound_ns = bound_ns;
 	r->patience_ns = PATIENCE * bound_ns;
+	r->again_ns = ART_NEVER;
 }
 
 void art__relay_watch(struct art_relay *r, const struct art_set *members, const struct art_set *suspect)

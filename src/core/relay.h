@@ -13,11 +13,15 @@
  * the other end says that it is not heard: of a way that is dead in one direction only one end knows.
  * That is said anew each bound, and taken back; not said for long, it is over.
  *
+ * The change of the view takes down which hosts do not reach each other, so that ops go round them
+ * from then on (coll/shape.c), and what is relayed is what cannot.
+ *
  * While no edge is dead, art__relay_port() is the world's port: nothing is in the way.
  */
 #ifndef ART_CORE_RELAY_H
 #define ART_CORE_RELAY_H
 
+#include "base/edges.h"
 #include "base/set.h"
 #include "core/ctl.h"
 #include "engine/machine.h"
@@ -41,6 +45,10 @@ struct art_relay {
 	const struct art_set *members, *suspect; /* ft's */
 	const int *hosts;                        /* [size] or NULL */
 	int slot, size;
+	uint64_t sent;               /* messages of ops that left here through another rank */
+	uint64_t again_ns;           /* when to ask for a view that knows our dead edges; ART_NEVER: it does */
+	uint32_t asked;              /* so often */
+	uint64_t bound_ns;
 	uint64_t patience_ns;        /* after which somebody who says no more that he does not hear us does */
 	struct art_relay_peer *peer; /* [size], NULL until it is needed */
 	bool lost;                   /* something could not be sent on: a view change must mend it */
@@ -75,8 +83,12 @@ bool art__relay_indirect(const struct art_relay *r, int slot);
 bool art__relay_down(const struct art_relay *r, enum art_chan chan, int peer);
 /* The promise for a view with these members is about to go out. */
 void art__relay_promised(struct art_relay *r, const struct art_set *next);
-/* A view was installed that touches every op. */
-void art__relay_installed(struct art_relay *r);
+/* A view was installed that touches every op, and that knows of these dead edges. */
+void art__relay_installed(struct art_relay *r, const struct art_edges *known);
+/* The hosts of @members that this one does not reach directly, added to @out. */
+void art__relay_report(const struct art_relay *r, const struct art_set *members, struct art_edges *out);
+/* True: some dead edge has been missing from the view for long, a new one is to take it down. */
+bool art__relay_ask(struct art_relay *r, const struct art_edges *known, uint64_t now);
 
 /* An envelope came from @from. True: it is for this rank, in @out. False: it was sent on, or dropped.
  * @to: whose host is to be watched now, because something was carried to it, or -1. */

@@ -7,6 +7,7 @@
 #ifndef ART_ENGINE_REPORT_H
 #define ART_ENGINE_REPORT_H
 
+#include "base/edges.h"
 #include "base/set.h"
 
 #define ART_REPORT_COMMS 16
@@ -42,6 +43,8 @@ struct art_report {
 	struct art_set members;
 	struct art_set dead, suspect; /* of the members: certified dead, told to leave */
 	struct art_set indirect;      /* of the members: reached through a third one only */
+	struct art_edges edges;       /* which the view knows to be dead; hosts by their lowest slots */
+	uint64_t relayed;             /* messages of ops that this rank has sent through a third one */
 	bool changing;                /* frozen: a decision about the members is under way */
 	const char *fate;             /* why this rank can do no more, or NULL */
 	/* The detector: silent are members whose hosts were asked whether they live, and have not

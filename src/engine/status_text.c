@@ -112,6 +112,10 @@ static void put_machine(struct out *o, const struct art_report *r, uint64_t now)
 	put_set(o, "suspect", &r->suspect);
 	put(o, ",");
 	put_set(o, "indirect", &r->indirect);
+	put(o, ",\"relayed\":%" PRIu64 ",\"edges\":[", r->relayed);
+	for (uint32_t i = 0; i < r->edges.n; i++)
+		put(o, "%s[%" PRIu32 ",%" PRIu32 "]", i ? "," : "", r->edges.e[i].a, r->edges.e[i].b);
+	put(o, "]");
 	put_detector(o, r);
 	put(o, ",\"memory_bytes\":%zu,\"shared_bytes\":%zu,\"comms_all\":%d,\"comms\":[", r->memory_bytes,
 	    r->shared_bytes, r->ncomm_all);

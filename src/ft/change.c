@@ -472,7 +472,7 @@ static void send_promise(struct art_ft *ft, int to, uint32_t ballot, uint32_t ep
 		ok = art__line_encode(ft->env, &f.line[i], &w);
 	for (uint32_t i = 0; i < f.ncline && ok; i++)
 		ok = art__cline_encode(ft->env, &f.cline[i], &w);
-	if (ok && !w.bad)
+	if (ok && art__edges_encode(ft->env, &f.edges, &w))
 		art__ft_answer(ft, to, ART_K_PROMISE, epoch, w.p, w.len);
 	else
 		art__ft_shortage(ft);
@@ -752,6 +752,7 @@ void art__ft_install(struct art_ft *ft, uint32_t ballot, const uint8_t *p, size_
 	if (v.full) {
 		ft->view.base = v.epoch;
 		ft->relink = false;
+		ft->view.edges = v.edges;
 	}
 	art__set_copy(&ft->view.members, &v.members);
 	thaw(ft, v.full);

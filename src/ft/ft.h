@@ -14,6 +14,7 @@
 #ifndef ART_FT_FT_H
 #define ART_FT_FT_H
 
+#include "base/edges.h"
 #include "base/env.h"
 #include "base/set.h"
 #include "wire/wire.h"
@@ -24,6 +25,7 @@ struct art_view {
 	uint32_t epoch; /* decisions installed so far */
 	uint32_t base;  /* epoch of the last full decision: ops that nobody named run in it */
 	struct art_set members;
+	struct art_edges edges; /* of `base`: hosts between which trees need not go, if they can help it */
 };
 
 /* Rule "Quorum": @q is a majority of @v, or holds every member of @v that is not in @d, the deaths
@@ -104,6 +106,7 @@ struct art_value {
 	struct art_cline *comm; /* comm and stable only */
 	uint32_t nres;
 	struct art_resolution *res;
+	struct art_edges edges; /* a full one: what its members have said in their PROMISEs */
 };
 
 /* Ops that a named decision is about, and why: at most so many at a time. */
@@ -141,6 +144,8 @@ bool art__cline_encode(const struct art_env *env, const struct art_cline *l, str
 void art__cline_decode(struct art_rbuf *r, struct art_cline *l);
 bool art__named_encode(const struct art_env *env, const struct art_named *n, struct art_wbuf *w);
 void art__named_decode(struct art_rbuf *r, uint32_t size, struct art_named *n);
+bool art__edges_encode(const struct art_env *env, const struct art_edges *e, struct art_wbuf *w);
+void art__edges_decode(struct art_rbuf *r, uint32_t size, struct art_edges *e);
 
 /* Where lines that say the same are found: open addressing, place + 1 of the line, 0: free. */
 struct art_index {
@@ -154,6 +159,7 @@ struct art_flush {
 	uint32_t nline, cap_line;
 	struct art_cline *cline;
 	uint32_t ncline, cap_cline;
+	struct art_edges edges; /* dead ones, of those who said so */
 	struct art_index by_line, by_comm; /* tally.c; void once the lines are sorted (resolve.c) */
 };
 bool art__flush_add(const struct art_env *env, struct art_flush *f, const struct art_line *l);

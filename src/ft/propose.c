@@ -137,6 +137,7 @@ static bool own_report(struct art_ft *ft)
 		ok = art__flush_tally(ft->env, &p->flush, &own.line[i], (uint32_t)ft->slot, ft->size);
 	for (uint32_t i = 0; i < own.ncline && ok; i++)
 		ok = art__flush_tally_comm(ft->env, &p->flush, &own.cline[i]);
+	p->flush.edges = own.edges;
 	art__flush_free(ft->env, &own);
 	return ok;
 }
@@ -196,6 +197,8 @@ static bool fresh_value(struct art_ft *ft, const struct art_set *members, bool f
 	struct art_wbuf w = { 0 };
 	bool ok;
 
+	if (full)
+		v.edges = p->flush.edges;
 	art__set_copy(&v.members, members);
 	ok = art__ft_resolve(ft->env, &ft->view.members, &p->flush, p->named, p->nnamed, &v) &&
 	     art__value_encode(ft->env, &v, &w) && art__blob_set(ft->env, out, w.p, w.len);
@@ -286,6 +289,7 @@ static bool read_lines(struct art_ft *ft, int from, struct art_rbuf *r)
 {
 	uint32_t nl = art__r_u32(r), nc = art__r_u32(r);
 	struct art_flush *f = &ft->prop.flush;
+	struct art_edges said;
 	struct art_line l;
 	struct art_cline c;
 
@@ -299,6 +303,9 @@ static bool read_lines(struct art_ft *ft, int from, struct art_rbuf *r)
 		if (!r->bad && !art__flush_tally_comm(ft->env, f, &c))
 			return false;
 	}
+	art__edges_decode(r, ft->size, &said);
+	for (uint32_t i = 0; i < said.n && !r->bad; i++)
+		art__edges_add(&f->edges, said.e[i].a, said.e[i].b);
 	return !r->bad;
 }
 

@@ -151,6 +151,35 @@ void art__named_decode(struct art_rbuf *r, uint32_t size, struct art_named *n)
 		r->bad = true;
 }
 
+bool art__edges_encode(const struct art_env *env, const struct art_edges *e, struct art_wbuf *w)
+{
+	if (!art__ft_room(env, w, 4 + e->n * sizeof(e->e[0])))
+		return false;
+	art__w_u32(w, e->n);
+	for (uint32_t i = 0; i < e->n; i++) {
+		art__w_u32(w, e->e[i].a);
+		art__w_u32(w, e->e[i].b);
+	}
+	return !w->bad;
+}
+
+/* Not more than there is room for, in order, each once. */
+void art__edges_decode(struct art_rbuf *r, uint32_t size, struct art_edges *e)
+{
+	uint32_t n = art__r_u32(r);
+
+	e->n = 0;
+	if (n > ART_EDGES_MAX)
+		r->bad = true;
+	while (e->n < n && !r->bad) {
+		uint32_t a = art__r_u32(r), b = art__r_u32(r);
+
+		if (a >= b || b >= size || (e->n && !art__edge_after(&e->e[e->n - 1], a, b)))
+			r->bad = true;
+		e->e[e->n++] = (struct art_edge){ a, b };
+	}
+}
+
 static bool encode_res(const struct art_env *env, const struct art_resolution *s,
 		       struct art_wbuf *w)
 {
@@ -199,7 +228,7 @@ bool art__value_encode(const struct art_env *env, const struct art_value *v, str
 	for (uint32_t i = 0; i < v->nres; i++)
 		if (!encode_res(env, &v->res[i], w))
 			return false;
-	return !w->bad;
+	return !v->full || art__edges_encode(env, &v->edges, w);
 }
 
 static struct art_set *read_set(const struct art_env *env, struct art_rbuf *r, uint32_t size)
@@ -299,6 +328,8 @@ bool art__value_decode(const struct art_env *env, const uint8_t *p, size_t len, 
 		art__cline_decode(&r, &v->comm[i]);
 	for (uint32_t i = 0; i < v->nres && !r.bad; i++)
 		decode_res(env, &r, size, &v->members, &v->res[i]);
+	if (v->full && !r.bad)
+		art__edges_decode(&r, size, &v->edges);
 	if (!r.bad && r.at == r.len)
 		return true;
 	art__value_free(env, v);

@@ -11,6 +11,7 @@ lab_sh=$(realpath "${ART_SRCDIR:-$(dirname "${BASH_SOURCE[0]}")/../..}")/tests/l
 bash "$lab_sh" check >out 2>err || { cat out; exit 77; }
 export ART_LAB=$dir/lab ART_LAB_NET=10.78.0
 
+info=$build/art-info
 lab() { bash "$lab_sh" "$@"; }
 trap 'lab down; end_all' EXIT
 lab up 4 >out 2>err || { cat out err; exit 1; }
@@ -77,9 +78,15 @@ t_links() {
 	never_said out ' counts [1-7]$| ended: '
 }
 
+# Messages of operations that the ranks of a host have sent through others.
+relayed() { # HOST
+	lab exec "$1" "$info" --job "$(pid_of $((2 * $1 - 2)))" --raw --wait 1 | grep -o '"relayed":[0-9]*' | sort
+}
+
 # Two hosts that the others hear do not reach each other, in one direction or both: nobody leaves, the
-# job goes on through a third host, and ends so.
+# job goes on through a third host at first, then round the dead edge, and ends so.
 t_a_dead_edge() {
+	local before
 	job_on_all
 	lab oneway 2 1
 	until_said err 'messages for rank [23] go through rank [4-7]'
@@ -87,7 +94,12 @@ t_a_dead_edge() {
 	until_said err 'the way to it is back'
 	lab part 1 4
 	until_said err 'messages for rank [67] go through rank [2-5]'
+	until_said err 'go round the dead edge between the hosts of ranks 0 and 6'
 	some_time 1
+	before="$(relayed 1) $(relayed 4)"
+	is "ranks that tell" "$(wc -w <<<"$before")" 4
+	some_time 1
+	is "relayed in the next second" "$(relayed 1) $(relayed 4)" "$before"
 	end_job
 	lab heal 1
 	nobody_left

@@ -16,6 +16,7 @@
 
 #include "base/marks.h"
 #include "coll/combine.h"
+#include "engine/report.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/scenario.h"
 
@@ -26,15 +27,17 @@
 #define RANKS 24
 #define HOSTS 9
 #define CALLS 14
+#define CALLS_AROUND 60
+#define SETTLED (50 * MS) /* what a change of the view has run again or given to whoever lacked it is over */
 #define SEEDS 120
 
 enum profile { QUIET, SLOW, LOST, RACK, STOPPED, FROZEN, AGENT, NAP, SPLIT, HEALED, NONE_QUORATE,
-	       MUTE, DEAF, EDGE, LINKS, CERTIFIED, MANY, DEAD_EDGE, DEAD_EDGES, PROFILES };
+	       MUTE, DEAF, EDGE, LINKS, CERTIFIED, MANY, DEAD_EDGE, DEAD_EDGES, AROUND, PROFILES };
 
 static const char *const names[PROFILES] = {
 	"quiet", "slow", "lost", "rack", "stopped", "frozen", "agent", "nap", "split", "healed",
 	"none-quorate", "mute", "deaf", "edge", "links", "certified", "many",
-	"dead-edge", "dead-edges",
+	"dead-edge", "dead-edges", "around",
 };
 
 struct run {
@@ -42,11 +45,15 @@ struct run {
 	enum profile profile;
 	struct cluster_cfg cfg;
 	struct cluster *c;
-	int n, nhost, hosts[RANKS];
+	int n, nhost, hosts[RANKS], calls;
 	bool hit[HOSTS];     /* something happens to this host */
 	bool nobody_leaves;
 	bool must_finish;    /* all those of hosts that were not hit */
 	uint64_t fault_ns, worst_ns;
+	/* AROUND: since when views know all dead edges, and what had gone through thirds soon after */
+	uint64_t known_ns, relayed;
+	uint32_t known_epoch;
+	bool settled;
 };
 
 /* What a callback does to whom. */
@@ -56,10 +63,19 @@ struct act {
 	uint32_t set;
 };
 enum { VANISH, STOP_HOST, WAKE_HOST, STOP_RANK, WAKE_RANK, KILL_RANK, CUT_OUT, CUT_IN, CUT_EDGE,
-       GROUPS, HEAL, NAP_RANK, BREAK };
+       GROUPS, HEAL, NAP_RANK, BREAK, HOLD, LOOK };
 
 static struct act acts[512];
 static int nacts;
+
+static int first_rank(const struct run *r, int host)
+{
+	int k = 0;
+
+	while (r->hosts[k] != host)
+		k++;
+	return k;
+}
 
 static void each_rank(struct run *r, int host, void (*fn)(struct run *r, int rank, int arg), int arg)
 {
@@ -111,11 +127,77 @@ static void groups(struct run *r, uint32_t set)
 	cluster_partition(r->c, group, false);
 }
 
+/* Has every rank that lives a view that knows all edges which any of them goes round? */
+static bool all_known(struct run *r, uint32_t *epoch, uint64_t *relayed)
+{
+	static struct art_report report;
+	bool known = true;
+
+	*epoch = 0;
+	*relayed = 0;
+	for (int k = 0; k < r->n; k++) {
+		struct art_machine *m;
+
+		if (!cluster_alive(r->c, k) || cluster_fate(r->c, k))
+			continue;
+		m = art__core_machine(cluster_core(r->c, k));
+		m->ops->describe(m, &report);
+		*relayed += report.relayed;
+		known = known && report.edges.n && (!*epoch || report.epoch == *epoch);
+		*epoch = report.epoch;
+		ART_SET_EACH(i, &report.indirect)
+			known = known && art__edges_has(&report.edges,
+							(uint32_t)first_rank(r, r->hosts[k]),
+							(uint32_t)first_rank(r, r->hosts[i]));
+	}
+	return known;
+}
+
+static bool anyone_finalizes(const struct run *r)
+{
+	struct cluster_result last;
+
+	for (int k = 0; k < r->n; k++) {
+		cluster_result(r->c, k, r->calls + 1, &last);
+		if (last.started)
+			return true;
+	}
+	return false;
+}
+
+/* Once views know the edges and what they ran again is over, nothing of an op goes through a third. */
+static void look(struct run *r)
+{
+	uint64_t relayed, now = cluster_now(r->c);
+	uint32_t epoch;
+
+	if (!all_known(r, &epoch, &relayed) || epoch != r->known_epoch) {
+		r->known_ns = now;
+		r->known_epoch = epoch;
+	}
+	if (now - r->known_ns < SETTLED)
+		r->relayed = relayed;
+	else
+		r->settled = true;
+	if (relayed != r->relayed)
+		cluster_fail(r->c, "%llu us: %llu messages went through a third, and trees go round",
+			     (unsigned long long)(now / 1000),
+			     (unsigned long long)(relayed - r->relayed));
+	r->relayed = relayed;
+}
+
 static void act(struct cluster *c, void *arg)
 {
 	struct act *a = arg;
 	struct run *r = a->r;
 
+	if (a->what == LOOK) {
+		if (anyone_finalizes(r))
+			return;
+		look(r);
+		cluster_after(c, MS, act, a);
+		return;
+	}
 	if (!r->fault_ns)
 		r->fault_ns = cluster_now(c);
 	switch (a->what) {
@@ -136,6 +218,7 @@ static void act(struct cluster *c, void *arg)
 	case HEAL: cluster_heal(c); break;
 	case NAP_RANK: cluster_nap(c, a->to, BOUND * 6 / 10); break;
 	case BREAK: cluster_break(c, 0, a->host, a->to); break;
+	case HOLD: cluster_hold(c, 1, a->host, a->to, 3 * BOUND, 0); break;
 	}
 	innocents_stay(r);
 }
@@ -176,8 +259,9 @@ static void draw_job(struct run *r, uint64_t seed)
 		per = 2 + (int)below(r, 2);
 	if (r->profile == RACK || r->profile == MANY || r->profile == NONE_QUORATE)
 		least = 6;
-	if (r->profile == DEAD_EDGES)
+	if (r->profile == DEAD_EDGES || r->profile == AROUND)
 		least = 5;
+	r->calls = r->profile == AROUND ? CALLS_AROUND : CALLS;
 	r->nhost = least + (int)below(r, (uint64_t)(HOSTS - least) + 1);
 	if (r->profile == STOPPED && below(r, 2))
 		r->nhost = 1, per = 2 + (int)below(r, 7);
@@ -205,7 +289,7 @@ static void draw_program(struct run *r)
 	struct cluster_item nap = { .verb = CLUSTER_SLEEP, .ns = 4 * MS };
 	struct cluster_call c;
 
-	for (int i = 0; i < CALLS; i++) {
+	for (int i = 0; i < r->calls; i++) {
 		c = (struct cluster_call){ .kind = kinds[below(r, 5)], .root = -1 };
 		if (c.kind != ART_C_BARRIER) {
 			c.count = 1 + below(r, 300);
@@ -235,15 +319,6 @@ static int some_host(struct run *r)
 	while (r->hit[h]);
 	r->hit[h] = true;
 	return h;
-}
-
-static int first_rank(const struct run *r, int host)
-{
-	int k = 0;
-
-	while (r->hosts[k] != host)
-		k++;
-	return k;
 }
 
 static uint64_t when(struct run *r)
@@ -338,8 +413,8 @@ static void one_edge(struct run *r)
 	plan(r, at + 3 * BOUND, HEAL, 0);
 }
 
-/* Two hosts that do not reach each other any more, in one direction or both; healed late or never. */
-static void cut_hosts(struct run *r, uint64_t at, int a, int b)
+/* Two hosts that do not reach each other any more, in one direction or both. */
+static void cut_for_good(struct run *r, uint64_t at, int a, int b)
 {
 	unsigned ways = 1 + (unsigned)below(r, 3);
 
@@ -348,6 +423,12 @@ static void cut_hosts(struct run *r, uint64_t at, int a, int b)
 			if ((ways & 1 && r->hosts[i] == a && r->hosts[k] == b) ||
 			    (ways & 2 && r->hosts[i] == b && r->hosts[k] == a))
 				plan(r, at, CUT_EDGE, i)->to = k;
+}
+
+/* Healed late or never. */
+static void cut_hosts(struct run *r, uint64_t at, int a, int b)
+{
+	cut_for_good(r, at, a, b);
 	if (below(r, 3) == 0)
 		plan(r, at + 3 * BOUND + below(r, 300 * MS), HEAL, 0);
 }
@@ -370,6 +451,31 @@ static void dead_edges(struct run *r)
 	cut_hosts(r, at + below(r, 5 * BOUND), a, (a + step + 1) % r->nhost);
 	if (below(r, 2))
 		plan(r, when(r) + below(r, 10 * BOUND), KILL_RANK, 0)->to = first_rank(r, some_host(r));
+}
+
+/* A change of the view that takes long, because some hear of it late. */
+static void slow_change(struct run *r, uint64_t at)
+{
+	plan(r, at, BREAK, 0)->to = r->n - 1;
+	for (int k = 1; k < r->n; k += 2)
+		plan(r, at, HOLD, 0)->to = k;
+}
+
+/* One or two dead edges for good, without a host in common. The first may be found while a change of the
+ * view is under way, when the promises are out. */
+static void around(struct run *r)
+{
+	int a = some_host(r), b = some_host(r);
+	uint64_t at = when(r);
+
+	cut_for_good(r, at, a, b);
+	plan(r, at, LOOK, 0);
+	if (below(r, 2)) {
+		a = some_host(r);
+		cut_for_good(r, at + below(r, 5 * BOUND), a, some_host(r));
+	} else if (below(r, 2)) {
+		slow_change(r, at + BOUND / 2);
+	}
 }
 
 static void links_break(struct run *r)
@@ -422,6 +528,7 @@ static void draw_faults(struct run *r)
 	case MANY: many(r); break;
 	case DEAD_EDGE: dead_edge(r); r->nobody_leaves = true; break;
 	case DEAD_EDGES: dead_edges(r); break;
+	case AROUND: around(r); r->nobody_leaves = true; break;
 	case PROFILES: break;
 	}
 }
@@ -437,7 +544,7 @@ static void check_innocent(struct run *r, int k)
 			     cluster_fate(r->c, k));
 	if (!cluster_finished(r->c, k))
 		cluster_fail(r->c, "rank %d has not finished", k);
-	cluster_result(r->c, k, CALLS, &last);
+	cluster_result(r->c, k, r->calls, &last);
 	if (last.returned && last.returned_ns - r->fault_ns > r->worst_ns && r->fault_ns)
 		r->worst_ns = last.returned_ns - r->fault_ns;
 }
@@ -458,7 +565,7 @@ static void check(struct run *r)
 		cluster_fail(r->c, "the network healed in time, and nobody goes on");
 }
 
-static uint64_t worst[PROFILES];
+static uint64_t worst[PROFILES], settled;
 
 static unsigned run(enum profile profile, uint64_t seed, bool verbose)
 {
@@ -477,6 +584,7 @@ static unsigned run(enum profile profile, uint64_t seed, bool verbose)
 	draw_faults(&r);
 	cluster_run(r.c);
 	check(&r);
+	settled += r.settled;
 	if (r.worst_ns > worst[profile])
 		worst[profile] = r.worst_ns;
 	bad = cluster_violations(r.c);
@@ -497,6 +605,11 @@ static unsigned run_seeds(enum profile p, uint64_t first, uint64_t last, bool ve
 	printf("%-14s %4llu seeds, %u failed; fault to the end of the last call at most %llu ms\n",
 	       names[p], (unsigned long long)(last - first), failed,
 	       (unsigned long long)(worst[p] / MS));
+	if (p == AROUND) {
+		printf("               views of %llu knew all dead edges for long\n",
+		       (unsigned long long)settled);
+		failed += last - first > 9 && 2 * settled < last - first;
+	}
 	return failed;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Messages that go through a third rank (src/core/relay.c), seen from one rank whose transport is this
- * test: what it carries and for whom, what it refuses, what it hands to itself; and that an envelope
- * which is not what it should be changes nothing.
+ * test: what it carries and for whom, what it refuses, what it hands to itself; that an envelope
+ * which is not what it should be changes nothing; and what it says of dead edges, to whom that matters, and how.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 
 #include "core/core.h"
 #include "core/relay.h"
+#include "ft/ft.h"
 #include "tests/lib/unit.h"
 
 #define RANKS 4
@@ -25,10 +26,12 @@ static int sent, sent_to;
 static struct art_hdr sent_h;
 static uint8_t sent_body[ART_BODY_MAX];
 
+static uint64_t now = 1000;
+
 static uint64_t env_now(void *self)
 {
 	(void)self;
-	return 1000;
+	return now;
 }
 
 static uint64_t env_random(void *self)
@@ -251,9 +254,137 @@ static void who_leaves_with_the_ballot_carries_no_answer(void)
 	CU_ASSERT(blocks == 0);
 }
 
+/* ---- what views know of it ---- */
+
+/* Six ranks on three hosts; this is rank 1, of the host of 0. */
+static struct art_relay edges_of;
+static struct art_ctl edges_ctl;
+static struct art_set all, nobody;
+
+static void six_ranks(void)
+{
+	static const int hosts[6] = {7, 7, 3, 3, 5, 5};
+
+	art__set_init(&nobody, 6);
+	art__set_fill(&all, 6);
+	blocks = 0;
+	now = 1000;
+	art__ctl_init(&edges_ctl, &env, &port);
+	art__relay_init(&edges_of, &env, &port, &edges_ctl, 1, 6, hosts, ART_NS_PER_S);
+	art__relay_watch(&edges_of, &all, &nobody);
+}
+
+static bool reports(uint32_t n)
+{
+	struct art_edges e = {0};
+
+	art__relay_report(&edges_of, &all, &e);
+	return e.n == n;
+}
+
+static void an_edge_is_told_by_the_lowest_slots(void)
+{
+	struct art_edges e = {0};
+	struct art_set some;
+
+	six_ranks();
+	CU_ASSERT(reports(0));
+	art__relay_edge(&edges_of, 5, true);
+	art__relay_edge(&edges_of, 4, true);
+	art__relay_report(&edges_of, &all, &e);
+	CU_ASSERT(e.n == 1 && e.e[0].a == 0 && e.e[0].b == 4);
+	CU_ASSERT(art__edges_has(&e, 4, 0) && !art__edges_has(&e, 0, 2));
+	art__set_copy(&some, &all);
+	art__set_del(&some, 4);
+	art__set_del(&some, 5);
+	e.n = 0;
+	art__relay_report(&edges_of, &some, &e); /* of those only who are to be members */
+	CU_ASSERT(e.n == 0);
+	art__relay_installed(&edges_of, &e);
+	art__relay_edge(&edges_of, 5, false); /* healed: no more */
+	CU_ASSERT(reports(1));
+	art__relay_edge(&edges_of, 4, false);
+	CU_ASSERT(reports(0));
+	art__relay_fini(&edges_of);
+	CU_ASSERT(blocks == 0);
+}
+
+/* Not at once, ever later, and only as long as it helps. */
+static void who_is_not_heard_asks_again(void)
+{
+	struct art_edges known = {0};
+	uint64_t first;
+
+	six_ranks();
+	art__relay_installed(&edges_of, &known);
+	CU_ASSERT(edges_of.again_ns == ART_NEVER);
+	art__relay_edge(&edges_of, 4, true);
+	CU_ASSERT(!art__relay_ask(&edges_of, &known, now)); /* a change is under way for it */
+	art__relay_installed(&edges_of, &known);
+	first = edges_of.again_ns - now;
+	CU_ASSERT(first > ART_NS_PER_S && !art__relay_ask(&edges_of, &known, now + first - 1));
+	CU_ASSERT(art__relay_ask(&edges_of, &known, now + first));
+	CU_ASSERT(!art__relay_ask(&edges_of, &known, now + first));
+	art__relay_installed(&edges_of, &known);
+	CU_ASSERT(edges_of.again_ns - now == 2 * first);
+	art__edges_add(&known, 4, 0);
+	CU_ASSERT(!art__relay_ask(&edges_of, &known, now + 2 * first));
+	art__relay_installed(&edges_of, &known);
+	CU_ASSERT(edges_of.again_ns == ART_NEVER);
+	known.n = 0;
+	for (uint32_t i = 0; i < ART_EDGES_MAX; i++)
+		art__edges_add(&known, 100, i); /* no room */
+	art__relay_installed(&edges_of, &known);
+	CU_ASSERT(known.n == ART_EDGES_MAX && edges_of.again_ns == ART_NEVER);
+	art__relay_fini(&edges_of);
+	CU_ASSERT(blocks == 0);
+}
+
+/* @e as it is on the wire with @n for its number is taken. */
+static bool taken(const struct art_edges *e, uint32_t n, uint32_t size)
+{
+	struct art_wbuf w = {0};
+	struct art_rbuf r;
+	struct art_edges out;
+	bool ok;
+
+	CU_ASSERT_FATAL(art__edges_encode(&env, e, &w));
+	r = (struct art_rbuf){.p = w.p, .len = w.len};
+	w.len = 0;
+	art__w_u32(&w, n);
+	art__edges_decode(&r, size, &out);
+	ok = !r.bad && r.at == r.len;
+	CU_ASSERT(!ok || (out.n == e->n && memcmp(out.e, e->e, out.n * sizeof(out.e[0])) == 0));
+	art__env_free(&env, w.p);
+	return ok;
+}
+
+static void edges_are_checked(void)
+{
+	struct art_edges e = {0}, odd;
+
+	for (uint32_t i = ART_EDGES_MAX + 9; i > 0; i--)
+		art__edges_add(&e, i - 1, 90);
+	CU_ASSERT(e.n == ART_EDGES_MAX);
+	art__edges_add(&e, 90, e.e[5].a);
+	CU_ASSERT(e.n == ART_EDGES_MAX);
+	CU_ASSERT(taken(&e, e.n, 91));
+	CU_ASSERT(!taken(&e, e.n, 90)); /* no such slot */
+	CU_ASSERT(!taken(&e, e.n + 1, 91) && !taken(&e, UINT32_MAX, 91) && !taken(&e, e.n - 1, 91));
+	odd = e;
+	odd.e[3] = odd.e[4]; /* twice */
+	CU_ASSERT(!taken(&odd, odd.n, 91));
+	odd.e[3] = (struct art_edge){9, 9};
+	odd.n = 4;
+	CU_ASSERT(!taken(&odd, odd.n, 91));
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
+		{ "an edge is told by the lowest slots of its hosts", an_edge_is_told_by_the_lowest_slots },
+		{ "who is not heard asks again", who_is_not_heard_asks_again },
+		{ "edges are checked", edges_are_checked },
 		{ "what is for another is sent on unchanged", what_is_for_another_is_sent_on_unchanged },
 		{ "who has no way either says so", who_has_no_way_either_says_so },
 		{ "what is wrong goes nowhere", what_is_wrong_goes_nowhere },
