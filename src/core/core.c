@@ -80,6 +80,10 @@ static void ft_install(void *self, const struct art_value *v)
 		for (int i = 0; i < c->cfg.size; i++) /* the dead way has no room, and never will */
 			c->ops.blocked[i] &= !art__relay_indirect(&c->relay, i);
 		art__relay_installed(&c->relay, &c->ft.view.edges);
+		if (ART_FT_MUTANT(&c->ft, 27)) {
+			c->ft.view.edges.n = 0;
+			art__relay_report(&c->relay, &c->ft.view.members, &c->ft.view.edges);
+		}
 	}
 	art__det_stir(&c->det);
 	art__links_again(&c->links, art__env_now(c->env));

@@ -38,6 +38,7 @@ static const char *const profile_names[SCENARIO_PROFILES] = {
 	[SCENARIO_ODD] = "odd",
 	[SCENARIO_POLICY] = "policy",
 	[SCENARIO_HALVES] = "halves", [SCENARIO_LEVELS] = "levels",
+	[SCENARIO_EDGES] = "edges",
 };
 
 const char *scenario_profile_name(enum scenario_profile p)
@@ -166,6 +167,20 @@ static void do_partition(struct cluster *c, struct scenario *s, const struct sce
 		count(s, SCENARIO_C_MINORITY, 1);
 }
 
+static void do_edge(struct cluster *c, struct scenario *s, const struct scenario_fault *f)
+{
+	for (int i = 0; i < s->n; i++)
+		for (int k = 0; k < s->n; k++) {
+			if (s->hosts[i] != s->hosts[f->rank] || s->hosts[k] != s->hosts[f->peer])
+				continue;
+			if (f->how & 1)
+				cluster_cut(c, i, k, ART_SIM_STALL);
+			if (f->how & 2)
+				cluster_cut(c, k, i, ART_SIM_STALL);
+		}
+	count(s, SCENARIO_C_EDGE, 1);
+}
+
 static void do_hold(struct cluster *c, struct scenario *s, const struct scenario_fault *f)
 {
 	for (int r = 0; r < s->n; r++) {
@@ -207,6 +222,7 @@ static void do_fault(struct cluster *c, void *arg)
 	case SCENARIO_F_SUSPECT: do_suspect(c, s, f); break;
 	case SCENARIO_F_PARTITION: do_partition(c, s, f); break;
 	case SCENARIO_F_HOLD: do_hold(c, s, f); break;
+	case SCENARIO_F_EDGE: do_edge(c, s, f); break;
 	case SCENARIO_F_CUT:
 		cluster_cut(c, f->rank, f->peer, (enum art_sim_cut)f->how);
 		count(s, SCENARIO_C_ONE_WAY, 1);
@@ -266,6 +282,56 @@ void scenario_draw_relay(struct scenario *s, struct scenario_fault *f)
 		f->how = scenario_chance(&s->rng, 50) ? ART_SIM_STALL : ART_SIM_VANISH;
 		f->undo_ns = ns;
 	}
+}
+
+static struct scenario_fault *edge(struct scenario *s, int rank, int peer)
+{
+	struct scenario_fault *f = &s->fault[s->nfaults++];
+
+	memset(f, 0, sizeof(*f));
+	f->kind = SCENARIO_F_EDGE;
+	f->rank = rank;
+	f->peer = peer;
+	f->how = 1 + (int)scenario_below(&s->rng, 3);
+	f->after_ns = scenario_below(&s->rng, 3 * ART_NS_PER_MS);
+	if (scenario_chance(&s->rng, 20))
+		f->undo_ns = 10 * ART_NS_PER_MS + scenario_below(&s->rng, 30 * ART_NS_PER_MS);
+	return f;
+}
+
+/* Somebody dies near to some step that follows the first fault: of the change that takes the edge down, of
+ * what it runs again, or of any other. */
+static void death_beside(struct scenario *s)
+{
+	struct scenario_fault *f = &s->fault[s->nfaults++];
+	int rank = (int)scenario_below(&s->rng, (uint64_t)s->n);
+
+	memset(f, 0, sizeof(*f));
+	f->set = 1u << rank;
+	f->planned = true;
+	f->at = (struct cluster_at){
+		.rank = rank, .op = -1, .step = scenario_below(&s->rng, 200), .attempt = 1,
+	};
+}
+
+void scenario_draw_edges(struct scenario *s)
+{
+	int per_host = s->n > 5 && scenario_chance(&s->rng, 40) ? 2 : 1;
+	int a = (int)scenario_below(&s->rng, (uint64_t)s->n);
+	int b = (a + per_host + (int)scenario_below(&s->rng, (uint64_t)(s->n - 2 * per_host + 1))) % s->n;
+
+	for (int r = 0; r < s->n; r++)
+		s->hosts[r] = r / per_host;
+	s->cfg.detector = true;
+	s->cfg.evidence = CLUSTER_LOCAL;
+	s->cfg.arena = false;
+	while (s->hosts[a] == s->hosts[b])
+		b = (b + 1) % s->n;
+	edge(s, a, b);
+	if (scenario_chance(&s->rng, 50))
+		death_beside(s);
+	else if (s->hosts[s->n - 1] > 3) /* it has two at most, and others to carry for it */
+		edge(s, b, (b + 2 * per_host) % s->n);
 }
 
 static void arm_faults(struct cluster *c, struct scenario *s, struct armed *armed)
@@ -389,7 +455,7 @@ static void print_item(const struct cluster_item *it, FILE *out)
 static void print_fault(const struct scenario_fault *f, FILE *out)
 {
 	static const char *const words[] = {
-		"kill", "suspect", "partition", "cut", "hold", "pause", "break",
+		"kill", "suspect", "partition", "cut", "hold", "pause", "break", "edge",
 	};
 
 	fprintf(out, "  %s", words[f->kind]);
@@ -471,6 +537,11 @@ void scenario_tune(struct art_core_cfg *core, int rank, void *arg)
 	core->radix = s->radix;
 	core->buddies = 1 + (s->seed % 4 == 3);
 	core->lowest_half = s->lowest_half;
+	if (s->profile == SCENARIO_EDGES) { /* calls take less than the usual bound */
+		core->heartbeat_ns = ART_NS_PER_MS / 2;
+		core->bound_ns = 5 * ART_NS_PER_MS / 2;
+		core->star_max = s->seed % 3 ? core->star_max : 2;
+	}
 	if (s->profile == SCENARIO_LEVELS)
 		core->star_max = 1 + (uint32_t)(s->seed % 3);
 	tune_algorithms(s, core);

@@ -45,6 +45,7 @@ enum scenario_profile {
 	SCENARIO_POLICY,  /* as mixed, with what communicators can be asked for: agree, shrink, news */
 	SCENARIO_HALVES,  /* an even number falls into exact halves, with and without a tie-break */
 	SCENARIO_LEVELS,  /* a change in two levels: those who pass on die, are slow or reach not all */
+	SCENARIO_EDGES,   /* hosts that live and do not reach each other any more; deaths beside it */
 	SCENARIO_PROFILES
 };
 const char *scenario_profile_name(enum scenario_profile p);
@@ -65,6 +66,7 @@ bool scenario_profile_parse(const char *name, enum scenario_profile *out);
 	X(ARBITER, "partitions into exact halves with an arbiter") \
 	X(HEAL, "heals") \
 	X(ONE_WAY, "one-way or single-edge cuts") \
+	X(EDGE, "pairs of hosts that do not reach each other") \
 	X(HOLD, "old frames held past an install") \
 	X(PAUSE, "pauses") \
 	X(BREAK, "broken connections") \
@@ -98,6 +100,7 @@ enum scenario_fault_kind {
 	SCENARIO_F_HOLD,      /* channel `how`, from rank to every rank of `set`, for ns */
 	SCENARIO_F_PAUSE,     /* rank */
 	SCENARIO_F_BREAK,     /* channel `how` between rank and peer */
+	SCENARIO_F_EDGE,      /* from the host of rank to that of peer (how 1), back (2), or both */
 };
 struct scenario_fault {
 	enum scenario_fault_kind kind;
@@ -145,6 +148,8 @@ struct scenario_totals {
 void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile profile);
 /* Its last part: whether there is an arbiter of exact halves, and what becomes of it. */
 void scenario_draw_arbiter(struct scenario *s);
+/* Hosts, a detector, dead edges and what happens beside them. */
+void scenario_draw_edges(struct scenario *s);
 /* What becomes of a rank that may have to pass on a change of the view, soon after the first fault. */
 void scenario_draw_relay(struct scenario *s, struct scenario_fault *f);
 /* How its ranks are set up: struct cluster_cfg's tune(), @arg the scenario. */

@@ -19,7 +19,7 @@
 /* Anything may happen; the other profiles are aimed. */
 static bool mixed(const struct scenario *s)
 {
-	return s->profile == SCENARIO_MIXED || s->profile == SCENARIO_POLICY || s->profile == SCENARIO_LEVELS;
+	return s->profile == SCENARIO_MIXED || s->profile == SCENARIO_POLICY || s->profile >= SCENARIO_LEVELS;
 }
 
 /* ---- programs ---- */
@@ -833,6 +833,7 @@ static void draw_faults(struct scenario *s)
 	case SCENARIO_OLD: draw_old(s); break;
 	case SCENARIO_RERUN: draw_reruns(s); break;
 	case SCENARIO_LEVELS: draw_levels(s); break;
+	case SCENARIO_EDGES: scenario_draw_edges(s); break;
 	default: draw_mixed(s); break;
 	}
 }
@@ -843,7 +844,7 @@ static int draw_size(struct scenario *s)
 {
 	static const int sizes[20] = { 2, 3, 3, 4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9 };
 	int n = sizes[scenario_below(&s->rng, 20)];
-	int least = s->profile == SCENARIO_SPLIT || s->profile == SCENARIO_LEVELS ? 5 : mixed(s) ? 2 : 4;
+	int least = s->profile == SCENARIO_SPLIT || s->profile >= SCENARIO_LEVELS ? 5 : mixed(s) ? 2 : 4;
 
 	return s->profile == SCENARIO_HALVES ? n & ~1 : n < least ? least : n;
 }

@@ -7,7 +7,7 @@
  *	campaign --seed A[:B]           these seeds only
  *	campaign --count N --jobs J     N seeds from 0, J processes
  *	campaign --profile NAME         mixed (default), split, late, ballot, old, rerun, odd,
- *	                                policy, halves, levels, all
+ *	                                policy, halves, levels, edges, all
  *	campaign --seed A --verbose     one seed with its schedule and its log
  *
  * A default run and one of --count begin with the seeds that once found a fault (kept[]).
@@ -63,6 +63,8 @@ static const struct {
 	{ SCENARIO_POLICY, 192965 },
 	/* inputs that the log cannot hold: the root's word that it has the result let nobody run it again */
 	{ SCENARIO_MIXED, 102122 }, { SCENARIO_MIXED, 253227 }, { SCENARIO_MIXED, 267682 },
+	/* a stream over an edge that died while it was full waited for room there, and went through a third */
+	{ SCENARIO_EDGES, 2496 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 

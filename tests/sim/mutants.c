@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Description: each shortcut that a hurried implementer would take (M1..M26, compiled into
+ * Description: each shortcut that a hurried implementer would take (M1..M27, compiled into
  * libart_mutant only) must be caught by the campaign's oracle; the same schedule without the
  * shortcut must be clean. A campaign that lets one live proves nothing.
  *
@@ -53,6 +53,7 @@ static const struct mutant mutants[] = {
 	{ 24, "use a piece of shared memory again before all have read it", { SCENARIO_MIXED, SCENARIO_LATE } },
 	{ 25, "who passes a ballot on answers for its group", { SCENARIO_LEVELS, SCENARIO_LEVELS } },
 	{ 26, "a halving that runs again begins with what it had", { SCENARIO_RERUN, SCENARIO_LATE } },
+	{ 27, "a tree goes round the dead edges that its rank knows", { SCENARIO_EDGES, SCENARIO_EDGES } },
 	{ 28, "an outcome had late is that of the next participants", { SCENARIO_MIXED, SCENARIO_LATE } },
 };
 #define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))
