@@ -348,6 +348,13 @@ static void apply(struct art_ops *c, const struct art_resolution *r, uint32_t ep
  * and entered by nobody who is left. They start afresh in this one. */
 static void refresh(struct art_comm *m, uint32_t epoch)
 {
+	/* What is stable is done here. If somebody lied, it must not go on among other participants. */
+	for (uint64_t s = m->forgot + 1; m->ring_cap && s <= m->stable && s <= m->top_seq; s++) {
+		struct art_op *op = m->ring[s & (m->ring_cap - 1)];
+
+		if (op && op->entered && !op->held && !op->returned)
+			art__op_reset(op);
+	}
 	for (uint64_t s = m->stable + 1; s <= m->top_seq; s++) {
 		struct art_op *op = art__op_find(m, s);
 

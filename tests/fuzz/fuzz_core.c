@@ -545,6 +545,20 @@ static void flood(struct fuzz *f)
 	free(msg.body);
 }
 
+/* Somebody says that it does not hear another, or that it does. */
+static void tear(struct fuzz *f, int to, uint8_t how)
+{
+	int from = how % f->n;
+	struct msg msg = { .from = from, .to = to, .chan = ART_CHAN_CTL };
+
+	if (from == to || f->rank[to].dead)
+		return;
+	msg.h.kind = ART_K_RELAY_NO;
+	msg.h.seq = (uint64_t)from;
+	msg.h.flags = how >> 7;
+	feed(f, &msg);
+}
+
 /* ---- the script ---- */
 
 static void pass_many(struct fuzz *f, int n)
@@ -650,7 +664,11 @@ static void step(struct fuzz *f)
 		else if (!r->dead && c / 16 % f->n != r->slot)
 			r->m->ops->room(r->m, c / 16 % f->n);
 		break;
-	case 14: work(r); break;
+	case 14:
+		if (b & 16)
+			tear(f, r->slot, u8(f));
+		work(r);
+		break;
 	case 15:
 		c = u8(f);
 		if (c % 4 == 0)
@@ -683,6 +701,7 @@ static void port_vote(void *self, const void *p, size_t len)
 
 static void open_rank(struct fuzz *f, int slot)
 {
+	static const int hosts[MAX_RANKS] = { 0, 1, 2, 3, 3 };
 	struct rank *r = &f->rank[slot];
 	struct art_core_cfg cfg;
 
@@ -705,6 +724,8 @@ static void open_rank(struct fuzz *f, int slot)
 	cfg.small_max = 4096;
 	if (f->n == MAX_RANKS)
 		cfg.star_max = 1;
+	if (f->n > 3)
+		cfg.hosts = hosts;
 	REQUIRE(art__core_create(&r->env, &r->port, &cfg, &r->core) == 0);
 	r->m = art__core_machine(r->core);
 	r->comm[r->ncomm++] = art__core_world(r->core);
