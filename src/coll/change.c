@@ -188,6 +188,7 @@ bool art__change_be_odd(struct art_op *op)
 	art__set_add(&s, (uint32_t)(op->stands_root < 0 ? op->holder : op->stands_root));
 	art__op_fail(op, ART_ERR_MISMATCH, op->stands_epoch,
 		     art__comm_keep_set(op->comm, op->stands_epoch, true, &s));
+	art__stable_urge(op->comm, op->seq); /* to the others it may be a uniform call, and they wait */
 	return true;
 }
 

@@ -63,6 +63,8 @@ static const struct {
 	{ SCENARIO_POLICY, 192965 },
 	/* inputs that the log cannot hold: the root's word that it has the result let nobody run it again */
 	{ SCENARIO_MIXED, 102122 }, { SCENARIO_MIXED, 253227 }, { SCENARIO_MIXED, 267682 },
+	/* a uniform bcast stood, and who was refused its call had it done without a hurry to say so */
+	{ SCENARIO_POLICY, 109326 },
 	/* a stream over an edge that died while it was full waited for room there, and went through a third */
 	{ SCENARIO_EDGES, 2496 },
 };
