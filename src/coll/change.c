@@ -61,7 +61,8 @@ static bool root_gone(const struct art_op *op)
 	       !(op->mirror && art__mirror_stands(op, op->root));
 }
 
-/* Failed ops need no line: every member of this view has installed that decision. */
+/* Failed ops need no line: every member of this view has installed that decision. What this rank has failed by
+ * its own reasoning nobody has decided, and others who have not called it yet, or otherwise, must hear of it. */
 static bool report_comm(struct art_comm *m, const struct art_set *proposed, struct art_flush *out)
 {
 	const struct art_env *env = m->coll->env;
@@ -77,7 +78,7 @@ static bool report_comm(struct art_comm *m, const struct art_set *proposed, stru
 
 		if (op && op->mirror && !op->code && !art__mirror_report(op, proposed, out))
 			return false;
-		if (!op || !op->entered || op->code || root_gone(op))
+		if (!op || !op->entered || (op->code && !op->alone) || root_gone(op))
 			continue;
 		fill_line(op, lost, &l);
 		if (!art__flush_add(env, out, &l))
