@@ -224,6 +224,13 @@ static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards,
 	return 0;
 }
 
+static enum art_rings rings_of(const char *transports)
+{
+	if (strstr(transports, "rdma"))
+		return ART_RINGS_ALL;
+	return strstr(transports, "shm") ? ART_RINGS_HOST : ART_RINGS_NONE;
+}
+
 static int make_core(struct art_ctx *ctx, const int *hosts)
 {
 	struct art_core_cfg cfg;
@@ -243,6 +250,7 @@ static int make_core(struct art_ctx *ctx, const int *hosts)
 	cfg.algo[ART_C_BCAST] = ctx->config.coll_bcast;
 	cfg.algo[ART_C_REDUCE] = ctx->config.coll_reduce;
 	cfg.algo[ART_C_ALLREDUCE] = ctx->config.coll_allreduce;
+	cfg.rings = rings_of(ctx->config.transport);
 	cfg.tuning = ctx->config.tuning_file ? &ctx->config.tuning : NULL;
 	art__engine_port(ctx->engine, &ctx->port);
 	rc = art__core_create(&ctx->env, &ctx->port, &cfg, &ctx->core);

@@ -28,6 +28,7 @@
 #define ART_EAGER ART_BODY_MAX    /* a payload up to here is one message, unasked */
 #define ART_WINDOW (8 * ART_SEGMENT) /* what a receiver lets be under way to it */
 #define ART_SWAP_WINDOW (6 * ART_SEGMENT) /* the same, where both ranks send at once */
+#define ART_WIDE_WINDOW (32 * ART_SEGMENT) /* and both, where it waits in the system and not in a ring */
 #define ART_INLINE 256            /* bytes of result or input kept inside the op */
 #define ART_KIDS_INLINE 8
 #define ART_BUDDIES_MAX 3  /* who keep a rank's input under ART_LOSS_MIRROR, at most */
@@ -537,7 +538,12 @@ bool art__tx_push(struct art_op *op, struct art_tx *tx, const uint8_t *base, uin
 void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan chan, int from,
 		     const struct art_hdr *h, const uint8_t *body);
 void art__early_free(struct art_ops *c, struct art_early *e);
+/* A stretch of a stream in messages of @each bytes, the last one maybe of less: how much of it went out. */
+size_t art__op_send_run(struct art_op *op, int slot, uint8_t phase, uint64_t off, const uint8_t *body,
+			size_t len, size_t each);
 void art__early_drop(struct art_ops *c, struct art_early **list);
+/* What @slot may have under way to this rank, ART_WINDOW or @narrow bytes if there is a ring between them. */
+uint64_t art__op_window(const struct art_op *op, int slot, uint64_t narrow);
 void art__early_comm(struct art_comm *comm, enum art_chan chan, int from, const struct art_hdr *h,
 		     const uint8_t *body);
 void art__early_claim(struct art_op *op);      /* the communicator's, for this op: dispatch */

@@ -56,6 +56,27 @@ int art__op_send(struct art_op *op, int slot, uint8_t phase, uint64_t off, const
 	return room;
 }
 
+size_t art__op_send_run(struct art_op *op, int slot, uint8_t phase, uint64_t off, const uint8_t *body,
+			size_t len, size_t each)
+{
+	struct art_ops *c = op->comm->coll;
+	size_t done = 0, n;
+	struct art_hdr h;
+	bool room;
+
+	if (c->port->send_run && len > each) {
+		header(op, &h, ART_K_DATA, phase, off);
+		done = c->port->send_run(c->port->self, slot, &h, body, len, each, &room);
+		c->blocked[slot] |= !room;
+		return done;
+	}
+	for (; done < len && !c->blocked[slot]; done += n) {
+		n = len - done < each ? len - done : each;
+		art__op_send(op, slot, phase, off + done, body + done, n);
+	}
+	return done;
+}
+
 void art__op_credit(struct art_op *op, int slot, uint8_t phase, uint64_t upto)
 {
 	struct art_ops *c = op->comm->coll;
@@ -64,6 +85,16 @@ void art__op_credit(struct art_op *op, int slot, uint8_t phase, uint64_t upto)
 	header(op, &h, ART_K_CREDIT, phase, upto);
 	if (!c->port->send(c->port->self, ART_CHAN_DATA, slot, &h, NULL, 0))
 		c->blocked[slot] = true;
+}
+
+uint64_t art__op_window(const struct art_op *op, int slot, uint64_t narrow)
+{
+	const struct art_core_cfg *cfg = &op->comm->coll->cfg;
+	bool ring = cfg->rings == ART_RINGS_ALL;
+
+	if (cfg->rings == ART_RINGS_HOST)
+		ring = !cfg->hosts || cfg->hosts[slot] == cfg->hosts[cfg->slot];
+	return ring ? narrow : ART_WIDE_WINDOW;
 }
 
 static size_t segment(const struct art_op *op)
@@ -82,23 +113,38 @@ void art__tx_init(const struct art_op *op, struct art_tx *tx, int slot, uint8_t 
 	tx->granted = segment(op);
 }
 
+/* Whole segments that begin within what is granted; the last one of all may be shorter. */
+static size_t may_go(const struct art_op *op, const struct art_tx *tx, uint64_t upto, size_t seg)
+{
+	uint64_t n;
+
+	if (upto <= tx->sent || tx->granted <= tx->sent)
+		return 0;
+	if (seg == op->bytes)
+		return upto - tx->sent; /* it is one message */
+	n = (tx->granted - tx->sent + seg - 1) / seg * seg;
+	if (n >= upto - tx->sent)
+		n = upto < op->bytes ? (upto - tx->sent) / seg * seg : upto - tx->sent;
+	return n;
+}
+
 bool art__tx_push(struct art_op *op, struct art_tx *tx, const uint8_t *base, uint64_t upto)
 {
 	const bool *blocked = op->comm->coll->blocked;
-	size_t seg = segment(op);
+	size_t seg = segment(op), n;
 
 	if (!op->bytes && !tx->opened && !blocked[tx->slot]) {
 		tx->opened = true;
 		art__op_send(op, tx->slot, tx->phase, 0, NULL, 0);
 	}
-	while (tx->sent < upto && tx->sent < tx->granted && !blocked[tx->slot]) {
-		size_t n = upto - tx->sent < seg ? upto - tx->sent : seg;
-
-		if (n < seg && upto < op->bytes)
-			break; /* wait for a whole segment */
-		art__op_send(op, tx->slot, tx->phase, tx->sent, base + tx->sent, n);
+	n = may_go(op, tx, upto, seg);
+	if (n && !blocked[tx->slot] && n <= seg) {
 		tx->opened = true;
 		tx->sent += n;
+		art__op_send(op, tx->slot, tx->phase, tx->sent - n, base + tx->sent - n, n);
+	} else if (n && !blocked[tx->slot]) {
+		tx->opened = true;
+		tx->sent += art__op_send_run(op, tx->slot, tx->phase, tx->sent, base + tx->sent, n, seg);
 	}
 	return tx->sent >= upto && (op->bytes || tx->opened);
 }

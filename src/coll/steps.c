@@ -39,11 +39,11 @@ static uint64_t place(const struct art_steps *g, const struct art_hop *h, uint64
 static void give_credit(struct art_op *op)
 {
 	struct art_steps *g = op->steps;
-	uint64_t window = ART_WINDOW / ART_SEGMENT * g->segment;
 
 	for (uint32_t i = g->rx_at; i < g->nrx && i < g->rx_at + 2; i++) {
 		struct art_hop *h = &g->rx[i];
 		uint64_t got = i == g->rx_at ? g->rx_off : 0;
+		uint64_t window = art__op_window(op, h->slot, ART_WINDOW) / ART_SEGMENT * g->segment;
 
 		if (h->slot != g->rx[g->rx_at].slot)
 			return;
@@ -108,23 +108,36 @@ static bool whole(const struct art_steps *g, const struct art_hop *h, uint64_t f
 	       (to <= coming->begin + g->rx_off || from >= coming->end);
 }
 
-/* Sends one segment if it is here and may be sent. */
-static bool send_one(struct art_op *op)
+/* Bytes of the hop at hand that are here and may be sent, in whole segments. */
+static uint64_t may_go(const struct art_steps *g, const struct art_hop *h)
+{
+	uint64_t n = 0, off = g->tx_off, len;
+
+	for (; off < h->granted && off < length(h); off += len, n += len) {
+		len = piece(g, length(h) - off);
+		if (!whole(g, h, h->begin + off, h->begin + off + len))
+			break;
+	}
+	return n;
+}
+
+/* Sends what can be sent of the hop at hand. True: all of it is out now. */
+static bool send_hop(struct art_op *op)
 {
 	struct art_steps *g = op->steps;
 	struct art_hop *h = &g->tx[g->tx_at];
 	bool again = ART_COLL_MUTANT(op->comm->coll, 26) && op->replays;
-	uint64_t at = h->begin + g->tx_off, n = piece(g, length(h) - g->tx_off);
+	uint64_t n = may_go(g, h);
 	const uint8_t *from = h->raw && !again ? op->input : op->call.recvbuf;
 
-	if (op->comm->coll->blocked[h->slot] || g->tx_off >= h->granted || !whole(g, h, at, at + n))
+	if (!n || op->comm->coll->blocked[h->slot])
 		return false;
-	art__op_send(op, h->slot, ART_PH_STEPS, place(g, h, g->tx_off), from + at, n);
-	g->tx_off += n;
-	if (g->tx_off == length(h)) {
-		g->tx_at++;
-		g->tx_off = 0;
-	}
+	g->tx_off += art__op_send_run(op, h->slot, ART_PH_STEPS, place(g, h, g->tx_off),
+				      from + h->begin + g->tx_off, n, g->segment);
+	if (g->tx_off < length(h))
+		return false;
+	g->tx_at++;
+	g->tx_off = 0;
 	return true;
 }
 
@@ -132,7 +145,7 @@ void art__steps_step(struct art_op *op)
 {
 	struct art_steps *g = op->steps;
 
-	while (g->tx_at < g->ntx && send_one(op))
+	while (g->tx_at < g->ntx && send_hop(op))
 		;
 	if (g->rx_at < g->nrx)
 		return;

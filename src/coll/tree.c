@@ -46,19 +46,24 @@ static bool whole_vector(const struct art_op *op)
 	return op->call.fn != NULL;
 }
 
-static uint64_t kid_grant(const struct art_op *op, uint64_t at)
+static uint64_t kid_grant(const struct art_op *op, int slot, uint64_t at)
 {
-	uint64_t g = whole_vector(op) ? op->bytes : at + ART_WINDOW;
+	uint64_t g = whole_vector(op) ? op->bytes : at + art__op_window(op, slot, ART_WINDOW);
 
 	return g < op->bytes ? g : op->bytes;
 }
 
 /* Both ranks of an exchange send and receive at once: what is under way fits into a ring of shared
  * memory, or the rest would be copied into a queue first. */
+static uint64_t swap_window(const struct art_op *op)
+{
+	return art__op_window(op, op->tree->down_rx.slot, ART_SWAP_WINDOW);
+}
+
 static void swap_credit(struct art_op *op)
 {
 	struct art_rx *rx = &op->tree->down_rx;
-	uint64_t g = whole_vector(op) ? op->bytes : rx->got + ART_SWAP_WINDOW;
+	uint64_t g = whole_vector(op) ? op->bytes : rx->got + swap_window(op);
 
 	rx->granted = g < op->bytes ? g : op->bytes;
 	art__op_credit(op, rx->slot, ART_PH_SWAP, rx->granted);
@@ -72,7 +77,7 @@ static void open_streams(struct art_op *op)
 	if (!long_payload(op))
 		return;
 	for (int i = 0; t->up && i < t->nkid; i++) {
-		t->kid[i].granted = kid_grant(op, 0);
+		t->kid[i].granted = kid_grant(op, t->kid[i].slot, 0);
 		art__op_credit(op, t->kid[i].slot, ART_PH_UP, t->kid[i].granted);
 	}
 	if (t->swap)
@@ -88,7 +93,8 @@ static bool up_memory(struct art_op *op)
 	struct art_treeop *t = op->tree;
 	struct art_pool *pool = &op->comm->coll->pool;
 
-	t->block = whole_vector(op) || !long_payload(op) ?
+	/* A leaf has nothing to wait for: its whole input may leave, as far as there is credit. */
+	t->block = whole_vector(op) || !long_payload(op) || !t->nkid ?
 			   op->bytes : ART_SEGMENT / op->elsize * op->elsize;
 	if (whole_vector(op) && long_payload(op))
 		for (int i = 0; i < t->nkid; i++)
@@ -275,9 +281,10 @@ static void more_credit(struct art_op *op)
 	for (int i = 0; i < t->nkid; i++) {
 		struct art_rx *k = &t->kid[i];
 
-		if (k->granted >= op->bytes || k->granted > t->at + ART_WINDOW / 2)
+		if (k->granted >= op->bytes ||
+		    k->granted > t->at + art__op_window(op, k->slot, ART_WINDOW) / 2)
 			continue;
-		k->granted = kid_grant(op, t->at);
+		k->granted = kid_grant(op, k->slot, t->at);
 		art__op_credit(op, k->slot, ART_PH_UP, k->granted);
 	}
 }
@@ -403,7 +410,7 @@ static enum art_take data_swap(struct art_op *op, const struct art_hdr *h, const
 	else
 		art__work_combine(op, left ? mine : body, left ? body : mine,
 				  (uint8_t *)op->call.recvbuf + h->off, h->len);
-	if (rx->granted < op->bytes && rx->granted <= rx->got + ART_SWAP_WINDOW / 2)
+	if (rx->granted < op->bytes && rx->granted <= rx->got + swap_window(op) / 2)
 		swap_credit(op);
 	return ART_TAKEN;
 }

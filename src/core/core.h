@@ -84,6 +84,9 @@ struct art_tuning {
 /* The section for the number nearest to @nrank; NULL: none is for half to twice as many. */
 const struct art_tuned *art__choose_tuned(const struct art_tuning *t, int nrank);
 
+/* Between which ranks data go through a ring of bounded size, and what it does not hold is copied. */
+enum art_rings { ART_RINGS_ALL, ART_RINGS_HOST, ART_RINGS_NONE };
+
 struct art_core_cfg {
 	int slot, size;
 	const int *hosts;         /* [size] host number of each slot; NULL: all on one */
@@ -96,6 +99,9 @@ struct art_core_cfg {
 	uint64_t retry_ns;        /* resend of unanswered control messages (20 ms) */
 	uint32_t log_ops;         /* unstable ops kept per communicator (64) */
 	size_t log_bytes;         /* and their bytes (8 MiB) */
+	enum art_rings rings;     /* (ALL) */
+	size_t hope[2];           /* payloads from here on are kept only if they are not stable soon (bytes):
+				   * of two ranks, of more */
 	size_t early_bytes;       /* of one peer's messages before their time (64 MiB) */
 	size_t small_max;         /* allreduce by recursive doubling up to here (bytes, <= 64 KiB) */
 	size_t halving_min;       /* and by halving from here on (bytes) */

@@ -50,6 +50,15 @@ static int port_send(void *self, enum art_chan chan, int to, const struct art_hd
 	return art__link_send(&e->link, chan, to, h, body, len);
 }
 
+static size_t port_send_run(void *self, int to, const struct art_hdr *h, const void *body, size_t len,
+			    size_t each, bool *room)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	return art__link_send_run(&e->link, to, h, body, len, each, room);
+}
+
 static void port_fence(void *self, int slot)
 {
 	struct art_engine *e = self;
@@ -130,6 +139,7 @@ void art__engine_port(struct art_engine *e, struct art_port *port)
 	*port = (struct art_port){
 		.self = e,
 		.send = port_send,
+		.send_run = port_send_run,
 		.fence = port_fence,
 		.relink = port_relink,
 		.open = port_open,

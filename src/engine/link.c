@@ -195,6 +195,16 @@ int art__link_poll(struct art_link *l, enum art_chan chan, int budget)
 	return told + c->tp->ops->poll(c->tp, budget);
 }
 
+static void lost(struct art_link_chan *c, int to)
+{
+	struct art_link_peer *p = &c->peer[to];
+
+	c->tp->ops->reset(c->tp, to);
+	forget(p);
+	c->lost += !p->lost;
+	p->lost = true;
+}
+
 int art__link_send(struct art_link *l, enum art_chan chan, int to, const struct art_hdr *h,
 		   const void *body, size_t len)
 {
@@ -219,11 +229,59 @@ int art__link_send(struct art_link *l, enum art_chan chan, int to, const struct 
 		c->tx_bytes += len;
 		return rc;
 	}
-	c->tp->ops->reset(c->tp, to);
-	forget(p);
-	c->lost += !p->lost;
-	p->lost = true;
+	lost(c, to);
 	return 1;
+}
+
+/* The heads of the next messages of a stream, the first of which is *@h. */
+static void fill_run(const struct art_link *l, const struct art_hdr *h, uint32_t seq,
+		     struct art_tp_run *run)
+{
+	struct art_hdr out = *h;
+
+	out.src = (uint32_t)l->slot;
+	for (int i = 0; i < run->n; i++) {
+		out.len = (uint32_t)art__transport_run_body(run, i);
+		out.link_seq = seq + (uint32_t)i;
+		art__wire_encode(&out, run->head[i]);
+		out.off += out.len;
+	}
+}
+
+size_t art__link_send_run(struct art_link *l, int to, const struct art_hdr *h, const void *body,
+			  size_t len, size_t each, bool *room)
+{
+	struct art_link_chan *c = &l->chan[ART_CHAN_DATA];
+	struct art_link_peer *p = &c->peer[to];
+	uint8_t head[ART_TP_RUN_MAX][ART_HDR_BYTES];
+	struct art_tp_run run = { .head = head, .body = body, .each = each, .room = true };
+	struct art_hdr at = *h;
+	size_t done = 0;
+
+	assert(to >= 0 && to < l->size && to != l->slot && each > 0 && each <= ART_BODY_MAX);
+	while (!p->fenced && run.room && done < len) {
+		size_t left = (len - done + each - 1) / each;
+		int rc;
+
+		run.n = left < ART_TP_RUN_MAX ? (int)left : ART_TP_RUN_MAX;
+		run.body = (const uint8_t *)body + done;
+		run.len = len - done < (size_t)run.n * each ? len - done : (size_t)run.n * each;
+		at.off = h->off + done;
+		fill_run(l, &at, p->tx_seq, &run);
+		rc = art__transport_send_run(c->tp, to, &run);
+		if (rc < 0) {
+			lost(c, to);
+			*room = true;
+			return len;
+		}
+		p->tx_seq += (uint32_t)rc;
+		c->tx_messages += (uint64_t)rc;
+		rc = rc == run.n ? (int)run.len : rc * (int)each;
+		c->tx_bytes += (uint64_t)rc;
+		done += (size_t)rc;
+	}
+	*room = run.room;
+	return p->fenced ? len : done;
 }
 
 void art__link_fence(struct art_link *l, int slot)

@@ -50,6 +50,9 @@ int art__link_poll(struct art_link *l, enum art_chan chan, int budget);
 /* Fills the header's src, link_seq, len and sends: art_port.send for one thread. */
 int art__link_send(struct art_link *l, enum art_chan chan, int to, const struct art_hdr *h,
 		   const void *body, size_t len);
+/* art_port.send_run, the same. */
+size_t art__link_send_run(struct art_link *l, int to, const struct art_hdr *h, const void *body,
+			  size_t len, size_t each, bool *room);
 void art__link_fence(struct art_link *l, int slot);
 void art__link_relink(struct art_link *l, int slot);
 /* A connection, for later. If it cannot be had nobody misses it now. */

@@ -45,6 +45,11 @@ struct art_port {
 	 * (this message was taken). Never fails: a broken link shows as link_down(). */
 	int (*send)(void *self, enum art_chan chan, int to, const struct art_hdr *h, const void *body,
 		    size_t len);
+	/* Sends a body of a stream over the data channel as messages of @each bytes, the last one maybe of
+	 * less, with @h->off growing: as much as there is room for, *room as send() would say. Returns
+	 * the bytes taken. NULL: send() each. */
+	size_t (*send_run)(void *self, int to, const struct art_hdr *h, const void *body, size_t len,
+			   size_t each, bool *room);
 	/* Fence a leaving slot: data connection closed, nothing more accepted from it. */
 	void (*fence)(void *self, int slot);
 	/* End the data connection to a member; the next send makes a new one. */

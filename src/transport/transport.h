@@ -29,6 +29,7 @@
 #define ART_TP_BODY_MAX (64u * 1024)
 #define ART_TP_ADDR_MAX 96 /* bytes of a printable address, with the final NUL */
 #define ART_TP_KEY_BYTES 32
+#define ART_TP_RUN_MAX 16 /* messages of one run */
 
 struct art_tp;
 
@@ -100,6 +101,15 @@ enum art_tp_cap {
 	ART_TP_CAP_CHEAP_POLL = 16, /* a poll() that finds nothing costs no system call */
 };
 
+/* Several messages to one peer, whose bodies lie one behind the other. */
+struct art_tp_run {
+	uint8_t (*head)[ART_TP_HEAD]; /* [n]; the last bytes of each may be written, sent or not */
+	int n;                        /* 1..ART_TP_RUN_MAX */
+	const uint8_t *body;
+	size_t len, each; /* of all bodies; of every body but the last, which may be shorter; not 0 */
+	bool room;        /* answered: there is room for more, else room() will be called */
+};
+
 struct art_tp_ops {
 	const char *name;
 	/* Makes an instance. @opts and *@up are copied. 0 and *@out, or negative and nothing made. */
@@ -118,6 +128,9 @@ struct art_tp_ops {
 	 * room() will be called; negative: not taken (ART_ERR_TRANSPORT: dropped peer or no address,
 	 * ART_ERR_NOMEM). Breakage found here is reported by poll(), never by an upcall from send(). */
 	int (*send)(struct art_tp *tp, int peer, const struct iovec *iov, int niov);
+	/* As many messages of a run as the peer takes now, with fewer calls and copies than send() of
+	 * each: number of those taken, negative: none, as send(). NULL: there is no better way. */
+	int (*send_run)(struct art_tp *tp, int peer, struct art_tp_run *run);
 	/* Delivers what has arrived and writes what is queued. At most @budget messages. Number of
 	 * upcalls made; 0: there was nothing to do. */
 	int (*poll)(struct art_tp *tp, int budget);
@@ -169,6 +182,16 @@ int art__transport_open(const char *names, const struct art_env *env,
  * which may be missing; whoever knows tcp only uses the last. Returned is the part that another host,
  * or a rank without shm, can use; may be "". */
 const char *art__transport_far_part(const char *addr);
+
+/* Message @i of a run. */
+static inline size_t art__transport_run_body(const struct art_tp_run *run, int i)
+{
+	return i + 1 < run->n ? run->each : run->len - (size_t)i * run->each;
+}
+
+/* As ops->send_run, whether @tp has one or not; and by one send() after the other. */
+int art__transport_send_run(struct art_tp *tp, int peer, struct art_tp_run *run);
+int art__transport_send_each(struct art_tp *tp, int peer, struct art_tp_run *run);
 
 /* What @tp has counted, @i = 0, 1, ...: connections made and refused, by reason. False past the
  * last one. Called by whoever uses @tp. */

@@ -2,6 +2,8 @@
  *
  * The cases: each one paragraph of the contract in src/transport/transport.h.
  */
+#include <string.h>
+
 #include "tests/conformance/conformance.h"
 
 static struct conf_node *node(struct conf *c, int slot)
@@ -82,6 +84,40 @@ static void back_pressure_and_room(struct conf *c)
 		UNTIL(c, conf_came(c, 0, 1));
 	}
 	CHECK(c, node(c, 0)->tp->ops->pending(node(c, 0)->tp) == 0);
+	CHECK(c, seen(c, 0, 1)->downs == 0 && seen(c, 1, 0)->downs == 0);
+	conf_end(c);
+}
+
+/* Of what a run leaves behind nothing may be lost, doubled or torn, wherever the system stops. */
+static void runs_go_as_far_as_there_is_room(struct conf *c)
+{
+	bool stays = strncmp(c->rig->name, "tcp", 3) == 0 && c->rig->security != ART_TP_ENCRYPT, room;
+	struct conf_node *n;
+	unsigned stops = 0;
+
+	conf_begin(c, 2);
+	n = node(c, 0);
+	CHECK(c, conf_send_run(n, 1, 3, 1000, 7, &room) == 3); /* before there is a connection */
+	UNTIL(c, conf_came(c, 0, 1));
+	for (int i = 0; i < 60 || stops < 3; i++) {
+		unsigned rooms = seen(c, 0, 1)->rooms;
+		int all = 1 + i * 7 % ART_TP_RUN_MAX, taken;
+		size_t each = i % 5 ? 30000 + (size_t)i : 64 + (size_t)i;
+
+		CHECK(c, i < 10000);
+		taken = conf_send_run(n, 1, all, each, 1 + (size_t)i % each, &room);
+		CHECK(c, taken >= 0);
+		/* What the system takes none of stays with the caller. */
+		CHECK(c, !stays || taken == 0 || taken == all ||
+			 n->tp->ops->pending(n->tp) <= each + ART_TP_HEAD);
+		if (i % 9 == 4)
+			CHECK(c, conf_send(n, 1, 50, 1) >= 0); /* between two runs, full or not */
+		if (room)
+			continue;
+		stops++;
+		UNTIL(c, seen(c, 0, 1)->rooms > rooms);
+	}
+	UNTIL(c, conf_came(c, 0, 1));
 	CHECK(c, seen(c, 0, 1)->downs == 0 && seen(c, 1, 0)->downs == 0);
 	conf_end(c);
 }
@@ -435,5 +471,6 @@ const struct conf_case conf_cases[] = {
 	{ "bad_addresses", bad_addresses },
 	{ "no_address_no_send", no_address_no_send },
 	{ "closing_with_work_left", closing_with_work_left },
+	{ "runs_go_as_far_as_there_is_room", runs_go_as_far_as_there_is_room },
 	{ NULL, NULL },
 };

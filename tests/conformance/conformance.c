@@ -196,6 +196,32 @@ int conf_send(struct conf_node *n, int peer, size_t len, int pieces)
 	return r;
 }
 
+int conf_send_run(struct conf_node *n, int peer, int messages, size_t each, size_t last, bool *room)
+{
+	static uint8_t body[ART_TP_RUN_MAX * ART_TP_BODY_MAX], head[ART_TP_RUN_MAX][ART_TP_HEAD];
+	struct conf_seen *s = &n->peer[peer];
+	struct art_tp_run run = { .head = head, .n = messages, .body = body, .each = each };
+	uint64_t first = s->sent;
+	int taken;
+
+	run.len = (size_t)(messages - 1) * each + last;
+	CHECK(n->c, messages <= ART_TP_RUN_MAX && last <= each && each <= ART_TP_BODY_MAX);
+	for (int i = 0; i < messages; i++, s->sent++) {
+		struct head h;
+
+		fill(n, peer, &h, body + (size_t)i * each, i + 1 < messages ? each : last);
+		memcpy(head[i], &h, sizeof(h));
+	}
+	taken = art__transport_send_run(n->tp, peer, &run);
+	/* The caller's memory is its own again. */
+	memset(head, 0xee, sizeof(head));
+	memset(body, 0xee, run.len);
+	CHECK(n->c, taken <= messages && (taken == messages || taken < 0 || !run.room));
+	s->sent = first + (uint64_t)(taken > 0 ? taken : 0);
+	*room = run.room;
+	return taken;
+}
+
 void conf_send_garbage(struct conf_node *n, int peer)
 {
 	uint8_t junk[ART_TP_HEAD] = "GET / HTTP/1.1\r\n";

@@ -119,6 +119,8 @@ void conf_advance(struct conf *c);
 int conf_poll(struct conf_node *n, int budget);
 /* Sends the next numbered message; its body comes in @pieces parts. What send() answered. */
 int conf_send(struct conf_node *n, int peer, size_t len, int pieces);
+/* Sends the next @messages numbered ones as a run, of @each bytes, the last of @last: how many were taken. */
+int conf_send_run(struct conf_node *n, int peer, int messages, size_t each, size_t last, bool *room);
 void conf_send_garbage(struct conf_node *n, int peer);
 void conf_reset(struct conf_node *n, int peer);
 void conf_drop(struct conf_node *n, int peer);

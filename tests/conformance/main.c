@@ -47,7 +47,7 @@ int main(int argc, char **argv)
 	const struct conf_rig *rig = argc > 1 ? conf_rig_find(argv[1]) : NULL;
 
 	if (!rig) {
-		fprintf(stderr, "usage: %s [fault+]tcp|tcp6|tcp-badsys|shm|sim, tcp-plain|-encrypt|-dual, multi[-split|-lost|-rdma], [fault+]rdma, rdma-alone [case]\n", argv[0]);
+		fprintf(stderr, "usage: %s [fault+]tcp|tcp6|tcp-badsys[-mac]|shm|sim, tcp-plain|-encrypt|-dual, multi[-split|-lost|-rdma], [fault+]rdma, rdma-alone [case]\n", argv[0]);
 		return 2;
 	}
 	if ((strstr(rig->name, "tcp6") || strstr(rig->name, "dual")) && !has_ipv6_loopback()) {

@@ -364,6 +364,7 @@ static const struct conf_rig rigs[] = {
 	{ .name = "tcp6", SOCKETS, .iface = "::1", .security = ART_TP_ENCRYPT },
 	{ .name = "tcp-dual", SOCKETS, .iface = "lo" },
 	{ .name = "tcp-badsys", SOCKETS, .opened = spoil_system, .security = ART_TP_ENCRYPT },
+	{ .name = "tcp-badsys-mac", SOCKETS, .opened = spoil_system, .security = ART_TP_MAC },
 	{ .name = "shm", MEMORY, .make = shm_make },
 	{ .name = "multi", MEMORY, .make = multi_make },
 	{ .name = "multi-split", MEMORY, .make = multi_split_make },

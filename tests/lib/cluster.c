@@ -468,6 +468,7 @@ static bool rank_open(struct cluster *c, int slot)
 	r->port = (struct art_port){ .self = r, .send = port_send, .fence = port_fence,
 				     .relink = port_relink, .done = port_done,
 				     .compute = port_compute, .view = port_view, .step = port_step };
+	cluster__run_port(r);
 	art__set_fill(&r->noted.members, (uint32_t)c->n);
 	if (c->cfg.detector)
 		cluster__beat_port(r);

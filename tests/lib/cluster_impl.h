@@ -248,6 +248,7 @@ struct op_rec *cluster__op_rec(struct cluster *c, int comm, uint64_t seq);
 /* ---- cluster_beat.c ---- */
 /* Datagrams and looks at processes, in the rank's port. */
 void cluster__beat_port(struct crank *r);
+void cluster__run_port(struct crank *r);
 void cluster__beat_end(struct cluster *c);
 
 /* ---- cluster_arena.c ---- */

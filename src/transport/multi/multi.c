@@ -432,6 +432,17 @@ static int multi_send(struct art_tp *tp, int peer, const struct iovec *iov, int 
 	return rc < 0 ? rc : hold(m, p, iov, niov);
 }
 
+static int multi_send_run(struct art_tp *tp, int peer, struct art_tp_run *run)
+{
+	struct multi *m = multi(tp);
+	struct pair *p = &m->pair[peer];
+
+	assert(peer >= 0 && peer < m->self.size);
+	if (p->up || p->far)
+		return art__transport_send_run(p->up ? m->near : m->far, peer, run);
+	return art__transport_send_each(tp, peer, run);
+}
+
 /* ---- polling ---- */
 
 static int look(struct art_tp *tp, int budget)
@@ -546,6 +557,7 @@ const struct art_tp_ops art__multi_ops = {
 	.peer = multi_peer,
 	.connect = multi_connect,
 	.send = multi_send,
+	.send_run = multi_send_run,
 	.poll = multi_poll,
 	.fd = multi_fd,
 	.arm = multi_arm,

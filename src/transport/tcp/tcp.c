@@ -376,6 +376,16 @@ static int tcp_send(struct art_tp *tp, int peer, const struct iovec *iov, int ni
 	return r;
 }
 
+static int tcp_send_run(struct art_tp *tp, int peer, struct art_tp_run *run)
+{
+	struct art_tcp *t = tcp(tp);
+	int r = art__tcp_send_run(t, peer, run);
+
+	if (!t->polling)
+		sync_kick(t);
+	return r;
+}
+
 static int tcp_fd(struct art_tp *tp)
 {
 	return tcp(tp)->ep;
@@ -522,6 +532,7 @@ const struct art_tp_ops art__tcp_ops = {
 	.peer = tcp_peer,
 	.connect = tcp_connect,
 	.send = tcp_send,
+	.send_run = tcp_send_run,
 	.poll = tcp_poll,
 	.fd = tcp_fd,
 	.wake_ns = tcp_wake_ns,

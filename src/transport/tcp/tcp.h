@@ -267,6 +267,13 @@ const uint8_t *art__tcp_open_seal(struct art_tcp *t, struct art_tcp_conn *c, uin
 /* tcp_send.c */
 int art__tcp_send(struct art_tcp *t, int peer, const struct iovec *iov, int niov);
 void art__tcp_flush(struct art_tcp *t, struct art_tcp_conn *c);
+/* What the system takes of it at once; -1 if the connection is dead. */
+ssize_t art__tcp_send_now(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec *iov, int niov);
+/* Takes into the queue what is left, behind @skip bytes, of a sealed message of @len; as send(). */
+int art__tcp_send_rest(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec *iov, int niov,
+		       size_t skip, size_t len);
+/* The system takes nothing more now: poll() is to go on. */
+void art__tcp_wait_writable(struct art_tcp *t, struct art_tcp_conn *c);
 void art__tcp_set_blocked(struct art_tcp *t, struct art_tcp_conn *c, bool blocked);
 /* The connection became busy, or stopped being so. */
 void art__tcp_turn_hot(struct art_tcp *t, struct art_tcp_conn *c, bool hot);
@@ -277,6 +284,9 @@ static inline void art__tcp_set_hot(struct art_tcp *t, struct art_tcp_conn *c, u
 	c->hot = hot;
 }
 void art__tcp_forget_queue(struct art_tcp *t, struct art_tcp_peer *p);
+
+/* tcp_run.c */
+int art__tcp_send_run(struct art_tcp *t, int peer, struct art_tp_run *run);
 
 /* tcp_recv.c */
 /* Delivers from @c what there is. True if anything at all was read or delivered. */

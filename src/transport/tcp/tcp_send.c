@@ -103,9 +103,8 @@ static bool queue_append(struct art_tcp *t, struct art_tcp_peer *p, const struct
 	return true;
 }
 
-/* What the system takes of the message at once; -1 if the connection is dead. */
-static ssize_t send_now(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec *iov,
-			int niov)
+ssize_t art__tcp_send_now(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec *iov,
+			  int niov)
 {
 	struct msghdr m = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov, /* only read */
@@ -142,9 +141,17 @@ static int how_full(const struct art_tcp *t, struct art_tcp_peer *p)
 	return 0;
 }
 
-/* Takes what is left of a sealed message into the queue of a peer that is slow. */
-static int send_later(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec *iov, int niov,
-		      size_t skip, size_t len)
+void art__tcp_wait_writable(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	if (c->blocked)
+		return;
+	art__tcp_set_blocked(t, c, true);
+	if (!art__tcp_watch(t, c))
+		art__tcp_break(t, c, ART_TP_RESET);
+}
+
+int art__tcp_send_rest(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec *iov, int niov,
+		       size_t skip, size_t len)
 {
 	struct art_tcp_peer *p = &t->peer[c->peer];
 
@@ -160,11 +167,7 @@ static int send_later(struct art_tcp *t, struct art_tcp_conn *c, const struct io
 		art__tcp_break(t, c, ART_TP_RESET); /* half a message is out */
 		return 0;
 	}
-	if (!c->blocked) {
-		art__tcp_set_blocked(t, c, true);
-		if (!art__tcp_watch(t, c))
-			art__tcp_break(t, c, ART_TP_RESET);
-	}
+	art__tcp_wait_writable(t, c);
 	return how_full(t, p);
 }
 
@@ -205,7 +208,7 @@ static int send_sealed(struct art_tcp *t, struct art_tcp_conn *c, const struct i
 	art__tcp_seal(t, c, &iov, &niov, &one);
 	len = art__tcp_sealed_len(t, len);
 	if (!c->blocked) {
-		n = send_now(t, c, iov, niov);
+		n = art__tcp_send_now(t, c, iov, niov);
 		if (n == (ssize_t)len)
 			return 1;
 		if (n < 0) {
@@ -213,7 +216,7 @@ static int send_sealed(struct art_tcp *t, struct art_tcp_conn *c, const struct i
 			return 0;
 		}
 	}
-	return send_later(t, c, iov, niov, (size_t)n, len);
+	return art__tcp_send_rest(t, c, iov, niov, (size_t)n, len);
 }
 
 int art__tcp_send(struct art_tcp *t, int peer, const struct iovec *iov, int niov)
@@ -271,7 +274,7 @@ static bool flush_queue(struct art_tcp *t, struct art_tcp_conn *c, struct art_tc
 				break;
 			v[nv++] = (struct iovec){ k->data + k->at, k->end - k->at };
 		}
-		ssize_t n = send_now(t, c, v, nv);
+		ssize_t n = art__tcp_send_now(t, c, v, nv);
 		if (n < 0)
 			return false;
 		if (n == 0)
