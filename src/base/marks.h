@@ -59,6 +59,8 @@
 	X(NO_QUORUM)          /* a rank gave up waiting for a quorum */ \
 	X(EARLY_FRAME)        /* a frame came for an op not entered here yet */ \
 	X(LOG_FULL)           /* a return waited for room in the log */ \
+	X(NOT_KEPT)           /* a large payload that went by messages was stable before it was kept */ \
+	X(KEPT_LATE)          /* or was not in time */ \
 	X(ORPHAN_RESOLUTION)  /* a decision resolved an op that this rank has not entered */ \
 	X(ARENA_LATE)         /* an outcome that is held elsewhere was had from shared memory */ \
 	X(ARENA_HELD)         /* an op ended in shared memory, with messages or without */ \

@@ -609,12 +609,6 @@ static bool waits(const struct art_op *op)
 	return op->arena && op->state == ART_OP_RUNNING && !op->idle;
 }
 
-/* A large one that is over here, and may be stable before it is kept. */
-static bool hopes(const struct art_op *op)
-{
-	return op->bulk.on && op->bulk.hope_ns && op->idle && !op->done;
-}
-
 static bool any_waits(const struct art_ops *c)
 {
 	for (const struct art_op *op = c->active; op; op = op->next)
@@ -649,15 +643,18 @@ int art__arena_peek(struct art_ops *c)
 	struct art_op *next;
 	int found = -1;
 
-	if ((c->frozen && !ART_COLL_MUTANT(c, 20)) || !c->arena)
+	if (c->frozen && !ART_COLL_MUTANT(c, 20))
 		return -1;
+	if (!c->arena)
+		return art__hope_look(c);
 	c->arena_moved = c->arena_more = false;
 	for (struct art_op *op = c->active; op; op = next) {
 		next = op->next;
 		if (op->arena_full && look_for_room(op))
 			found = 1;
-		if (hopes(op)) {
-			found = art__bulk_look(op) ? 1 : found < 0 ? 0 : found;
+		if (art__op_hopes(op)) {
+			art__op_settle(op);
+			found = op->done ? 1 : found < 0 ? 0 : found;
 			continue;
 		}
 		if (!waits(op) || (c->ft->nfrozen_named && art__op_is_frozen(op)))
@@ -679,27 +676,14 @@ int art__arena_peek(struct art_ops *c)
 	return found;
 }
 
-/* Nobody is going to look. */
-static bool give_up_hope(struct art_ops *c)
-{
-	struct art_op *next;
-	bool any = false;
-
-	for (struct art_op *op = c->active; op; op = next) {
-		next = op->next;
-		any |= hopes(op) && art__bulk_give_up(op);
-	}
-	return any;
-}
-
 bool art__arena_doze(struct art_ops *c, bool on)
 {
+	if (on && art__hope_give_up(c))
+		return true;
 	if (!c->arena)
 		return false;
 	if (!on)
 		want_none(c);
-	if (on && give_up_hope(c))
-		return true;
 	if (!on || (c->doze & 1 && !c->arena_more) || !any_waits(c))
 		return false;
 	want_nudges(c);
@@ -709,7 +693,7 @@ bool art__arena_doze(struct art_ops *c, bool on)
 static bool all_asked_for(const struct art_ops *c)
 {
 	for (const struct art_op *op = c->active; op; op = op->next)
-		if (hopes(op) || (waits(op) && (!op->bulk.on || op->arena_undecided || !art__bulk_asked_for(op))))
+		if (art__op_hopes(op) || (waits(op) && (!op->bulk.on || op->arena_undecided || !art__bulk_asked_for(op))))
 			return false;
 	return true;
 }

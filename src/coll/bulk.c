@@ -34,9 +34,6 @@
 #define BURST (64u * 1024)
 /* When to look again whether a part is free, should nobody tell. */
 #define LOOK_NS ART_NS_PER_MS
-/* How long it may take until it is stable, and a nanosecond a byte: what a copy into fresh memory would take,
- * where cores are shared. */
-#define HOPE_NS UINT64_C(20000)
 
 enum { PUT, MAKE, GET };
 
@@ -625,37 +622,4 @@ void art__bulk_begin(struct art_op *op)
 	art__arena_nudge(op);
 	if (bcast(op) && is_root(op))
 		art__op_hold(op);
-}
-
-/* ---- what need not be kept ---- */
-
-bool art__bulk_hopes(struct art_op *op)
-{
-	uint64_t now;
-
-	if (op->bulk.given_up || op->saved_is_input || op->bytes < op->comm->coll->arena->hope)
-		return false;
-	art__arena_learn(op->comm);
-	if (op->seq <= op->comm->stable)
-		return false;
-	now = art__env_now(op->comm->coll->env);
-	if (!op->bulk.hope_ns)
-		op->bulk.hope_ns = now + HOPE_NS + op->bytes;
-	op->bulk.given_up = now >= op->bulk.hope_ns;
-	return !op->bulk.given_up;
-}
-
-bool art__bulk_look(struct art_op *op)
-{
-	art__op_settle(op);
-	return op->done;
-}
-
-bool art__bulk_give_up(struct art_op *op)
-{
-	bool before = op->bulk.given_up;
-
-	op->bulk.given_up = true;
-	art__op_settle(op);
-	return !before;
 }

@@ -257,6 +257,10 @@ void art__coll_data(struct art_ops *c, int from, const struct art_hdr *h, const 
 		art__deliver_on_outcome(c, from, h, body);
 		return;
 	}
+	if (h->kind >= ART_K_WMARK) {
+		art__coll_ctl(c, from, h);
+		return;
+	}
 	m = art__comm_find(c, h->comm);
 	if (!m || h->seq <= m->stable)
 		return;

@@ -273,10 +273,11 @@ struct art_op {
 		uint64_t piece;   /* the present one */
 		uint64_t at;      /* bytes of it that are done in this phase */
 		uint64_t seen;    /* positions that have got as far as this phase wants */
-		uint64_t hope_ns; /* until when it may become stable before it is kept; 0: not held yet */
-		bool given_up;    /* it did not */
 		uint64_t looks;   /* in vain, in a row */
 	} bulk;
+	uint64_t hope_ns;        /* over here: until when it may become stable before it is kept; 0: no.
+				  * Once, whatever becomes of the attempt */
+	bool hope_over;          /* it did not */
 	bool recycled;
 	struct art_op *all_next; /* from here on kept over reuse */
 	uint8_t inlined[ART_INLINE] __attribute__((aligned(16)));
@@ -379,7 +380,10 @@ struct art_comm {
 	uint64_t wm_common;    /* stable, and everybody has been told so or is about to be */
 	size_t wm_bytes;       /* of ops done since the last report that are not known to be stable */
 	size_t wm_last;        /* and of the last one, if an allreduce after it would tell */
-	uint64_t wm_urgent;    /* report as soon as this is done */
+	uint64_t wm_urgent;    /* report as soon as this is done; */
+	uint64_t wm_hurry;     /* and what is up to here by the data channel */
+	uint64_t wm_said;      /* two ranks: what the first has told the second of itself, */
+	uint64_t wm_above;     /* and what the second has heard of it */
 };
 
 struct art_ops {
@@ -522,6 +526,12 @@ void art__notify_told(struct art_job *job);
 bool art__op_save(struct art_op *op, const void *p, bool result);
 const uint8_t *art__op_payload(const struct art_op *op);
 bool art__op_retain(struct art_op *op);    /* keep what others may need; false: not now */
+static inline bool art__op_hopes(const struct art_op *op) /* to be stable before it has to be kept */
+{
+	return op->hope_ns && op->idle && !op->done;
+}
+int art__hope_look(struct art_ops *c); /* where there is no arena; answers as art__arena_peek() does */
+bool art__hope_give_up(struct art_ops *c);  /* nobody is going to look; true: some had hoped */
 
 /* ---- send.c: messages out ---- */
 uint16_t art__op_lag(const struct art_op *op);
@@ -529,7 +539,12 @@ void art__op_low(struct art_op *op, uint64_t seq, uint16_t lag);
 void art__op_low_from_root(struct art_op *op, const struct art_hdr *h); /* of a bcast */
 int art__op_send(struct art_op *op, int slot, uint8_t phase, uint64_t off, const void *body,
 		 size_t len);
+/* A stretch of a stream in messages of @each bytes, the last one maybe of less: how much of it went out. */
+size_t art__op_send_run(struct art_op *op, int slot, uint8_t phase, uint64_t off, const uint8_t *body,
+			size_t len, size_t each);
 void art__op_credit(struct art_op *op, int slot, uint8_t phase, uint64_t upto);
+/* What @slot may have under way to this rank, ART_WINDOW or @narrow bytes if there is a ring between them. */
+uint64_t art__op_window(const struct art_op *op, int slot, uint64_t narrow);
 void art__tx_init(const struct art_op *op, struct art_tx *tx, int slot, uint8_t phase);
 /* Sends what may be sent of base[tx->sent, upto); true when all of it is out. */
 bool art__tx_push(struct art_op *op, struct art_tx *tx, const uint8_t *base, uint64_t upto);
@@ -538,12 +553,7 @@ bool art__tx_push(struct art_op *op, struct art_tx *tx, const uint8_t *base, uin
 void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan chan, int from,
 		     const struct art_hdr *h, const uint8_t *body);
 void art__early_free(struct art_ops *c, struct art_early *e);
-/* A stretch of a stream in messages of @each bytes, the last one maybe of less: how much of it went out. */
-size_t art__op_send_run(struct art_op *op, int slot, uint8_t phase, uint64_t off, const uint8_t *body,
-			size_t len, size_t each);
 void art__early_drop(struct art_ops *c, struct art_early **list);
-/* What @slot may have under way to this rank, ART_WINDOW or @narrow bytes if there is a ring between them. */
-uint64_t art__op_window(const struct art_op *op, int slot, uint64_t narrow);
 void art__early_comm(struct art_comm *comm, enum art_chan chan, int from, const struct art_hdr *h,
 		     const uint8_t *body);
 void art__early_claim(struct art_op *op);      /* the communicator's, for this op: dispatch */
@@ -661,9 +671,6 @@ uint64_t art__arena_freed(struct art_comm *comm); /* all have their ops up to he
 void art__bulk_begin(struct art_op *op);
 bool art__bulk_asked_for(const struct art_op *op); /* could another not go on, and would it say so? */
 bool art__bulk_step(struct art_op *op); /* true: it is over here */
-bool art__bulk_hopes(struct art_op *op); /* held: may it yet become stable, so that nothing need be kept? */
-bool art__bulk_look(struct art_op *op); /* true: it is done */
-bool art__bulk_give_up(struct art_op *op); /* true: it had hoped */
 
 /* ---- work.c: combining ---- */
 enum art_work_now { ART_WORK_DONE, ART_WORK_LATER, ART_WORK_NOMEM };
@@ -700,6 +707,8 @@ void art__stable_bye(struct art_op *op);        /* finalize is held: tell the ne
 void art__stable_on_bye(struct art_comm *comm, const struct art_hdr *h);
 void art__stable_tidy(struct art_comm *comm);   /* forget what is stable */
 void art__stable_urge(struct art_comm *comm, uint64_t seq);
+void art__stable_hurry(struct art_comm *comm, uint64_t seq);
+void art__stable_urge_all(struct art_comm *comm, uint64_t seq);
 void art__stable_recount(struct art_comm *comm);
 
 /* ---- change.c: the view changed (client of ft) ---- */

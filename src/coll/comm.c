@@ -161,6 +161,7 @@ void art__comm_count_parts(struct art_comm *m)
 		m->wm_val[i] = m->wm_told[i] = 0;
 	}
 	m->wm_reported = m->wm_common;
+	m->wm_hurry = m->wm_said = m->wm_above = 0;
 }
 
 void art__comm_live(const struct art_comm *m, struct art_set *out)

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * What outlives a call (rule R2): the input or the result that others may still need of an op,
- * in library memory, and the bound on all of it.
+ * in library memory, and the bound on all of it. A large payload is not copied at once: whoever has
+ * it says so, and it is mostly stable before the copy would have been made. Its caller waits as long, at
+ * most, with its own memory still the op's.
  */
 #include "base/marks.h"
 #include "coll/coll.h"
+
+/* How long it may take until it is stable, and a nanosecond a byte: what a copy into fresh memory would take,
+ * where cores are shared. */
+#define HOPE_NS UINT64_C(20000)
 
 static uint8_t *saved_room(struct art_op *op, size_t n)
 {
@@ -76,14 +82,115 @@ static bool log_has_room(const struct art_op *op)
 	return m->nlog < cfg->log_ops && m->log_bytes + op->bytes <= cfg->log_bytes;
 }
 
+/* ---- what need not be kept ---- */
+
+/* A payload so large that telling each other costs less than copying it. */
+static bool is_large(const struct art_op *op)
+{
+	const struct art_ops *c = op->comm->coll;
+
+	if (op->arena)
+		return op->bulk.on && op->bytes >= c->arena->hope;
+	return op->bytes >= c->cfg.hope[op->comm->npart > 2];
+}
+
+/* Of what goes by messages all say when they have it done, whether they have to keep anything or not. */
+static bool tells_all(const struct art_op *op)
+{
+	return !op->arena && !op->hope_over && op->way >= ART_C_BCAST && op->way <= ART_C_ALLREDUCE && op->bytes &&
+	       !op->code && op->comm->npart > 1 && op->seq > op->comm->wm_hurry;
+}
+
+/* What has hoped is stable now, or its time is over. */
+static void hoped(const struct art_op *op)
+{
+	const struct art_env *env = op->comm->coll->env;
+
+	if (op->seq <= op->comm->stable)
+		ART_MARK(env, ART_M_NOT_KEPT);
+	else
+		ART_MARK(env, ART_M_KEPT_LATE);
+}
+
+/* May it yet become stable, so that nothing need be kept? */
+static bool hopes(struct art_op *op, int what)
+{
+	struct art_comm *m = op->comm;
+	uint64_t now;
+
+	if (!what || op->hope_over || (what == 1 || op->arena ? op->saved_is_input :
+									   op->saved_is_result))
+		return false;
+	if (op->arena)
+		art__arena_learn(m);
+	if (op->seq <= m->stable)
+		return false;
+	now = art__env_now(m->coll->env);
+	if (!op->hope_ns) {
+		op->hope_ns = now + HOPE_NS + op->bytes;
+		if (!op->arena)
+			op->again_ns = op->hope_ns; /* should nobody look */
+	}
+	op->hope_over = now >= op->hope_ns;
+	return !op->hope_over;
+}
+
+int art__hope_look(struct art_ops *c)
+{
+	struct art_op *next;
+	int found = -1;
+
+	for (struct art_op *op = c->active; op; op = next) {
+		next = op->next;
+		if (!art__op_hopes(op))
+			continue;
+		art__op_settle(op);
+		found = op->done ? 1 : found < 0 ? 0 : found;
+	}
+	return found;
+}
+
+bool art__hope_give_up(struct art_ops *c)
+{
+	struct art_op *next;
+	bool any = false;
+
+	for (struct art_op *op = c->active; op; op = next) {
+		next = op->next;
+		if (!art__op_hopes(op))
+			continue;
+		any |= !op->hope_over;
+		op->hope_over = true;
+		art__op_settle(op);
+	}
+	return any;
+}
+
+/* ---- the log ---- */
+
+/* Apart, for most are small. */
+static __attribute__((noinline)) bool is_put_off(struct art_op *op, int what)
+{
+	if (tells_all(op))
+		art__stable_hurry(op->comm, op->seq);
+	if (hopes(op, what))
+		return true;
+	if (op->hope_ns && !op->arena)
+		hoped(op);
+	return false;
+}
+
 bool art__op_retain(struct art_op *op)
 {
 	int what;
 	bool ok;
 
-	if (op->bulk.on && keeps(op) && art__bulk_hopes(op))
-		return false;
 	what = keeps(op);
+	if (is_large(op)) {
+		if (is_put_off(op, what))
+			return false;
+		what = keeps(op); /* less, if it has become stable now */
+	}
 	ok = log_has_room(op);
 	if (ok && what == 1)
 		ok = op->saved_is_input || art__op_save(op, op->input, false);
@@ -98,7 +205,7 @@ bool art__op_retain(struct art_op *op)
 		/* What is stable leaves the log at the end of this event, and this op is settled again:
 		 * only then, if that was not enough, are the others asked. */
 		if (op->comm->stable == op->comm->forgot)
-			art__stable_urge(op->comm, op->seq);
+			art__stable_urge_all(op->comm, op->seq);
 	}
 	return ok;
 }

@@ -27,12 +27,16 @@ static bool finished(const struct art_op *op)
 	       art__set_has(&op->comm->coll->ft->view.members, (uint32_t)op->root);
 }
 
+/* Of a large op, whose callers look at the data channel just now, behind its payload there; of others by
+ * control, which wakes who sees to that. */
 static void tell(struct art_comm *m, int slot, uint8_t kind, uint64_t seq)
 {
 	struct art_ops *c = m->coll;
 	struct art_hdr h = { .kind = kind, .epoch = c->ft->view.epoch, .comm = m->id, .seq = seq };
+	enum art_chan chan = seq <= m->wm_hurry ? ART_CHAN_DATA : ART_CHAN_CTL;
 
-	c->port->send(c->port->self, ART_CHAN_CTL, slot, &h, NULL, 0);
+	if (!c->port->send(c->port->self, chan, slot, &h, NULL, 0) && chan == ART_CHAN_DATA)
+		c->blocked[slot] = true;
 }
 
 /* What messages may say is done here. */
@@ -88,6 +92,19 @@ static bool report_due(const struct art_comm *m, uint64_t mark)
 	return mark - base >= cfg->log_ops / 2 || m->wm_bytes >= cfg->log_bytes / 4 || m->nnamed;
 }
 
+/* Of two ranks neither need wait for an answer: what both have said to be done is stable. */
+static __attribute__((noinline)) void tell_other(struct art_comm *m)
+{
+	uint64_t both = m->wm_above < m->done_mark ? m->wm_above : m->done_mark;
+
+	if (m->wm_parent < 0 && m->wm_hurry > m->wm_said && m->done_mark >= m->wm_hurry) {
+		m->wm_said = m->wm_told[0] = m->wm_hurry;
+		tell(m, m->wm_kid[0], ART_K_WMARK, m->wm_hurry);
+	}
+	if (both > m->stable) /* as the first will only when it has our report, which a freeze may make void */
+		art__stable_learn_here(m, both);
+}
+
 static void report(struct art_comm *m)
 {
 	uint64_t mark;
@@ -99,6 +116,8 @@ static void report(struct art_comm *m)
 	if (m->npart <= 1)
 		return;
 	mark = subtree_mark(m);
+	if ((m->wm_hurry | m->wm_above) && m->npart == 2)
+		tell_other(m);
 	if (m->wm_parent < 0) {
 		if (mark <= m->stable || !report_due(m, mark))
 			return;
@@ -273,6 +292,26 @@ void art__stable_urge(struct art_comm *m, uint64_t seq)
 		report(m);
 }
 
+/* The same of a large op. */
+void art__stable_hurry(struct art_comm *m, uint64_t seq)
+{
+	if (seq > m->wm_hurry)
+		m->wm_hurry = seq;
+	art__stable_urge(m, seq);
+}
+
+/* It did not come in time: whom it is to come from may be outside, where only control is seen to. */
+void art__stable_urge_all(struct art_comm *m, uint64_t seq)
+{
+	if (m->wm_hurry) {
+		m->wm_hurry = 0;
+		m->wm_reported = m->wm_common;
+		for (int i = 0; i < m->wm_nkid; i++)
+			m->wm_told[i] = m->wm_common < m->wm_told[i] ? m->wm_common : m->wm_told[i];
+	}
+	art__stable_urge(m, seq);
+}
+
 /* The tree of the wave is another one now, and what was said in the old epoch is void. (What has
  * been said in the new one already, by those who were quicker, is not: the parts were renewed
  * before the early messages were looked at.) */
@@ -322,6 +361,8 @@ void art__stable_on_wmark(struct art_comm *m, int from, const struct art_hdr *h)
 	for (int i = 0; i < m->wm_nkid; i++)
 		if (m->wm_kid[i] == from && h->seq > m->wm_val[i])
 			m->wm_val[i] = h->seq;
+	if (from == m->wm_parent && m->npart == 2 && h->seq > m->wm_above)
+		m->wm_above = h->seq;
 	answer_kids(m);
 	if (h->seq > m->wm_urgent)
 		m->wm_urgent = h->seq; /* a kid that reports has reason to */

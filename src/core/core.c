@@ -49,6 +49,8 @@ void art__core_defaults(struct art_core_cfg *cfg)
 	cfg->log_ops = 64;
 	cfg->log_bytes = 8u << 20;
 	cfg->early_bytes = 64u << 20;
+	cfg->hope[0] = ART_EAGER + 1;
+	cfg->hope[1] = 1 << 20;
 	cfg->small_max = 16 * 1024;
 	cfg->halving_min = 1 << 20;
 	cfg->radix = 2;
@@ -340,10 +342,11 @@ static bool is_ft(uint8_t kind)
 	return kind >= ART_K_REQUEST && kind <= ART_K_GATHER;
 }
 
-/* Kinds have their channel, and most of them no body: those are kept and read without one. */
+/* Most kinds have their channel, and most of them no body: those are kept and read without one. */
 static bool well_formed(enum art_chan chan, const struct art_hdr *h)
 {
-	if ((chan == ART_CHAN_DATA) != (h->kind <= ART_K_NUDGE))
+	if ((chan == ART_CHAN_DATA) != (h->kind <= ART_K_NUDGE) && h->kind != ART_K_WMARK &&
+	    h->kind != ART_K_STABLE)
 		return false;
 	return !h->len || is_ft(h->kind) || h->kind == ART_K_DATA || h->kind == ART_K_OUTCOME ||
 	       h->kind == ART_K_RELAY || h->kind == ART_K_RELAY_BEAT || h->kind == ART_K_CERT;

@@ -114,11 +114,12 @@ struct art_machine_ops {
 	bool (*busy)(struct art_machine *m);
 	/* A change of the view holds everything up; what ends that comes on the control channel. */
 	bool (*held_up)(struct art_machine *m);
-	/* A look at the shared memory, for a port that has some. 1: some op got on, 0: none, -1: none waits
-	 * for anything there. */
+	/* A look at the shared memory, for a port that has some, and at what waits only for a little time to
+	 * pass. 1: some op got on, 0: none, -1: none waits for anything there. */
 	int (*peek)(struct art_machine *m);
 	/* @on: nobody is going to look for a while, others are to send a message when they have put something
-	 * there. True: some op got on just now: call it again. Off: somebody looks. In any state. */
+	 * there, and none waits for a little time to pass. True: some op got on just now: call it again. Off:
+	 * somebody looks. In any state. peek and doze: NULL in machines that have no such ops. */
 	bool (*doze)(struct art_machine *m, bool on);
 	/* Instead of doze(on) where messages are seen to on another core than the caller's: true if all that this
 	 * rank could do at once may wait until another asks for it by a message, and one that needs it would. False:

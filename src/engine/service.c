@@ -119,7 +119,7 @@ static uint64_t next_wake(struct art_engine *e)
  * already. */
 static bool doze(struct art_engine *e)
 {
-	return e->shared.arena.mine && e->machine->ops->doze(e->machine, true);
+	return e->machine->ops->doze && e->machine->ops->doze(e->machine, true);
 }
 
 /* The last caller leaves and ops go on: from now on a message wakes the service thread. What could be done

@@ -53,10 +53,11 @@ struct spin {
 /* Looks at shared memory for one at the data channel, where something is waited for there. */
 #define PEEKS 16
 
-/* @on: a message is to come for whatever is put into shared memory, for nobody looks. True: there was something just now. */
+/* @on: nobody looks, so a message is to come for whatever is put into shared memory, and what might have become
+ * stable is kept. True: there was something just now. */
 static bool doze(struct art_engine *e, bool on)
 {
-	return e->shared.arena.mine && e->machine->ops->doze(e->machine, on);
+	return (on || e->shared.arena.mine) && e->machine->ops->doze && e->machine->ops->doze(e->machine, on);
 }
 
 static void ring(struct art_waiter *w)
@@ -302,6 +303,8 @@ static bool drive(struct art_engine *e, struct spin *s)
 	art__own_leave(&e->own);
 	sched_yield();
 	art__own_enter(&e->own);
+	if (!e->shared.arena.mine && e->machine->ops->peek)
+		e->machine->ops->peek(e->machine); /* its time may be over */
 	now = art__env_now(e->env);
 	if (!s->until)
 		s->until = now + e->spin_ns;
