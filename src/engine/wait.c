@@ -27,7 +27,7 @@
  * waiting for this very core, and a process that was woken does not displace one that spins for some
  * milliseconds. Handing it from one to the next costs about a microsecond, sleeping and being woken
  * many. */
-#define SPIN_SHARED 2
+#define SPIN_SHARED 1
 /* Empty looks before sleeping as long as it is not known how cores are shared. */
 #define SPIN_FEW 2
 /* And where each rank has one, between two looks at the clock, at which the core is offered to others:

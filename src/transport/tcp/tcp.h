@@ -36,7 +36,7 @@
 #define ART_TCP_PENDING_MAX 64     /* accepted and not yet authenticated */
 #define ART_TCP_ADDRS 2            /* of one rank: one per family */
 #define ART_TCP_ADDR_TEXT 80       /* bytes of one address as text */
-#define ART_TCP_HOT_MAX 4          /* so many busy connections are read without asking epoll */
+#define ART_TCP_HOT_MAX 1          /* so many busy connections are read without asking epoll */
 
 enum art_tcp_state {
 	ART_TCP_WAIT,    /* dial: no socket, next attempt at deadline_ns */
