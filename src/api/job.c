@@ -175,7 +175,8 @@ static int join(struct art_ctx *ctx, char *why)
 
 static int introduce(struct art_ctx *ctx, struct art_boot_card *cards, char *why)
 {
-	struct art_boot_card mine = {.incarnation = ctx->env.random(ctx->env.self), .pid = getpid()};
+	struct art_boot_card mine = {.incarnation = ctx->env.random(ctx->env.self), .pid = getpid(),
+				     .cores = (uint64_t)usable_cores()};
 	struct art_engine_cfg cfg;
 	int rc;
 
@@ -231,7 +232,21 @@ static enum art_rings rings_of(const char *transports)
 	return strstr(transports, "shm") ? ART_RINGS_HOST : ART_RINGS_NONE;
 }
 
-static int make_core(struct art_ctx *ctx, const int *hosts)
+/* Has any host more ranks than cores? All find the same, from the same table. */
+static bool is_crowded(const struct art_boot_card *cards, int n)
+{
+	for (int i = 0; i < n; i++) {
+		uint64_t ranks = 0;
+
+		for (int k = i; k < n; k++)
+			ranks += cards[k].host == cards[i].host;
+		if (ranks > cards[i].cores)
+			return true;
+	}
+	return false;
+}
+
+static int make_core(struct art_ctx *ctx, const int *hosts, bool crowded)
 {
 	struct art_core_cfg cfg;
 	int rc;
@@ -250,6 +265,7 @@ static int make_core(struct art_ctx *ctx, const int *hosts)
 	cfg.algo[ART_C_BCAST] = ctx->config.coll_bcast;
 	cfg.algo[ART_C_REDUCE] = ctx->config.coll_reduce;
 	cfg.algo[ART_C_ALLREDUCE] = ctx->config.coll_allreduce;
+	cfg.crowded = crowded;
 	cfg.rings = rings_of(ctx->config.transport);
 	cfg.tuning = ctx->config.tuning_file ? &ctx->config.tuning : NULL;
 	art__engine_port(ctx->engine, &ctx->port);
@@ -305,7 +321,7 @@ static int assemble(struct art_ctx *ctx, const struct art_boot_card *cards, int 
 	if (rc)
 		return rc;
 	check_tuning(ctx, hosts);
-	rc = make_core(ctx, hosts);
+	rc = make_core(ctx, hosts, is_crowded(cards, ctx->size));
 	if (!rc)
 		rc = art__engine_start(ctx->engine, art__core_machine(ctx->core), pids);
 	if (rc)

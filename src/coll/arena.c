@@ -2,8 +2,8 @@
  *
  * Barrier and small bcast, reduce and allreduce of ranks that share memory (base/arena.h): every rank puts
  * its input into a slot of its own. Who waits for some, all or the root's, looks until they are there, and
- * combines or copies them. An allreduce combines in the shape in which recursive doubling (rd.c) or, where the
- * order is fixed, the tree (shape.c) would have; a reduce in that of a binomial tree.
+ * combines or copies them. An allreduce combines in the shape in which recursive doubling (rd.c) or the
+ * tree (shape.c), whichever it would take (choose.c), would have; a reduce in that of a binomial tree.
  *
  *   undecided --all ranks have mapped all parts--> put --> look ... all there --> combined, held
  *       |                                           '--root of a bcast: held; leaf of a reduce: returned
@@ -493,13 +493,19 @@ static const uint8_t *subtree(const struct shape *s, int node, int span, uint8_t
 	return sum;
 }
 
-/* As recursive doubling combines; a fixed order is the tree's, with nobody folded. The two are one where
+/* Would messages go along the tree? */
+static bool along_tree(const struct art_op *op)
+{
+	return op->ordered || (op->way == ART_C_ALLREDUCE && art__choose(op) == ART_ALGO_TREE);
+}
+
+/* As messages would: by recursive doubling, or along the tree, with nobody folded. The two are one where
  * the number of participants is a power of two. */
 static void combine_all(const struct art_op *op)
 {
 	int n = op->comm->npart, pof2 = 1 << (31 - __builtin_clz((unsigned)n));
-	struct shape s = { .op = op, .nodes = op->ordered ? n : pof2,
-			   .rem = op->ordered ? 0 : n - pof2 };
+	bool tree = n != pof2 && along_tree(op);
+	struct shape s = { .op = op, .nodes = tree ? n : pof2, .rem = tree ? 0 : n - pof2 };
 
 	if (op->bytes)
 		subtree(&s, 0, 2 * pof2, op->call.recvbuf);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which algorithm an op takes between ranks that exchange messages: a pure function of the call, the
- * number of participants and what is set, so that nobody sends it. Set is, in this order: the
- * communicator's (art_comm_set_algorithm, ART_COLL_<OP>), what a table says that was measured
- * (ART_TUNING), nothing (auto). It is looked up once, when the op starts, and kept for its
+ * number of participants, whether ranks share cores, and what is set, so that nobody sends it. Set is,
+ * in this order: the communicator's (art_comm_set_algorithm, ART_COLL_<OP>), what a table says that was
+ * measured (ART_TUNING), nothing (auto). It is looked up once, when the op starts, and kept for its
  * reruns. Settings that differ between ranks show as mismatched calls, because what is set is part
  * of the signature. What the view says of dead edges is looked up for each attempt.
  *
@@ -13,6 +13,11 @@
  *   dead edges            the tree, which goes round them (shape.c), unless something is set or the order
  *                         matters: what goes over them between pairs is carried (core/relay.c)
  *   what is left          as set; auto: doubling if it is short, halving if it is long, else the tree
+ *   cores are shared      the tree for what would be doubling by itself, and for a barrier
+ *
+ * Doubling takes log2 p rounds in which all send, the tree twice as many in which one message is sent for each
+ * rank, up and down. A rank with a core of its own waits for rounds; where a core has several, each message
+ * is work that another waits for.
  *
  * In a long allreduce the top of a tree receives and sends the vector log2 p times, in halving each rank
  * less than twice. Below 1 MiB what the steps wait for each other outweighs that where ranks
@@ -40,11 +45,17 @@ static enum art_algo bcast(const struct art_op *op, enum art_algo set)
 	return set == ART_ALGO_CHAIN ? set : ART_ALGO_TREE;
 }
 
+/* More than two, or there is nothing to be saved. */
+static bool fewer_messages(const struct art_op *op)
+{
+	return op->comm->coll->cfg.crowded && op->comm->npart > 2 && op->call.kind <= ART_C_ALLREDUCE;
+}
+
 static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
 {
 	const struct art_comm *m = op->comm;
 	bool shape_differs = op->ordered && m->npart & (m->npart - 1);
-	bool doubling = op->bytes <= m->coll->cfg.small_max && !shape_differs;
+	bool doubling = op->bytes <= m->coll->cfg.small_max && !shape_differs && !fewer_messages(op);
 
 	if (m->npart == 2)
 		return !shape_differs && op->bytes <= ART_EAGER ? ART_ALGO_DOUBLING : ART_ALGO_TREE;
@@ -83,7 +94,7 @@ enum art_algo art__choose_usual(const struct art_op *op)
 	case ART_C_ALLREDUCE:
 		return allreduce(op, set);
 	default:
-		return ART_ALGO_DOUBLING;
+		return fewer_messages(op) ? ART_ALGO_TREE : ART_ALGO_DOUBLING;
 	}
 }
 

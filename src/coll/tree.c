@@ -219,6 +219,8 @@ static bool add_part(struct art_op *op, const uint8_t *part, bool own)
 		if (n)
 			memcpy(block_out(op), part, n);
 		t->cur = block_out(op);
+	} else if (op->way == ART_C_BARRIER) {
+		t->cur = part;
 	} else {
 		now = art__work_combine(op, t->cur, part, block_out(op), n);
 		if (now == ART_WORK_NOMEM)

@@ -99,6 +99,7 @@ struct art_core_cfg {
 	uint64_t retry_ns;        /* resend of unanswered control messages (20 ms) */
 	uint32_t log_ops;         /* unstable ops kept per communicator (64) */
 	size_t log_bytes;         /* and their bytes (8 MiB) */
+	bool crowded;             /* some host has more ranks than cores; the same at all ranks */
 	enum art_rings rings;     /* (ALL) */
 	size_t hope[2];           /* payloads from here on are kept only if they are not stable soon (bytes):
 				   * of two ranks, of more */

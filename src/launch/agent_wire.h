@@ -33,7 +33,7 @@
 #include "launch/last_view.h"
 
 #define ART_AGENT_MAGIC UINT32_C(0x41525441)
-#define ART_AGENT_VERSION 4
+#define ART_AGENT_VERSION 5
 #define ART_AGENT_WINDOW (256u << 10)
 #define ART_AGENT_PIECE (64u << 10)  /* of input or output in one message, at most */
 #define ART_AGENT_LEN_MAX (16u << 20) /* of START: argument and environment strings */

@@ -51,6 +51,7 @@ struct art_boot_card { /* what a rank tells the others about itself */
 	uint64_t incarnation;
 	int32_t pid;
 	int32_t host; /* number of the host, filled by whoever makes the table */
+	uint64_t cores; /* that all ranks of its host share */
 };
 
 /* Finds the way this process was started, and its place: rank, size, job, key, iface. Job key and

@@ -29,7 +29,7 @@
 #include "launch/last_view.h"
 
 #define ART_BOOT_MAGIC UINT32_C(0x41525442)
-#define ART_BOOT_VERSION 3
+#define ART_BOOT_VERSION 4
 #define ART_BOOT_FD_VAR "ART_LAUNCH_FD"
 #define ART_BOOT_CPU_VAR "ART_CPU" /* the one CPU that this rank is bound to, if it is */
 
@@ -89,7 +89,7 @@ struct art_boot_table {
 _Static_assert(sizeof(struct art_boot_head) == 16, "head has no holes");
 _Static_assert(sizeof(struct art_boot_welcome) == 16 + 16 + ART_TP_KEY_BYTES, "no holes");
 _Static_assert(sizeof(struct art_boot_dead) == 24 + ART_LAST_VIEW_MAX, "no holes");
-_Static_assert(sizeof(struct art_boot_card) == 3 * ART_TP_ADDR_MAX + 16, "a card has no holes");
+_Static_assert(sizeof(struct art_boot_card) == 3 * ART_TP_ADDR_MAX + 24, "a card has no holes");
 _Static_assert(sizeof(struct art_boot_card_msg) == 16 + sizeof(struct art_boot_card), "no holes");
 _Static_assert(sizeof(struct art_boot_table) ==
 	       24 + ART_BOOT_TABLE_CARDS * sizeof(struct art_boot_card), "no holes");

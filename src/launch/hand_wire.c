@@ -215,6 +215,7 @@ static void put_place(uint8_t *b, const struct art_boot_card *c)
 	art__le_put(b, c->incarnation, 8);
 	art__le_put(b + 8, (uint32_t)c->pid, 4);
 	art__le_put(b + 12, (uint32_t)c->host, 4);
+	art__le_put(b + 16, c->cores, 8);
 }
 
 /* False: an address does not end, or a number cannot be one. */
@@ -225,6 +226,7 @@ static bool get_place(const uint8_t *b, struct art_boot_card *c, int hosts)
 	c->incarnation = art__le_get(b, 8);
 	c->pid = (int32_t)art__le_get(b + 8, 4);
 	c->host = (int32_t)art__le_get(b + 12, 4);
+	c->cores = art__le_get(b + 16, 8);
 	return art__boot_card_good(c) && c->pid > 0 && c->host >= 0 && c->host < hosts;
 }
 

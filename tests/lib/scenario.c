@@ -535,6 +535,7 @@ void scenario_tune(struct art_core_cfg *core, int rank, void *arg)
 	if (s->seed % 5 == 2 && s->profile == SCENARIO_MIXED)
 		core->log_bytes = 128; /* longer inputs and results cannot be kept */
 	core->radix = s->radix;
+	core->crowded = s->seed % 4 == 1;
 	if (s->seed % 3 == 1)
 		core->hope[0] = core->hope[1] = 16;
 	core->buddies = 1 + (s->seed % 4 == 3);

@@ -176,7 +176,7 @@ static enum art_hand_check get_failed(const uint8_t *b)
 static struct art_boot_card card_of(int rank)
 {
 	struct art_boot_card c = { .incarnation = UINT64_MAX - (unsigned)rank, .pid = 100 + rank,
-				   .host = rank / 2 };
+				   .host = rank / 2, .cores = 1000 + (unsigned)rank };
 
 	for (int i = 0; i < 3; i++)
 		snprintf(c.addr[i], sizeof(c.addr[i]), "address %d of %d", i, rank);
