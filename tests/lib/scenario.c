@@ -536,6 +536,7 @@ void scenario_tune(struct art_core_cfg *core, int rank, void *arg)
 		core->log_bytes = 128; /* longer inputs and results cannot be kept */
 	core->radix = s->radix;
 	core->crowded = s->seed % 4 == 1;
+	core->rings = s->seed % 5 < 2 ? ART_RINGS_NONE : ART_RINGS_ALL;
 	if (s->seed % 3 == 1)
 		core->hope[0] = core->hope[1] = 16;
 	core->buddies = 1 + (s->seed % 4 == 3);
