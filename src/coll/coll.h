@@ -462,7 +462,15 @@ static inline void art__comm_parts(struct art_comm *m) /* refresh participants *
 	if (!m->part_valid || m->part_epoch != m->coll->ft->view.base)
 		art__comm_count_parts(m);
 }
-const struct art_set *art__comm_contributors(struct art_comm *comm, uint32_t epoch);
+const struct art_set *art__comm_contributors_new(struct art_comm *comm, uint32_t epoch);
+
+static inline const struct art_set *art__comm_contributors(struct art_comm *m, uint32_t epoch)
+{
+	const struct art_cset *s = m->csets;
+
+	return s && s->epoch == epoch && !s->blame ? &s->set : art__comm_contributors_new(m, epoch);
+}
+
 const struct art_set *art__comm_keep_set(struct art_comm *comm, uint32_t epoch, bool blame,
 					 const struct art_set *s);
 void art__comm_live(const struct art_comm *comm, struct art_set *out);

@@ -197,12 +197,10 @@ const struct art_set *art__comm_keep_set(struct art_comm *m, uint32_t epoch, boo
 }
 
 /* The contributors of whatever this communicator computes in the present epoch. */
-const struct art_set *art__comm_contributors(struct art_comm *m, uint32_t epoch)
+const struct art_set *art__comm_contributors_new(struct art_comm *m, uint32_t epoch)
 {
 	struct art_set s;
 
-	if (m->csets && m->csets->epoch == epoch && !m->csets->blame)
-		return &m->csets->set;
 	art__comm_live(m, &s);
 	return art__comm_keep_set(m, epoch, false, &s);
 }
