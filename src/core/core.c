@@ -34,30 +34,9 @@ struct art_core {
 	bool early; /* the others of this host may not know of the death that is told just now */
 	struct art_det det;
 	struct art_links links;
+	uint64_t said_ns, again_ns; /* when reports were said again last, and when they are to be */
 	uint64_t relink_ns; /* when to act on a broken link, unless a death explains it */
 };
-
-void art__core_defaults(struct art_core_cfg *cfg)
-{
-	memset(cfg, 0, sizeof(*cfg));
-	cfg->size = 1;
-	cfg->heartbeat_ns = 100 * ART_NS_PER_MS;
-	cfg->bound_ns = 500 * ART_NS_PER_MS;
-	cfg->quorum_wait_ns = 60 * ART_NS_PER_S;
-	cfg->stall_ns = 10 * ART_NS_PER_S;
-	cfg->retry_ns = 20 * ART_NS_PER_MS;
-	cfg->log_ops = 64;
-	cfg->log_bytes = 8u << 20;
-	cfg->early_bytes = 64u << 20;
-	cfg->hope[0] = ART_EAGER + 1;
-	cfg->hope[1] = 1 << 20;
-	cfg->small_max = 16 * 1024;
-	cfg->halving_min = 1 << 20;
-	cfg->radix = 2;
-	cfg->ring_segment = ART_SEGMENT;
-	cfg->buddies = 1;
-	cfg->star_max = ART_FT_STAR_MAX;
-}
 
 /* ---- what ft asks of the rest ---- */
 
@@ -463,6 +442,22 @@ static void on_room(struct art_machine *m, int to)
 	art__coll_tidy(&c->ops);
 }
 
+/* Reports may be gone with a connection. Not each time that one to a peer cannot be made. */
+static void say_again(struct art_core *c)
+{
+	uint64_t now = art__env_now(c->env);
+
+	if (c->said_ns && now - c->said_ns < c->cfg.retry_ns) {
+		c->again_ns = c->said_ns + c->cfg.retry_ns;
+		return;
+	}
+	c->said_ns = now;
+	c->again_ns = ART_NEVER;
+	for (struct art_comm *k = c->ops.comms; k; k = k->next)
+		if (k->made)
+			art__stable_again(k);
+}
+
 static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
 {
 	struct art_core *c = core_of(m);
@@ -475,10 +470,8 @@ static void on_link_down(struct art_machine *m, enum art_chan chan, int peer)
 		mend(c);
 	if (chan == ART_CHAN_CTL) {
 		art__ctl_reset(&c->ctl, peer);
-		/* a report may be gone: say it again, unless the peer is */
-		for (struct art_comm *k = c->ops.comms; k; k = k->next)
-			if (k->made && !art__set_has(&c->ft.suspect, (uint32_t)peer))
-				art__stable_again(k);
+		if (!art__set_has(&c->ft.suspect, (uint32_t)peer))
+			say_again(c);
 		art__coll_tidy(&c->ops);
 		return;
 	}
@@ -570,6 +563,8 @@ static void on_tick(struct art_machine *m)
 
 	if (now >= c->relay.again_ns && art__relay_ask(&c->relay, &c->ft.view.edges, now))
 		c->relink_ns = now;
+	if (now >= c->again_ns)
+		say_again(c);
 	if (c->relink_ns != ART_NEVER && now >= c->relink_ns) {
 		c->relink_ns = ART_NEVER;
 		art__ft_relink(&c->ft);
@@ -603,6 +598,8 @@ static uint64_t on_wake(struct art_machine *m)
 		t = c->relink_ns;
 	if (c->links.at_ns < t)
 		t = c->links.at_ns;
+	if (c->again_ns < t)
+		t = c->again_ns;
 	if (c->relay.again_ns < t)
 		t = c->relay.again_ns;
 	u = art__coll_wake(&c->ops);
@@ -768,7 +765,7 @@ int art__core_create(const struct art_env *env, const struct art_port *port,
 	c->machine.ops = &core_machine;
 	c->env = env;
 	c->cfg = *cfg;
-	c->relink_ns = ART_NEVER;
+	c->relink_ns = c->again_ns = ART_NEVER;
 	client.self = c;
 	rc = copy_hosts(c);
 	art__relay_init(&c->relay, env, port, &c->ctl, cfg->slot, cfg->size, c->hosts,

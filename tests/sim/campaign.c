@@ -57,6 +57,8 @@ static const struct {
 	{ SCENARIO_MIXED, 287341 },
 	/* two took themselves for the root of a bcast: all had it, and what they sent each other had no taker */
 	{ SCENARIO_MIXED, 289468 },
+	/* reports were said again each time that a connection to the dead was refused */
+	{ SCENARIO_EDGES, 244298 },
 	/* had late from shared memory, it was given the contributors of the next view */
 	{ SCENARIO_MIXED, 416473 }, { SCENARIO_ODD, 699 },
 	/* a mistaken reduce came out where it had returned, and nobody was left to decide about it */
