@@ -644,7 +644,8 @@ void art__star_credit(struct art_op *op, int from, const struct art_hdr *h);
 void art__star_computed(struct art_op *op, struct art_work *w);
 void art__star_end(struct art_op *op);
 
-/* ---- arena.c: without messages; none of it but init, fini, peek, doze and nudged where there is no arena ---- */
+/* ---- arena.c: without messages; none of it but init, fini, peek, doze and nudged where there is no
+ * arena ---- */
 bool art__arena_init(struct art_ops *c); /* false: out of memory */
 void art__arena_fini(struct art_ops *c);
 bool art__arena_takes(struct art_op *op);
@@ -726,8 +727,8 @@ bool art__coll_report(void *self, bool full, const struct art_set *proposed,
 bool art__coll_wanted(void *self, const struct art_named *n);
 void art__coll_install(void *self, const struct art_value *v);
 
-void art__change_deliver(struct art_op *op);
-bool art__change_be_odd(struct art_op *op); /* entered otherwise than what stands: fails */ /* an entered op whose outcome others hold */
+void art__change_deliver(struct art_op *op); /* an entered op whose outcome others hold */
+bool art__change_be_odd(struct art_op *op);  /* entered otherwise than what stands: fails */
 
 /* ---- describe.c ---- */
 struct art_report;

@@ -39,7 +39,8 @@ static bool may_carry(const struct art_relay *r, int who, int to)
 {
 	return who != r->slot && who != to && there(r, who) &&
 	       !(r->promised && !art__set_has(&r->next, (uint32_t)who)) &&
-	       !art__relay_indirect(r, who) && !same_host(r, who, to) && !(r->peer[to].no && art__set_has(r->peer[to].no, (uint32_t)who));
+	       !art__relay_indirect(r, who) && !same_host(r, who, to) &&
+	       !(r->peer[to].no && art__set_has(r->peer[to].no, (uint32_t)who));
 }
 
 /* Of a third host if there is one: what lies on ours has most likely lost the same way. The search

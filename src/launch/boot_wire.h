@@ -52,7 +52,8 @@ struct art_boot_head {
 	uint16_t version;
 	uint16_t kind;
 	uint32_t len; /* of the whole message */
-	int32_t arg;  /* HELLO: 1 if the lowest of exact halves is to go on; ABORT: the code; FAILED: the rank that never comes; DEAD: the rank */
+	int32_t arg;  /* HELLO: 1 if the lowest of exact halves is to go on; ABORT: the code; FAILED: the rank
+		       * that never comes; DEAD: the rank */
 };
 
 struct art_boot_welcome {
