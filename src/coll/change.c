@@ -328,6 +328,7 @@ static void apply(struct art_ops *c, const struct art_resolution *r, uint32_t ep
 		return;
 	}
 	op->asked = false;
+	art__op_take_back(op);
 	if (!full && !op->named) {
 		op->named = true;
 		m->nnamed++;
@@ -438,8 +439,10 @@ void art__coll_install(void *self, const struct art_value *v)
 	if (c->arena && !ART_COLL_MUTANT(c, 28))
 		take_late(c, v);
 
-	if (v->full)
+	if (v->full) {
 		art__deliver_drop(c, NULL);
+		art__coll_recall(c); /* every member is frozen; who leaves was fenced before it was */
+	}
 	for (uint32_t i = 0; i < v->ncomm; i++) {
 		struct art_comm *m = art__comm_find(c, v->comm[i].comm);
 

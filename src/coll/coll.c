@@ -35,6 +35,7 @@ int art__coll_init(struct art_ops *c, const struct art_env *env, const struct ar
 
 void art__coll_fini(struct art_ops *c)
 {
+	art__coll_recall(c);
 	art__deliver_drop(c, NULL);
 	art__early_drop(c, &c->parked);
 	while (c->comms)
@@ -388,6 +389,11 @@ uint64_t art__coll_wake(struct art_ops *c)
 /* This rank can do no more: every call ends with @code. */
 void art__coll_fate(struct art_ops *c, int code)
 {
+	/* The others may still be reading what this rank lent, and mean it: their reads fail first. */
+	for (int i = 0; i < c->cfg.size; i++)
+		if (i != c->cfg.slot && art__coll_lends(c))
+			c->port->fence(c->port->self, i);
+	art__coll_recall(c);
 	for (struct art_comm *m = c->comms; m; m = m->next)
 		for (uint64_t s = m->forgot + 1; s <= m->top_seq; s++) {
 			struct art_op *op = art__op_find(m, s);

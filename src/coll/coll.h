@@ -250,6 +250,8 @@ struct art_op {
 	struct art_early *early; /* messages of this op that wait for their turn */
 	struct art_work *work;   /* a user function is running on it */
 	int nstale;              /* and others, of attempts that are over */
+	int nlent;               /* messages whose bodies are still to be read out of its memory (lend.c) */
+	bool lends;              /* there were some, and the port has not been told that it is over */
 	struct art_comm *child;  /* what the op makes: waits unmade until the op is held (comm_ops.c) */
 	uint64_t *table;         /* SPLIT: colour and key of every rank, twice: mine and everyone's */
 	bool idle;               /* the machine has nothing more to send or to receive */
@@ -501,6 +503,16 @@ void art__op_retry(struct art_op *op); /* messages that had to wait: again */
 void art__op_reset(struct art_op *op);
 void art__op_activate(struct art_op *op);
 void art__op_deactivate(struct art_op *op);
+/* Sends a segment, which may be left to be read where it lies (lend.c). As art_port.send. */
+int art__op_lend(struct art_op *op, int slot, const struct art_hdr *h, const void *body, size_t len);
+/* What of these bytes goes to @slot may stay where it is. */
+bool art__op_lends_to(const struct art_op *op, int slot, const void *body, size_t len);
+/* The caller is going to have the memory again, or nobody is going to look at what was lent of it. */
+void art__op_take_back(struct art_op *op);
+/* All that is lent, of all ops: a decision is about every one of them. */
+void art__coll_recall(struct art_ops *c);
+bool art__coll_lends(const struct art_ops *c);
+void art__coll_returned(struct art_ops *c, struct art_op *op);
 void art__op_forget(struct art_op *op);
 void art__op_free_all(struct art_ops *c);
 bool art__op_is_frozen(const struct art_op *op);

@@ -195,8 +195,8 @@ bool art__op_waits(const struct art_op *op)
 	return !op->refused && (!op->held || (!op->done && too_early(op)));
 }
 
-/* Tell the caller, unless the log is full, a function still runs, or something is unsent. What has returned
- * early and waits to run again is not over. */
+/* Tell the caller, unless the log is full, a function still runs, or something is unsent or lent. What has
+ * returned early and waits to run again is not over. */
 void art__op_settle(struct art_op *op)
 {
 	struct art_comm *m = op->comm;
@@ -204,7 +204,7 @@ void art__op_settle(struct art_op *op)
 	if (op->state == ART_OP_FROZEN && !op->held)
 		return;
 	if (op->done || !op->entered || !(op->held || op->returned) || !op->idle || op->work ||
-	    op->nstale)
+	    op->nstale || (op->nlent && !ART_COLL_MUTANT(m->coll, 29)))
 		goto out;
 	if (op->uniform && too_early(op) && !ART_COLL_MUTANT(m->coll, 11)) {
 		art__stable_urge(m, op->seq); /* settled again when it is stable */
@@ -212,6 +212,8 @@ void art__op_settle(struct art_op *op)
 	}
 	if (!art__op_retain(op))
 		return;
+	if (op->lends)
+		art__op_take_back(op);
 	op->done = true;
 	if (m->coll->env->trace)
 		art__explain_call(op, true);

@@ -50,7 +50,8 @@ int art__op_send(struct art_op *op, int slot, uint8_t phase, uint64_t off, const
 	int room;
 
 	header(op, &h, ART_K_DATA, phase, off);
-	room = c->port->send(c->port->self, ART_CHAN_DATA, slot, &h, body, len);
+	room = op->bytes > ART_EAGER && len ? art__op_lend(op, slot, &h, body, len) :
+		c->port->send(c->port->self, ART_CHAN_DATA, slot, &h, body, len);
 	if (!room)
 		c->blocked[slot] = true;
 	return room;
@@ -64,7 +65,7 @@ size_t art__op_send_run(struct art_op *op, int slot, uint8_t phase, uint64_t off
 	struct art_hdr h;
 	bool room;
 
-	if (c->port->send_run && len > each) {
+	if (c->port->send_run && len > each && !art__op_lends_to(op, slot, body, len)) {
 		header(op, &h, ART_K_DATA, phase, off);
 		done = c->port->send_run(c->port->self, slot, &h, body, len, each, &room);
 		c->blocked[slot] |= !room;

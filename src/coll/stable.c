@@ -265,6 +265,8 @@ void art__stable_tidy(struct art_comm *m)
 		 * for the root. */
 		if (op->entered && op->held && !op->idle && !op->work)
 			art__op_reset(op);
+		if (op->lends)
+			art__op_take_back(op); /* nobody is going to look at what is unread either */
 		if (op->entered && !op->done)
 			art__op_settle(op);
 		if (op->entered && !op->done)

@@ -555,6 +555,14 @@ static void on_computed(struct art_machine *m, struct art_job *job)
 	art__coll_tidy(&c->ops);
 }
 
+static void on_returned(struct art_machine *m, struct art_op *op)
+{
+	struct art_core *c = core_of(m);
+
+	art__coll_returned(&c->ops, op);
+	art__coll_tidy(&c->ops);
+}
+
 static void on_tick(struct art_machine *m)
 {
 	struct art_core *c = core_of(m);
@@ -684,6 +692,7 @@ static const struct art_machine_ops core_machine = {
 	.beat = on_beat,
 	.looked = on_looked,
 	.voted = on_voted,
+	.returned = on_returned,
 	.computed = on_computed,
 	.tick = on_tick,
 	.wake_ns = on_wake,

@@ -123,6 +123,32 @@ static int port_send(void *self, enum art_chan chan, int to, const struct art_hd
 	return 1;
 }
 
+/* Nobody reads out of another's memory through a third. */
+static bool port_lends(void *self, int to)
+{
+	struct art_relay *r = self;
+
+	return !art__relay_indirect(r, to) && r->world->lends(r->world->self, to);
+}
+
+static int port_lend(void *self, int to, const struct art_hdr *h, const void *body, size_t len,
+		     const struct art_lending *from, bool *lent)
+{
+	struct art_relay *r = self;
+
+	*lent = false;
+	if (!art__relay_indirect(r, to))
+		return r->world->lend(r->world->self, to, h, body, len, from, lent);
+	return port_send(r, ART_CHAN_DATA, to, h, body, len);
+}
+
+static void port_lent_over(void *self, struct art_op *op)
+{
+	struct art_relay *r = self;
+
+	r->world->lent_over(r->world->self, op);
+}
+
 static void port_fence(void *self, int slot)
 {
 	struct art_relay *r = self;
@@ -199,6 +225,9 @@ static void interpose(struct art_relay *r)
 	r->out = (struct art_port){
 		.self = r,
 		.send = port_send,
+		.lends = r->world->lend ? port_lends : NULL,
+		.lend = r->world->lend ? port_lend : NULL,
+		.lent_over = r->world->lend ? port_lent_over : NULL,
 		.fence = port_fence,
 		.relink = port_relink,
 		.open = r->world->open ? port_open : NULL,

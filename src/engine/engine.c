@@ -59,6 +59,31 @@ static size_t port_send_run(void *self, int to, const struct art_hdr *h, const v
 	return art__link_send_run(&e->link, to, h, body, len, each, room);
 }
 
+static bool port_lends(void *self, int to)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	return art__link_lends(&e->link, to);
+}
+
+static int port_lend(void *self, int to, const struct art_hdr *h, const void *body, size_t len,
+		     const struct art_lending *from, bool *lent)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	return art__link_lend(&e->link, to, h, body, len, from, lent);
+}
+
+static void port_lent_over(void *self, struct art_op *op)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	art__link_lent_over(&e->link, op);
+}
+
 static void port_fence(void *self, int slot)
 {
 	struct art_engine *e = self;
@@ -140,6 +165,9 @@ void art__engine_port(struct art_engine *e, struct art_port *port)
 		.self = e,
 		.send = port_send,
 		.send_run = port_send_run,
+		.lends = port_lends,
+		.lend = port_lend,
+		.lent_over = port_lent_over,
 		.fence = port_fence,
 		.relink = port_relink,
 		.open = port_open,

@@ -140,6 +140,14 @@ static void on_down(void *self, int peer, enum art_tp_why why)
 		tell_down(c, peer);
 }
 
+static void on_returned(void *self, void *token)
+{
+	struct art_link_chan *c = self;
+	struct art_machine *m = c->link->machine;
+
+	m->ops->returned(m, token);
+}
+
 static void on_deaf(void *self)
 {
 	struct art_link_chan *c = self;
@@ -164,6 +172,7 @@ void art__link_up(struct art_link *l, enum art_chan chan, struct art_tp_up *up)
 	up->up = on_up;
 	up->down = on_down;
 	up->deaf = on_deaf;
+	up->returned = chan == ART_CHAN_DATA ? on_returned : NULL;
 }
 
 void art__link_attach(struct art_link *l, enum art_chan chan, struct art_tp *tp)
@@ -205,8 +214,9 @@ static void lost(struct art_link_chan *c, int to)
 	p->lost = true;
 }
 
-int art__link_send(struct art_link *l, enum art_chan chan, int to, const struct art_hdr *h,
-		   const void *body, size_t len)
+/* @from: the body may be lent; NULL: not. */
+static int give(struct art_link *l, enum art_chan chan, int to, const struct art_hdr *h,
+		const void *body, size_t len, const struct art_lending *from, bool *lent)
 {
 	struct art_link_chan *c = &l->chan[chan];
 	struct art_link_peer *p = &c->peer[to];
@@ -222,7 +232,13 @@ int art__link_send(struct art_link *l, enum art_chan chan, int to, const struct 
 	out.len = (uint32_t)len;
 	out.link_seq = p->tx_seq;
 	art__wire_encode(&out, head);
-	rc = c->tp->ops->send(c->tp, to, iov, len ? 2 : 1);
+	if (from && c->tp->ops->lend) {
+		struct art_tp_loan loan = { from->op, from->base, from->bytes };
+
+		rc = c->tp->ops->lend(c->tp, to, iov, &loan, lent);
+	} else {
+		rc = c->tp->ops->send(c->tp, to, iov, len ? 2 : 1);
+	}
 	if (rc >= 0) {
 		p->tx_seq++;
 		c->tx_messages++;
@@ -282,6 +298,32 @@ size_t art__link_send_run(struct art_link *l, int to, const struct art_hdr *h, c
 	}
 	*room = run.room;
 	return p->fenced ? len : done;
+}
+
+bool art__link_lends(const struct art_link *l, int to)
+{
+	return art__transport_lends(l->chan[ART_CHAN_DATA].tp, to);
+}
+
+int art__link_send(struct art_link *l, enum art_chan chan, int to, const struct art_hdr *h,
+		   const void *body, size_t len)
+{
+	return give(l, chan, to, h, body, len, NULL, NULL);
+}
+
+int art__link_lend(struct art_link *l, int to, const struct art_hdr *h, const void *body, size_t len,
+		   const struct art_lending *from, bool *lent)
+{
+	*lent = false;
+	return give(l, ART_CHAN_DATA, to, h, body, len, from, lent);
+}
+
+void art__link_lent_over(struct art_link *l, struct art_op *op)
+{
+	struct art_tp *tp = l->chan[ART_CHAN_DATA].tp;
+
+	if (tp->ops->lent_over)
+		tp->ops->lent_over(tp, op);
 }
 
 void art__link_fence(struct art_link *l, int slot)

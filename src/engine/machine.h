@@ -37,6 +37,13 @@ struct art_job {
 /* What a look at a process of this host found. */
 enum art_look { ART_LOOK_RUNS, ART_LOOK_STOPPED };
 
+/* What a body that may be lent is a part of. */
+struct art_lending {
+	struct art_op *op;
+	const void *base;
+	size_t bytes;
+};
+
 /* Effects. */
 struct art_port {
 	void *self;
@@ -50,6 +57,16 @@ struct art_port {
 	 * the bytes taken. NULL: send() each. */
 	size_t (*send_run)(void *self, int to, const struct art_hdr *h, const void *body, size_t len,
 			   size_t each, bool *room);
+	/* lend() to @to may leave a body: what is to go there is not sent as a run. NULL where lend() is. */
+	bool (*lends)(void *self, int to);
+	/* As send() on the data channel, but if *lent is true on return, the body is not the caller's before
+	 * returned() for @op. It lies in @base[bytes], of which more messages of @op may be sent so.
+	 * NULL: everything is copied. */
+	int (*lend)(void *self, int to, const struct art_hdr *h, const void *body, size_t len,
+		    const struct art_lending *from, bool *lent);
+	/* The caller of @op is about to have the memory again, or what was sent of the op means nothing to any
+	 * member any more. No returned() follows. Not NULL where lend() is not. */
+	void (*lent_over)(void *self, struct art_op *op);
 	/* Fence a leaving slot: data connection closed, nothing more accepted from it. */
 	void (*fence)(void *self, int slot);
 	/* End the data connection to a member; the next send makes a new one. */
@@ -103,6 +120,8 @@ struct art_machine_ops {
 	void (*looked)(struct art_machine *m, int slot, enum art_look look);
 	/* The arbiter has answered. May be NULL. */
 	void (*voted)(struct art_machine *m, const uint8_t *p, size_t len);
+	/* What one lend() of @op had left in use is the caller's again. NULL: nothing is lent. */
+	void (*returned)(struct art_machine *m, struct art_op *op);
 	/* The user function of @job has returned. */
 	void (*computed)(struct art_machine *m, struct art_job *job);
 	/* Time passed. Called at or after wake_ns(). */

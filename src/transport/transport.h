@@ -9,7 +9,7 @@
  * Threads and locks: an instance is used by one thread at a time; whoever owns the engine (data)
  * or the service thread (control) calls it. No entry takes a lock another thread could hold.
  * Blocking: no entry blocks; sleeping is done by the caller on fd(), after arm().
- * Reentrancy: upcalls happen only inside poll(). An upcall may call send(), drop() and reset(),
+ * Reentrancy: upcalls happen only inside poll(). An upcall may call send(), lend(), drop() and reset(),
  * never poll() or close().
  * Time: now comes from the env; a transport arms no timers of its own, it says with wake_ns()
  * when it wants poll() next.
@@ -42,6 +42,13 @@ enum art_tp_why {
 	ART_TP_GARBAGE,   /* what came is no message of ours, or was altered under way */
 };
 
+/* Memory that lend() may leave in use. */
+struct art_tp_loan {
+	void *token;      /* whose it is: given back by returned() */
+	const void *base; /* the body lies in these bytes, of which more is going to be lent: */
+	size_t bytes;     /* they are registered together */
+};
+
 /* What a transport tells its user. */
 struct art_tp_up {
 	void *self;
@@ -62,6 +69,9 @@ struct art_tp_up {
 	/* For as long as making a connection may take our own system has had no descriptor, memory or
 	 * watch for those that come in, and they still come. May be NULL. */
 	void (*deaf)(void *self);
+	/* What one lend() for @token had left in use is its owner's again: it was read, or will not be. Comes
+	 * after drop() and reset(), too. NULL: nothing is lent. */
+	void (*returned)(void *self, void *token);
 };
 
 /* Who we are; the handshake of every connection is bound to it. */
@@ -131,6 +141,17 @@ struct art_tp_ops {
 	/* As many messages of a run as the peer takes now, with fewer calls and copies than send() of
 	 * each: number of those taken, negative: none, as send(). NULL: there is no better way. */
 	int (*send_run)(struct art_tp *tp, int peer, struct art_tp_run *run);
+	/* lend() to @peer may leave a body with its owner now; a hint. NULL: to any, if there is a lend(). */
+	bool (*lends)(const struct art_tp *tp, int peer);
+	/* As send(), head and body alone. But if *lent is true on return, the transport, or the peer's device,
+	 * goes on reading the body until returned() is called: till then it must stay as it is, unless nobody
+	 * is going to look at what is read. False: as after send(). NULL: everything is copied. */
+	int (*lend)(struct art_tp *tp, int peer, const struct iovec iov[2], const struct art_tp_loan *loan,
+		    bool *lent);
+	/* The memory that was lent for @token is used for nothing else from now on, and no returned() follows.
+	 * To be called before its owner may unmap it. What has not been returned was sent to peers that are
+	 * not going to look at the bodies any more: they get anything in their place. */
+	void (*lent_over)(struct art_tp *tp, const void *token);
 	/* Delivers what has arrived and writes what is queued. At most @budget messages. Number of
 	 * upcalls made; 0: there was nothing to do. */
 	int (*poll)(struct art_tp *tp, int budget);
@@ -192,6 +213,12 @@ static inline size_t art__transport_run_body(const struct art_tp_run *run, int i
 /* As ops->send_run, whether @tp has one or not; and by one send() after the other. */
 int art__transport_send_run(struct art_tp *tp, int peer, struct art_tp_run *run);
 int art__transport_send_each(struct art_tp *tp, int peer, struct art_tp_run *run);
+
+/* As ops->lends, whether @tp has one or not. */
+static inline bool art__transport_lends(const struct art_tp *tp, int peer)
+{
+	return tp->ops->lends ? tp->ops->lends(tp, peer) : tp->ops->lend != NULL;
+}
 
 /* What @tp has counted, @i = 0, 1, ...: connections made and refused, by reason. False past the
  * last one. Called by whoever uses @tp. */

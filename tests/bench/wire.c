@@ -186,7 +186,7 @@ static void open_wire(struct wire *w, const char *names, char *address[], int sl
 {
 	struct art_tp_self self = {.slot = slot, .size = 2, .job = 1, .incarnation = 1};
 	struct art_tp_opts opts = {.iface = address[slot], .security = ART_TP_MAC};
-	struct art_tp_up up = {w, body_len, on_message, on_room, on_up, on_down, NULL};
+	struct art_tp_up up = {w, body_len, on_message, on_room, on_up, on_down, NULL, NULL};
 	char own[ART_TP_ADDR_MAX] = "", other[ART_TP_ADDR_MAX];
 
 	art__env_posix(&w->env, address[slot], ART_LOG_WARN);

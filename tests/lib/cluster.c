@@ -335,6 +335,7 @@ static void wrap_link_down(struct art_machine *m, enum art_chan chan, int peer)
 
 static const struct art_machine_ops wrap_ops = {
 	.frame = wrap_frame, .room = wrap_room, .link_down = wrap_link_down,
+	.returned = cluster__lend_returned,
 };
 
 /* ---- the port: every effect is a step ---- */
@@ -562,7 +563,7 @@ static bool make_world(struct cluster *c)
 	sim.near = c->cfg.near;
 	sim.far = c->cfg.far;
 	sim.end_ns = c->cfg.end_ns;
-	sim.cut_ns = c->cfg.cut_ns;
+	sim.cut_ns = c->cfg.cut_ns, sim.lends = c->cfg.lends;
 	sim.ready = on_ready;
 	sim.self = c;
 	return art__sim_create(&c->env, &sim, &c->world) == 0;

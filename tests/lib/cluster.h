@@ -72,6 +72,7 @@ struct cluster_cfg {
 	uint64_t max_steps;        /* and world events at most, a bound for broken runs */
 	size_t queue_high, queue_max; /* back-pressure, see transport.h */
 	bool arena;                /* the ranks share memory, if they are all of one host */
+	bool lends;                /* segments are lent, and come back when the transport likes */
 	uint32_t mutant;           /* art_core_cfg.mutant */
 	/* Changes a rank's configuration after defaults; may be NULL. */
 	void (*tune)(struct art_core_cfg *core, int rank, void *arg);

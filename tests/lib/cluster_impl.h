@@ -192,6 +192,7 @@ struct cluster {
 	uint64_t *accused;   /* slots that some rank was told must leave */
 	uint64_t *was_killed;
 	bool *cut;           /* [n * n] */
+	uint64_t lent;             /* segments, so far */
 	/* instances to poll */
 	int *ready, nready;
 	bool *is_ready;      /* [2 n] */
@@ -258,6 +259,8 @@ void cluster__arena_rest(struct crank *r);   /* an event is over, but for its co
 void cluster__arena_close(struct cluster *c);
 
 /* ---- cluster_arbiter.c ---- */
+void cluster__lend_port(struct crank *r);
+void cluster__lend_returned(struct art_machine *wrap, struct art_op *op);
 void cluster__arbiter_port(struct crank *r);
 void cluster__arbiter_end(struct cluster *c);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Ranks that send streams in runs: every other one, so that there are also those that are killed between
- * two messages of what would be a run.
+ * two messages of what would be a run. And those that lend instead (cluster_lend.c).
  */
 #include "tests/lib/cluster_impl.h"
 
@@ -22,4 +22,5 @@ static size_t port_send_run(void *self, int to, const struct art_hdr *h, const v
 void cluster__run_port(struct crank *r)
 {
 	r->port.send_run = r->slot % 2 ? port_send_run : NULL;
+	cluster__lend_port(r);
 }

@@ -877,6 +877,7 @@ void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile prof
 	cluster_defaults(&s->cfg, s->n, seed);
 	draw_hosts(s);
 	s->cfg.arena = seed % 4 != 0; /* if they are all of one host */
+	s->cfg.lends = seed % 3 == 1;
 	s->small_max = scenario_chance(&s->rng, 50) ? 2048 : 64;
 	s->log_ops = scenario_chance(&s->rng, 60) ? 64 : 2 + (uint32_t)scenario_below(&s->rng, 4);
 	s->radix = 2 + (int)scenario_below(&s->rng, 3);

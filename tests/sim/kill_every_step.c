@@ -256,6 +256,7 @@ static bool run(const struct run *r, struct tally *t)
 	cfg.tune_arg = &size;
 	cfg.arena = is_shared(r->what.size);
 	cfg.early = cfg.arena; /* who waits there sees the end of a rank by itself */
+	cfg.lends = r->what.n % 2; /* of what is long: each call and policy is swept with and without */
 	cfg.verbose = r->verbose;
 	cfg.name = name;
 	c = cluster_create(&cfg);

@@ -310,7 +310,8 @@ static void begin(bool alone)
 	warnings = 0;
 	for (int i = 0; i < 2; i++) {
 		struct art_tp_self self = {.slot = i, .size = 2, .job = 1, .incarnation = 1};
-		struct art_tp_up up = {&ends[i], body_len, on_message, on_room, on_up, on_down, NULL};
+		struct art_tp_up up = {&ends[i], body_len, on_message, on_room, on_up, on_down, NULL,
+				       NULL};
 
 		CU_ASSERT_FATAL(art__rdma_ops.open(&env, &self, &opts, &up, &ends[i].tp) == 0);
 		CU_ASSERT_FATAL(art__rdma_ops.listen(ends[i].tp, ends[i].addr) == 0);

@@ -61,7 +61,7 @@ static struct multi *multi(struct art_tp *tp)
 
 struct art_tp *art__multi_inner(const struct art_tp *tp, int i)
 {
-	const struct multi *m = (const struct multi *)tp;
+	const struct multi *m = (const struct multi *)tp; /* as multi() */
 
 	return i ? m->far : m->near;
 }
@@ -249,6 +249,13 @@ static void on_message(void *self, int peer, const uint8_t *head, const uint8_t 
 	m->up.message(m->up.self, peer, head, body, len);
 }
 
+static void on_returned(void *self, void *token)
+{
+	struct multi *m = self;
+
+	m->up.returned(m->up.self, token);
+}
+
 static void on_room(void *self, int peer)
 {
 	struct multi *m = self;
@@ -282,10 +289,11 @@ static int open_inner(struct multi *m, const struct art_multi_opts *mo,
 		      const struct art_tp_opts *opts)
 {
 	struct art_tp_up up = {m,	  on_head,     on_message, on_room,
-			       on_far_up, on_far_down, on_far_deaf};
+			       on_far_up, on_far_down, on_far_deaf, NULL};
 	struct art_tp_opts inner = *opts;
 	int rc;
 
+	up.returned = m->up.returned ? on_returned : NULL;
 	inner.world = mo->far_world;
 	rc = mo->far->open(m->env, &m->self, &inner, &up, &m->far);
 	if (rc)
@@ -443,6 +451,33 @@ static int multi_send_run(struct art_tp *tp, int peer, struct art_tp_run *run)
 	return art__transport_send_each(tp, peer, run);
 }
 
+/* Memory is lent to far alone: near copies it once, and less is more work. */
+static bool multi_lends(const struct art_tp *tp, int peer)
+{
+	const struct multi *m = (const struct multi *)tp;
+
+	return !m->pair[peer].up && m->pair[peer].far && art__transport_lends(m->far, peer);
+}
+
+static int multi_lend(struct art_tp *tp, int peer, const struct iovec iov[2],
+		      const struct art_tp_loan *loan, bool *lent)
+{
+	struct multi *m = multi(tp);
+
+	*lent = false;
+	if (!m->pair[peer].up && m->pair[peer].far && m->far->ops->lend)
+		return m->far->ops->lend(m->far, peer, iov, loan, lent);
+	return multi_send(tp, peer, iov, 2);
+}
+
+static void multi_lent_over(struct art_tp *tp, const void *token)
+{
+	struct multi *m = multi(tp);
+
+	if (m->far->ops->lent_over)
+		m->far->ops->lent_over(m->far, token);
+}
+
 /* ---- polling ---- */
 
 static int look(struct art_tp *tp, int budget)
@@ -558,6 +593,9 @@ const struct art_tp_ops art__multi_ops = {
 	.connect = multi_connect,
 	.send = multi_send,
 	.send_run = multi_send_run,
+	.lends = multi_lends,
+	.lend = multi_lend,
+	.lent_over = multi_lent_over,
 	.poll = multi_poll,
 	.fd = multi_fd,
 	.arm = multi_arm,

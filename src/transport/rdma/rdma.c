@@ -291,7 +291,7 @@ static void set_up(struct art_rdma *t, const struct art_env *env, const struct a
 static int open_carrier(struct art_rdma *t, const struct art_tp_opts *opts)
 {
 	const struct art_rdma_opts *ro = opts->world;
-	struct art_tp_up up = {t, on_head, on_message, on_room, on_up, on_down, on_deaf};
+	struct art_tp_up up = {t, on_head, on_message, on_room, on_up, on_down, on_deaf, NULL};
 	struct art_tp_opts inner = *opts;
 
 	inner.world = ro->carrier_world;

@@ -160,9 +160,9 @@ static struct sim_item *message_of(struct art_sim_world *w, const struct iovec *
 	return it;
 }
 
-static int sim_send(struct art_tp *tp, int peer, const struct iovec *iov, int niov)
+static int give(struct sim_inst *i, int peer, const struct iovec *iov, int niov,
+		const struct art_tp_loan *loan, bool *lent)
 {
-	struct sim_inst *i = inst_of(tp);
 	struct sim_peer *p = peer_of(i, peer);
 	struct sim_item *it;
 
@@ -177,6 +177,8 @@ static int sim_send(struct art_tp *tp, int peer, const struct iovec *iov, int ni
 		art__sim_item_free(i->world, it);
 		return ART_ERR_NOMEM;
 	}
+	if (loan)
+		*lent = art__sim_lend(i, it, iov[1].iov_base, loan->token);
 	if (p->conn) {
 		art__sim_conn_push(p->conn, side_of(p->conn, i), it);
 	} else {
@@ -193,6 +195,33 @@ static int sim_send(struct art_tp *tp, int peer, const struct iovec *iov, int ni
 	p->want_room = true;
 	watch_room(i, p);
 	return 0;
+}
+
+static int sim_send(struct art_tp *tp, int peer, const struct iovec *iov, int niov)
+{
+	return give(inst_of(tp), peer, iov, niov, NULL, NULL);
+}
+
+static bool sim_lends(const struct art_tp *tp, int peer)
+{
+	const struct sim_inst *i = (const struct sim_inst *)tp;
+
+	(void)peer;
+	return i->world->cfg.lends && i->up.returned;
+}
+
+static int sim_lend(struct art_tp *tp, int peer, const struct iovec iov[2],
+		    const struct art_tp_loan *loan, bool *lent)
+{
+	struct sim_inst *i = inst_of(tp);
+
+	*lent = false;
+	return give(i, peer, iov, 2, i->world->cfg.lends && i->up.returned ? loan : NULL, lent);
+}
+
+static void sim_lent_over(struct art_tp *tp, const void *token)
+{
+	art__sim_lent_over(inst_of(tp), token);
 }
 
 /* ---- receiving: each returns the number of upcalls ---- */
@@ -280,7 +309,7 @@ static int on_fin(struct sim_inst *i, struct sim_conn *c, int side, enum art_tp_
 	return 1;
 }
 
-static int on_msg(struct sim_inst *i, const struct sim_item *it)
+static int on_msg(struct sim_inst *i, struct sim_item *it)
 {
 	struct sim_conn *c = it->conn;
 	int peer = c->end[it->side];
@@ -288,6 +317,11 @@ static int on_msg(struct sim_inst *i, const struct sim_item *it)
 
 	if (!p || p->conn != c || c->closed[1 - it->side])
 		return 0;
+	if (it->loan && !art__sim_read_lent(i->world, it)) {
+		peer_end(i, p);
+		i->up.down(i->up.self, peer, ART_TP_RESET);
+		return 1;
+	}
 	if (i->up.body_len(i->up.self, it->data) != (int64_t)it->len) {
 		peer_end(i, p);
 		i->up.down(i->up.self, peer, ART_TP_GARBAGE);
@@ -319,6 +353,8 @@ static int process(struct sim_inst *i, struct sim_item *it)
 		return on_fin(i, it->conn, it->side, it->why);
 	case SIM_ROOM:
 		return on_room(i, it->side);
+	case SIM_BACK:
+		return art__sim_tell_back(i, it);
 	}
 	return 0;
 }
@@ -504,6 +540,9 @@ const struct art_tp_ops art__sim_ops = {
 	.peer = sim_peer_addr,
 	.connect = sim_connect,
 	.send = sim_send,
+	.lends = sim_lends,
+	.lend = sim_lend,
+	.lent_over = sim_lent_over,
 	.poll = sim_poll,
 	.fd = sim_fd,
 	.wake_ns = sim_wake,

@@ -48,6 +48,7 @@ struct art_sim_cfg {
 	size_t window;             /* bytes a receiver that does not poll takes before its sender queues */
 	/* poll() with nothing to deliver steps the world by itself: for users that know no world. */
 	bool autostep;
+	bool lends;                /* lend() leaves bodies with the sender */
 	/* Instance (slot, channel) has something for poll() now. Called from inside step(), upcalls
 	 * and the calls below, so it only takes note. May be NULL. */
 	void (*ready)(void *self, int slot, uint32_t channel);

@@ -10,6 +10,7 @@
 
 struct sim_conn;
 struct sim_inst;
+struct sim_loan;
 
 enum sim_what {
 	SIM_SYN,  /* I should like to talk to you */
@@ -17,6 +18,7 @@ enum sim_what {
 	SIM_MSG,
 	SIM_FIN,  /* the end of this direction; also put into an inbox by the world itself */
 	SIM_ROOM, /* local: the queue to the peer has shrunk */
+	SIM_BACK, /* local: what was lent was read */
 };
 
 /* Anything that travels, or waits in an inbox to be polled. */
@@ -26,6 +28,7 @@ struct sim_item {
 	int side;              /* sent by conn->end[side]; SIM_ROOM: the peer */
 	enum sim_what what;
 	enum art_tp_why why;   /* SIM_FIN */
+	struct sim_loan *loan; /* its body is still at the sender's; SIM_BACK: this one is over */
 	uint64_t depart, arrive;
 	size_t len;            /* body */
 	size_t cap;            /* bytes of data[] */
@@ -121,6 +124,7 @@ struct art_sim_world {
 	struct sim_inst **inst;   /* [size * ART_SIM_CHANNELS] */
 	bool *dead, *paused;      /* [size] */
 	struct sim_item *spare;
+	struct sim_loan *loans;
 	uint64_t flying;
 };
 
@@ -152,6 +156,18 @@ void art__sim_conn_refuse(struct sim_conn *c, int side, enum art_tp_why why);
 void art__sim_on_head(struct sim_conn *c, int side);
 void art__sim_on_end(struct sim_conn *c);
 void art__sim_on_cut(struct art_sim_world *w, uint64_t word, uint32_t generation);
+
+/* ---- sim_lend.c ---- */
+/* The body of @it is @body, which is read when it is looked at. False: no memory. */
+bool art__sim_lend(struct sim_inst *i, struct sim_item *it, const uint8_t *body, void *token);
+/* Fetches it. False: it cannot be read any more. */
+bool art__sim_read_lent(struct art_sim_world *w, struct sim_item *it);
+/* It is over, or lost; its owner will hear of it. */
+void art__sim_loan_back(struct art_sim_world *w, struct sim_loan *l);
+/* A SIM_BACK: number of upcalls. */
+int art__sim_tell_back(struct sim_inst *i, struct sim_item *it);
+void art__sim_lent_over(struct sim_inst *i, const void *token);
+void art__sim_loans_free(struct art_sim_world *w);
 
 /* ---- sim.c ---- */
 void art__sim_on_dial(struct sim_conn *c);

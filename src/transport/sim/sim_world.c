@@ -86,6 +86,7 @@ void art__sim_destroy(struct art_sim_world *w)
 		w->spare = it->next;
 		art__env_free(&env, it);
 	}
+	art__sim_loans_free(w);
 	art__env_free(&env, w->path);
 	art__env_free(&env, w->heap);
 	art__env_free(&env, w->paused);
@@ -266,6 +267,8 @@ struct sim_item *art__sim_item_new(struct art_sim_world *w, enum sim_what what, 
 void art__sim_item_free(struct art_sim_world *w, struct sim_item *it)
 {
 	w->flying -= it->what == SIM_MSG;
+	if (it->loan)
+		art__sim_loan_back(w, it->loan);
 	if (it->conn)
 		art__sim_conn_unref(it->conn);
 	if (it->cap != SIM_SMALL) {
