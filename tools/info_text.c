@@ -143,6 +143,12 @@ static void print_rdma(FILE *out, const json_t *chan)
 		integer(counts, "rdma-bytes-registered"), integer(counts, "rdma-sent"),
 		integer(counts, "rdma-queued"), integer(counts, "rdma-resent"),
 		integer(counts, "rdma-refused-offers"), integer(counts, "rdma-no-memory"));
+	if (integer(counts, "rdma-lent") || integer(counts, "rdma-pulled"))
+		fprintf(out, "    of the program's memory: %lld messages lent, %lld read from others; %lld bytes "
+			"registered now, %lld times\n",
+			integer(counts, "rdma-lent"), integer(counts, "rdma-pulled"),
+			integer(counts, "rdma-user-bytes-registered"),
+			integer(counts, "rdma-user-registrations"));
 }
 
 /* Members who give no sign of life, as this rank sees it: they are given up at the bound. */

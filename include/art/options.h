@@ -41,6 +41,7 @@ typedef struct art_options {
 	const char *coll_reduce;
 	const char *coll_allreduce;
 	const char *tuning;
+	const char *rdma_large;
 } art_options_t;
 
 /* Options of which none is given. */

@@ -38,6 +38,7 @@ struct art_config {
 	const char *transport;
 	const char *iface; /* NULL: loopback only */
 	const char *rdma_device; /* NULL: chosen */
+	const char *rdma_large;
 	int security;      /* enum art_tp_security */
 	bool ft;
 	bool status;

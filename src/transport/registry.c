@@ -47,6 +47,7 @@ static int open_far(const char *names, const struct art_env *env, const struct a
 		.carrier = &art__tcp_ops,
 		.alone = !listed(names, "tcp"),
 		.device = opts->rdma_device,
+		.large = art__rdma_large(opts->rdma_large),
 	};
 	struct art_multi_opts both = {&art__shm_ops, &art__rdma_ops, &ro};
 	struct art_tp_opts with = *opts;

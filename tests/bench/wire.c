@@ -2,14 +2,16 @@
  *
  * Two processes and one transport between them, nothing of ART above it: what a message costs there.
  *
- *   wire TRANSPORTS ADDRESS ADDRESS ping|stream BYTES COUNT
+ *   wire TRANSPORTS ADDRESS ADDRESS ping|stream|lent BYTES COUNT
  *
  * TRANSPORTS as in ART_TRANSPORT; each process listens at its ADDRESS. ping: a message of BYTES goes
  * there and one comes back, COUNT times; printed is the median time of one way, in microseconds. stream:
- * COUNT messages of BYTES go one way; MiB/s. Both print whether they went over rdma. Both processes
- * spin.
+ * COUNT messages of BYTES go one way; MiB/s. lent: likewise, and the transport may take
+ * them out of the sender's memory (ART_RDMA_LARGE=write|read|copy). All print whether they went over rdma. Both processes
+ * spin, but for who waits for a stream.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,7 @@
 #define SETTLE 200 /* messages there and back before anything is measured: ways are proved meanwhile */
 #define LOOKS 256  /* that find nothing before the processor is offered to others */
 #define BUDGET 16
+#define NAP_MS 10
 
 struct wire {
 	struct art_env env;
@@ -35,6 +38,8 @@ struct wire {
 	uint8_t *body;
 	uint64_t got;
 	bool full, ended;
+	bool lends;
+	uint64_t lent;
 };
 
 static void __attribute__((noreturn)) die(const char *what)
@@ -68,6 +73,12 @@ static void on_room(void *self, int peer)
 	((struct wire *)self)->full = false;
 }
 
+static void on_returned(void *self, void *token)
+{
+	(void)token;
+	((struct wire *)self)->lent--;
+}
+
 static void on_up(void *self, int peer)
 {
 	(void)self;
@@ -99,6 +110,23 @@ static void until(struct wire *w, uint64_t got)
 		look(w);
 }
 
+/* Looks, and then sleeps, as a rank does that has nothing to do: a processor of an emulated machine that
+ * spins takes time from the others.
+ */
+static void until_asleep(struct wire *w, uint64_t got)
+{
+	struct pollfd p = {.fd = w->tp->ops->fd(w->tp), .events = POLLIN};
+
+	while (w->got < got) {
+		for (int i = 0; i < LOOKS && w->got < got; i++)
+			look(w);
+		if (w->got >= got)
+			return;
+		art__transport_arm(w->tp);
+		(void)poll(&p, 1, NAP_MS);
+	}
+}
+
 static void give(struct wire *w, size_t bytes)
 {
 	uint8_t head[ART_TP_HEAD] = "wire";
@@ -107,7 +135,15 @@ static void give(struct wire *w, size_t bytes)
 	int r;
 
 	memcpy(head + 8, &n, sizeof(n));
-	r = w->tp->ops->send(w->tp, 1 - w->slot, v, bytes ? 2 : 1);
+	if (w->lends && bytes && w->tp->ops->lend) {
+		struct art_tp_loan loan = {w, w->body, bytes};
+		bool lent;
+
+		r = w->tp->ops->lend(w->tp, 1 - w->slot, v, &loan, &lent);
+		w->lent += lent;
+	} else {
+		r = w->tp->ops->send(w->tp, 1 - w->slot, v, bytes ? 2 : 1);
+	}
 	if (r < 0)
 		die("send");
 	w->full = r == 0;
@@ -155,7 +191,7 @@ static uint64_t stream(struct wire *w, long n)
 			give(w, w->bytes);
 		until(w, w->got + 1);
 	} else {
-		until(w, w->got + (uint64_t)n);
+		until_asleep(w, w->got + (uint64_t)n);
 		give(w, 0);
 	}
 	return art__env_now(&w->env) - start;
@@ -185,8 +221,10 @@ static void print_counts(struct wire *w)
 static void open_wire(struct wire *w, const char *names, char *address[], int slot, int link)
 {
 	struct art_tp_self self = {.slot = slot, .size = 2, .job = 1, .incarnation = 1};
-	struct art_tp_opts opts = {.iface = address[slot], .security = ART_TP_MAC};
-	struct art_tp_up up = {w, body_len, on_message, on_room, on_up, on_down, NULL, NULL};
+	struct art_tp_opts opts = {.iface = address[slot], .security = ART_TP_MAC,
+				   .rdma_large = getenv("ART_RDMA_LARGE")};
+	struct art_tp_up up = {w, body_len, on_message, on_room, on_up, on_down, NULL,
+				on_returned};
 	char own[ART_TP_ADDR_MAX] = "", other[ART_TP_ADDR_MAX];
 
 	art__env_posix(&w->env, address[slot], ART_LOG_WARN);
@@ -199,13 +237,14 @@ static void open_wire(struct wire *w, const char *names, char *address[], int sl
 		die("no way to the other");
 }
 
-static void run(struct wire *w, bool pings, long n)
+static void run(struct wire *w, bool pings, bool lends, long n)
 {
 	uint64_t before, ns;
 
 	(void)ping(w, SETTLE);
 	(void)stream(w, 1);
 	before = count(w, "rdma-sent");
+	w->lends = lends;
 	ns = pings ? ping(w, n) : stream(w, n);
 	if (w->slot == 0)
 		printf("%.2f %s%s\n", pings ? (double)ns / 1e3 : (double)w->bytes * (double)n / 1048576 /
@@ -213,9 +252,12 @@ static void run(struct wire *w, bool pings, long n)
 		       pings ? "us" : "MiB/s", count(w, "rdma-sent") > before ? " rdma" : "");
 	if (getenv("WIRE_COUNTS"))
 		print_counts(w);
+	w->lends = false;
 	(void)stream(w, 1); /* who ends first would end the other */
-	while (w->tp->ops->pending(w->tp) > 0)
+	while (w->tp->ops->pending(w->tp) > 0 || w->lent > 0)
 		look(w);
+	if (w->tp->ops->lent_over)
+		w->tp->ops->lent_over(w->tp, w);
 }
 
 int main(int argc, char **argv)
@@ -225,9 +267,9 @@ int main(int argc, char **argv)
 	long n;
 	pid_t child;
 
-	if (argc != 7 || (strcmp(argv[4], "ping") && strcmp(argv[4], "stream")) ||
+	if (argc != 7 || (strcmp(argv[4], "ping") && strcmp(argv[4], "stream") && strcmp(argv[4], "lent")) ||
 	    (w.bytes = strtoul(argv[5], NULL, 10)) > ART_TP_BODY_MAX || (n = atol(argv[6])) < 1) {
-		fprintf(stderr, "usage: wire TRANSPORTS ADDRESS ADDRESS ping|stream BYTES COUNT\n");
+		fprintf(stderr, "usage: wire TRANSPORTS ADDRESS ADDRESS ping|stream|lent BYTES COUNT\n");
 		return 2;
 	}
 	w.body = calloc(1, ART_TP_BODY_MAX);
@@ -241,7 +283,7 @@ int main(int argc, char **argv)
 	if (slot)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	open_wire(&w, argv[1], argv + 2, slot, pair[slot]);
-	run(&w, strcmp(argv[4], "ping") == 0, n);
+	run(&w, strcmp(argv[4], "ping") == 0, strcmp(argv[4], "lent") == 0, n);
 	if (slot == 0) {
 		w.tp->ops->close(w.tp);
 		close(pair[0]);

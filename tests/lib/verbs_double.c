@@ -26,7 +26,7 @@
 	} while (0)
 
 struct verbs_double verbs_double;
-static const struct verbs_double fresh = {.max_inline = 256, .max_cqe = 65536,
+static const struct verbs_double fresh = {.max_inline = 256, .max_cqe = 65536, .max_reads = 8, .max_sge = 4,
 					  .fail_with = IBV_WC_RETRY_EXC_ERR};
 
 struct context {
@@ -58,6 +58,7 @@ struct wr {
 	struct ibv_send_wr v;
 	uint8_t *data; /* of an inline one */
 	size_t len;
+	uint8_t *to; /* of a read */
 	bool placed; /* its last bytes are there */
 	bool muted;  /* all of them are, and nobody was told */
 };
@@ -71,6 +72,7 @@ struct qp {
 	uint32_t dest;
 	bool reachable;
 	unsigned sq_used, unsignalled;
+	unsigned responds, asks; /* reads at once */
 };
 
 static struct context *contexts[CONTEXTS];
@@ -179,6 +181,8 @@ int ibv_query_device(struct ibv_context *v, struct ibv_device_attr *attr)
 	memset(attr, 0, sizeof(*attr));
 	attr->phys_port_cnt = 1;
 	attr->max_cqe = verbs_double.max_cqe;
+	attr->max_sge = verbs_double.max_sge;
+	attr->max_qp_rd_atom = attr->max_qp_init_rd_atom = verbs_double.max_reads;
 	return 0;
 }
 
@@ -304,6 +308,11 @@ int ibv_dereg_mr(struct ibv_mr *v)
 	return 0;
 }
 
+enum ibv_fork_status ibv_is_fork_initialized(void)
+{
+	return verbs_double.fork_hazard ? IBV_FORK_DISABLED : IBV_FORK_UNNEEDED;
+}
+
 static bool within(const struct ibv_mr *m, uint64_t addr, size_t len)
 {
 	uint64_t start = (uintptr_t)m->addr;
@@ -316,6 +325,13 @@ void verbs_double_scribble(size_t offset, int byte, size_t n)
 	for (int i = 0; i < MRS; i++)
 		if (mrs[i] && mrs[i]->v.length >= offset + n)
 			memset((uint8_t *)mrs[i]->v.addr + offset, byte, n);
+}
+
+void verbs_double_forget_users(void)
+{
+	for (int i = 0; i < MRS; i++)
+		if (mrs[i] && mrs[i]->access == IBV_ACCESS_REMOTE_READ)
+			mrs[i]->access = 0;
 }
 
 /* ---- completion queues ---- */
@@ -434,7 +450,8 @@ struct ibv_qp *ibv_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *init)
 		errno = ENOMEM;
 		return NULL;
 	}
-	REQUIRE(!qps[n] && init->qp_type == IBV_QPT_RC);
+	REQUIRE(!qps[n] && init->qp_type == IBV_QPT_RC && init->cap.max_send_sge >= 1 &&
+		(int)init->cap.max_send_sge <= verbs_double.max_sge);
 	q = calloc(1, sizeof(*q));
 	q->v = (struct ibv_qp){.context = pd->context, .pd = pd, .send_cq = init->send_cq,
 			       .recv_cq = init->recv_cq, .qp_num = n, .state = IBV_QPS_RESET};
@@ -517,13 +534,16 @@ int ibv_modify_qp(struct ibv_qp *v, struct ibv_qp_attr *attr, int mask)
 			attr->qp_access_flags & IBV_ACCESS_REMOTE_WRITE);
 	} else if (attr->qp_state == IBV_QPS_RTR) {
 		REQUIRE(v->state == IBV_QPS_INIT && attr->path_mtu >= 1 && attr->path_mtu <= 3 &&
-			attr->min_rnr_timer > 0);
+			attr->min_rnr_timer > 0 && attr->max_dest_rd_atomic <= verbs_double.max_reads);
 		q->dest = attr->dest_qp_num;
+		q->responds = attr->max_dest_rd_atomic;
 		q->reachable = has_address(&attr->ah_attr);
 	} else {
 		/* What never gives up on some device or other. */
 		REQUIRE(v->state == IBV_QPS_RTR && attr->qp_state == IBV_QPS_RTS);
 		REQUIRE(attr->timeout > 0 && attr->retry_cnt < 7 && attr->rnr_retry < 7);
+		REQUIRE(attr->max_rd_atomic <= verbs_double.max_reads);
+		q->asks = attr->max_rd_atomic;
 	}
 	v->state = attr->qp_state;
 	return 0;
@@ -545,12 +565,28 @@ static int post_recv(struct ibv_qp *v, struct ibv_recv_wr *wr, struct ibv_recv_w
 	return 0;
 }
 
+/* What is not inline is read when it goes out, and must not change till then. The double reads it at once. */
+static void gather(struct wr *w, const struct ibv_send_wr *wr)
+{
+	bool is_inline = wr->send_flags & IBV_SEND_INLINE;
+	size_t at = 0;
+
+	w->data = malloc(w->len);
+	for (int i = 0; i < wr->num_sge; i++) {
+		const struct ibv_sge *s = &wr->sg_list[i];
+
+		REQUIRE(is_inline || (mrs[s->lkey % MRS] && within(&mrs[s->lkey % MRS]->v, s->addr, s->length)));
+		memcpy(w->data + at, (void *)(uintptr_t)s->addr, s->length);
+		at += s->length;
+	}
+}
+
 static int post_send(struct ibv_qp *v, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
 {
 	struct qp *q = (struct qp *)v;
 	struct wr *w;
 
-	REQUIRE(!wr->next && wr->num_sge <= 1);
+	REQUIRE(!wr->next && wr->num_sge <= (int)q->cap.max_send_sge);
 	REQUIRE(v->state == IBV_QPS_RTS || v->state == IBV_QPS_ERR);
 	*bad = wr;
 	if (refused(&verbs_double.posts, verbs_double.refuse_post) ||
@@ -558,14 +594,18 @@ static int post_send(struct ibv_qp *v, struct ibv_send_wr *wr, struct ibv_send_w
 		return errno = ENOMEM;
 	w = calloc(1, sizeof(*w));
 	w->v = *wr;
-	w->len = wr->num_sge ? wr->sg_list[0].length : 0;
-	if (w->len) { /* what is not inline is read when it goes out: it must not change till then */
+	for (int i = 0; i < wr->num_sge; i++)
+		w->len += wr->sg_list[i].length;
+	if (wr->opcode == IBV_WR_RDMA_READ) {
+		const struct mr *m = mrs[wr->sg_list[0].lkey % MRS];
+
+		REQUIRE(q->asks && w->len && m && m->access & IBV_ACCESS_LOCAL_WRITE &&
+			within(&m->v, wr->sg_list[0].addr, w->len));
+		w->to = (uint8_t *)(uintptr_t)wr->sg_list[0].addr;
+		verbs_double.reads++;
+	} else if (w->len) {
 		REQUIRE(!(wr->send_flags & IBV_SEND_INLINE) || w->len <= q->cap.max_inline_data);
-		REQUIRE(wr->send_flags & IBV_SEND_INLINE ||
-			(mrs[wr->sg_list[0].lkey % MRS] &&
-			 within(&mrs[wr->sg_list[0].lkey % MRS]->v, wr->sg_list[0].addr, w->len)));
-		w->data = malloc(w->len);
-		memcpy(w->data, (void *)(uintptr_t)wr->sg_list[0].addr, w->len);
+		gather(w, wr);
 	}
 	*q->last = w;
 	q->last = &w->next;
@@ -591,13 +631,14 @@ static struct qp *peer_of(const struct qp *q)
 static enum ibv_wc_status check(struct qp *q, const struct wr *w)
 {
 	const struct mr *m = mrs[w->v.wr.rdma.rkey % MRS];
+	int access = w->to ? IBV_ACCESS_REMOTE_READ : IBV_ACCESS_REMOTE_WRITE;
 	struct qp *p = peer_of(q);
 
 	if (!p || !q->reachable || port_down) {
 		verbs_double.rejected++;
 		return IBV_WC_RETRY_EXC_ERR;
 	}
-	if (w->len && (!m || m->v.pd != p->v.pd || !(m->access & IBV_ACCESS_REMOTE_WRITE) ||
+	if (w->len && (!m || m->v.pd != p->v.pd || !(m->access & access) || (w->to && !p->responds) ||
 		       !within(&m->v, w->v.wr.rdma.remote_addr, w->len))) {
 		verbs_double.rejected++;
 		return IBV_WC_REM_ACCESS_ERR;
@@ -628,7 +669,7 @@ static void told(struct qp *p, const struct wr *w)
 static void sent(struct qp *q)
 {
 	struct wr *w = q->first;
-	struct ibv_wc wc = {.wr_id = w->v.wr_id, .opcode = IBV_WC_RDMA_WRITE,
+	struct ibv_wc wc = {.wr_id = w->v.wr_id, .opcode = w->to ? IBV_WC_RDMA_READ : IBV_WC_RDMA_WRITE,
 			    .qp_num = q->v.qp_num};
 
 	q->first = w->next;
@@ -655,15 +696,37 @@ static bool fails(unsigned long n)
 				    : n == (unsigned long)verbs_double.fail_at;
 }
 
+/* The bytes of a work request, or the last part of them. */
+static void move(struct wr *w, size_t from)
+{
+	uint8_t *there = (uint8_t *)(uintptr_t)w->v.wr.rdma.remote_addr;
+
+	if (w->len && w->to)
+		memcpy(w->to + from, there + from, w->len - from);
+	else if (w->len)
+		memcpy(there + from, w->data + from, w->len - from);
+}
+
+/* A read that fails has brought a part of the bytes. */
+static bool read_fails(struct wr *w)
+{
+	if (!w->to || w->placed || !verbs_double.fail_read || ++verbs_double.reads_done % (unsigned long)verbs_double.fail_read)
+		return false;
+	memset(w->to, 0xee, w->len / 2);
+	return true;
+}
+
 /* False: this queue pair has done what it can for now. */
 static bool execute(struct qp *q)
 {
 	struct wr *w = q->first;
-	uint8_t *to = (uint8_t *)(uintptr_t)w->v.wr.rdma.remote_addr;
-	size_t half = w->len / 2;
 	enum ibv_wc_status status = check(q, w);
 
+	if (w->to && verbs_double.reads_held)
+		return false;
 	if (!w->placed && !w->muted && fails(++verbs_double.wrs))
+		status = verbs_double.fail_with;
+	if (status == IBV_WC_SUCCESS && read_fails(w))
 		status = verbs_double.fail_with;
 	if (status != IBV_WC_SUCCESS) {
 		flush_wr(q, status);
@@ -671,13 +734,12 @@ static bool execute(struct qp *q)
 		return false;
 	}
 	if (verbs_double.backwards && !w->placed && !w->muted) {
-		if (w->len)
-			memcpy(to + half, w->data + half, w->len - half);
+		move(w, w->len / 2);
 		w->placed = true;
 		return false;
 	}
-	if (w->len && !w->muted)
-		memcpy(to, w->data, w->len);
+	if (!w->muted)
+		move(w, 0);
 	if (w->v.opcode == IBV_WR_RDMA_WRITE_WITH_IMM)
 		told(peer_of(q), w);
 	sent(q);
@@ -687,10 +749,9 @@ static bool execute(struct qp *q)
 static void place(struct qp *q)
 {
 	for (struct wr *w = q->first; w; w = w->next) {
-		if (w->muted || check(q, w) != IBV_WC_SUCCESS)
+		if (w->muted || w->to || check(q, w) != IBV_WC_SUCCESS)
 			continue;
-		if (w->len)
-			memcpy((void *)(uintptr_t)w->v.wr.rdma.remote_addr, w->data, w->len);
+		move(w, 0);
 		w->muted = true;
 	}
 }

@@ -20,6 +20,9 @@ struct verbs_double {
 	bool inactive;        /* its port is down from the start */
 	unsigned max_inline;  /* of a queue pair, bytes */
 	int max_cqe;
+	int max_sge;          /* pieces of memory that a work request is gathered from */
+	uint8_t max_reads;    /* at once, of a queue pair */
+	bool fork_hazard;     /* a child may get the pages that the device uses */
 	/* What happens to work requests. */
 	bool late;            /* nothing is placed when it is posted, all at the next look at a queue */
 	bool backwards;       /* and then the last bytes first, the completion one look later */
@@ -28,11 +31,13 @@ struct verbs_double {
 	long fail_at;         /* the work request of this number (1..) fails; 0: none */
 	bool fail_on;         /* and all behind it */
 	long fail_every;      /* every so many-th */
+	bool reads_held;      /* no read happens, nor what was posted behind it */
+	long fail_read;       /* every so many-th read fails half way */
 	enum ibv_wc_status fail_with;
 	/* What is refused, at the n-th time (1..) and from then on; 0: never. */
 	long refuse_mr, refuse_qp, refuse_post, refuse_modify;
 	/* Counted. */
-	unsigned long wrs, mrs, qps, posts, modifies;
+	unsigned long wrs, mrs, qps, posts, modifies, reads, reads_done;
 	unsigned long rejected; /* writes that met no key, no bounds or no queue pair */
 	unsigned long not_ready; /* that met no receive */
 	size_t registered;    /* bytes, now */
@@ -49,5 +54,8 @@ void verbs_double_event(enum ibv_event_type what);
 void verbs_double_run(void);
 /* Overwrites @n bytes at @offset of every registered region of @bytes or more. */
 void verbs_double_scribble(size_t offset, int byte, size_t n);
+
+/* Regions that may only be read have another key from now on, as it were. */
+void verbs_double_forget_users(void);
 
 #endif

@@ -19,7 +19,18 @@ enum art_rdma_count {
 	ART_RDMA_N_EARLY,    /* messages found in memory, before a completion told of them */
 	ART_RDMA_N_QUEUED,   /* messages that found no space in one */
 	ART_RDMA_N_RESENT,   /* messages sent again over the carrier */
+	ART_RDMA_N_LENT,     /* messages whose bodies stay in the user's memory */
+	ART_RDMA_N_PULLED,   /* bodies read out of a peer's */
+	ART_RDMA_N_USER_BYTES, /* of the user's memory, registered now */
+	ART_RDMA_N_REGISTERED, /* times that some of it was */
 	ART_RDMA_N_LAST
+};
+
+/* What becomes of a long message that may be lent. Ends need not agree. */
+enum art_rdma_large {
+	ART_RDMA_WRITE, /* our device writes it to the peer's ring, out of the user's memory (default) */
+	ART_RDMA_READ,  /* the peer reads it there */
+	ART_RDMA_COPY,  /* it is copied, as all others, and nothing of the user's is registered */
 };
 
 /* opts.world of art__rdma_ops. */
@@ -28,9 +39,18 @@ struct art_rdma_opts {
 	void *carrier_world;
 	bool alone;         /* the user wants no message on the carrier: without RDMA no connection */
 	const char *device; /* "device[:port[:gid index]]", or NULL: chosen */
+	enum art_rdma_large large;
 };
 
 extern const struct art_tp_ops art__rdma_ops;
+
+/* By its name: "write", "read", "copy"; NULL, or anything else: WRITE. */
+static inline enum art_rdma_large art__rdma_large(const char *name)
+{
+	if (!name || name[0] == 'w')
+		return ART_RDMA_WRITE;
+	return name[0] == 'r' ? ART_RDMA_READ : name[0] == 'c' ? ART_RDMA_COPY : ART_RDMA_WRITE;
+}
 
 /* Counters and a word for each; NULL past the last one. */
 const char *art__rdma_count(const struct art_tp *tp, unsigned i, uint64_t *n);

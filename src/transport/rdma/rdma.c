@@ -49,11 +49,12 @@ static struct art_rdma_peer *peer_of(struct art_rdma *t, int peer)
 
 /* ---- messages ---- */
 
-/* What the peer may write again is given back a quarter of a ring, or of the window, at a time. */
+/* What the peer may write again is given back a quarter of a ring, or of the window, at a time; for
+ * what it has lent, when nothing more is at hand. */
 static bool is_worth_telling(const struct art_rdma_conn *c, uint32_t records)
 {
 	return records - c->told_records >= c->tx.window / 4 ||
-	       c->rx.at - c->told_at >= c->rx.bytes / 4;
+	       c->rx.at - c->told_at >= c->rx.bytes / 4 || (c->owed && art__rdma_ahead(c) >= 0);
 }
 
 /* Records count once their receives are posted again, which may be after they were read. */
@@ -85,10 +86,16 @@ static bool deliver(struct art_rdma *t, int peer)
 		return true;
 	while (art__rdma_ahead(c) < 0 || art__rdma_may_be_small(&c->rx)) {
 		bool due = art__rdma_ahead(c) < 0, whole;
+		enum art_rdma_pulled pulled = ART_RDMA_PULL_NONE;
 
 		if (t->budget <= 0)
 			return false;
-		whole = art__rdma_get(&c->rx, &c->rx_key, head, &body, &len);
+		if (due)
+			pulled = art__rdma_pulled(c, head, &body, &len);
+		if (pulled == ART_RDMA_PULL_WAITS)
+			return true; /* its completion brings us back */
+		whole = pulled == ART_RDMA_PULL_THERE ||
+			art__rdma_get(&c->rx, &c->rx_key, head, &body, &len);
 		if (!whole && !due)
 			return true; /* not yet, or not all of it */
 		if (!whole || t->up.body_len(t->up.self, head) != (int64_t)len) {
@@ -97,6 +104,9 @@ static bool deliver(struct art_rdma *t, int peer)
 		}
 		c->rx.at = art__rdma_next(c->rx.bytes, c->rx.at, len);
 		c->rx.records++;
+		c->pulls_read += pulled == ART_RDMA_PULL_THERE;
+		c->owed |= pulled == ART_RDMA_PULL_THERE || c->rx.owed;
+		c->rx.owed = false;
 		t->n[ART_RDMA_N_EARLY] += !due;
 		t->budget--;
 		t->upcalls++;
@@ -142,6 +152,8 @@ static void see_to(struct art_rdma *t, int peer)
 	c = p->conn;
 	if (c && c->qp && c->credit_owed)
 		tell_read(t, c);
+	if (c)
+		art__rdma_pull(t, c); /* those for which there was no room */
 	if (p->queued > 0 || p->full)
 		art__rdma_flush(t, peer);
 }
@@ -274,6 +286,7 @@ static void set_up(struct art_rdma *t, const struct art_env *env, const struct a
 	t->self = *self;
 	t->up = *up;
 	t->alone = ro->alone;
+	t->large = up->returned ? ro->large : ART_RDMA_COPY;
 	t->mac = opts->security != ART_TP_PLAIN;
 	t->queue_high = opts->queue_high ? opts->queue_high : QUEUE_HIGH;
 	t->queue_max = opts->queue_max ? opts->queue_max : QUEUE_MAX;
@@ -284,6 +297,8 @@ static void set_up(struct art_rdma *t, const struct art_env *env, const struct a
 	snprintf(t->wanted, sizeof(t->wanted), "%s", ro->device ? ro->device : "");
 	TAILQ_INIT(&t->todo);
 	TAILQ_INIT(&t->dead);
+	TAILQ_INIT(&t->regs);
+	STAILQ_INIT(&t->returned);
 	for (int i = 0; i < self->size; i++)
 		STAILQ_INIT(&t->peer[i].queue);
 }
@@ -532,6 +547,7 @@ static int rdma_poll(struct art_tp *tp, int budget)
 	see_to_all(t);
 	if (due && t->turn % 2 == 0 && t->budget > 0)
 		ask_carrier(t);
+	art__rdma_tell_returned(t);
 	t->polling = false;
 	reap_dead(t);
 	return t->upcalls;
@@ -539,7 +555,19 @@ static int rdma_poll(struct art_tp *tp, int budget)
 
 static int rdma_send(struct art_tp *tp, int peer, const struct iovec *iov, int niov)
 {
-	return art__rdma_send(rdma(tp), peer, iov, niov);
+	return art__rdma_send(rdma(tp), peer, iov, niov, NULL, NULL);
+}
+
+static int rdma_lend(struct art_tp *tp, int peer, const struct iovec iov[2],
+		     const struct art_tp_loan *loan, bool *lent)
+{
+	*lent = false;
+	return art__rdma_send(rdma(tp), peer, iov, 2, loan, lent);
+}
+
+static void rdma_lent_over(struct art_tp *tp, const void *token)
+{
+	art__rdma_lent_over(rdma(tp), token);
 }
 
 static int rdma_fd(struct art_tp *tp)
@@ -564,7 +592,7 @@ static void rdma_arm(struct art_tp *tp)
 		if (art__rdma_reap(t))
 			art__rdma_kick(t);
 	}
-	if (!TAILQ_EMPTY(&t->todo))
+	if (!TAILQ_EMPTY(&t->todo) || !STAILQ_EMPTY(&t->returned))
 		art__rdma_kick(t);
 	art__transport_arm(t->carrier);
 }
@@ -625,6 +653,7 @@ static void rdma_close(struct art_tp *tp)
 		art__rdma_linger(t);
 	for (int i = 0; i < t->self.size; i++)
 		art__rdma_pair_clear(t, i);
+	art__rdma_forget_loans(t);
 	assert(t->queued == 0 && TAILQ_EMPTY(&t->dead) && t->n[ART_RDMA_N_BYTES] == 0);
 	release(t);
 }
@@ -641,6 +670,10 @@ const char *art__rdma_count(const struct art_tp *tp, unsigned i, uint64_t *n)
 		[ART_RDMA_N_EARLY] = "rdma-read-early",
 		[ART_RDMA_N_QUEUED] = "rdma-queued",
 		[ART_RDMA_N_RESENT] = "rdma-resent",
+		[ART_RDMA_N_LENT] = "rdma-lent",
+		[ART_RDMA_N_PULLED] = "rdma-pulled",
+		[ART_RDMA_N_USER_BYTES] = "rdma-user-bytes-registered",
+		[ART_RDMA_N_REGISTERED] = "rdma-user-registrations",
 	};
 
 	if (i >= ART_RDMA_N_LAST)
@@ -661,6 +694,8 @@ const struct art_tp_ops art__rdma_ops = {
 	.peer = rdma_peer,
 	.connect = rdma_connect,
 	.send = rdma_send,
+	.lend = rdma_lend,
+	.lent_over = rdma_lent_over,
 	.poll = rdma_poll,
 	.fd = rdma_fd,
 	.arm = rdma_arm,

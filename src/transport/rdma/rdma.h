@@ -26,7 +26,14 @@
  * under way than there are receives, so a slow receiver is never "not ready".
  *
  * Memory: one region per pair, [ring in which the peer writes | copy of what we wrote to theirs].
- * The copy is what the device reads and what is sent again. Nobody's user memory is registered.
+ * The copy is what the device reads and what is sent again.
+ *
+ * A long message that is lent (transport.h) is not copied here: either our device gathers the record out
+ * of the copy, which has its ends, and the user's memory; or the record says where its body is, and the
+ * receiver reads it from there into the room that the body would have had in the ring. Either way credit
+ * for the record says that the loan is over, too, and a way that breaks sends it again from where it is.
+ * Memory of the user is registered for reading only, and for as long as an operation lends of it
+ * (rdma_loan.c). Nobody writes to it.
  */
 #ifndef ART_TRANSPORT_RDMA_RDMA_H
 #define ART_TRANSPORT_RDMA_RDMA_H
@@ -48,6 +55,33 @@
 #define ART_RDMA_RETRY_CNT 6    /* so often again: an error after half a second */
 #define ART_RDMA_RNR_RETRY 6
 #define ART_RDMA_MIN_RNR_TIMER 12 /* 0.64 ms */
+
+struct art_rdma_reg { /* memory of the user that peers may read */
+	TAILQ_ENTRY(art_rdma_reg) next;
+	const void *token; /* NULL: its owner has it again */
+	const uint8_t *base;
+	size_t bytes;
+	struct ibv_mr *mr;
+	unsigned loans;
+};
+
+struct art_rdma_loan { /* of a message */
+	STAILQ_ENTRY(art_rdma_loan) next;
+	void *token;  /* NULL: nobody is to be told, and the body may be gone */
+	const uint8_t *body;
+	struct art_rdma_reg *reg;
+	uint64_t at;  /* of its record */
+	uint64_t end; /* where the record behind its own begins */
+};
+
+STAILQ_HEAD(art_rdma_loans, art_rdma_loan);
+TAILQ_HEAD(art_rdma_regs, art_rdma_reg);
+
+struct art_rdma_pull { /* a lent message whose body is being read */
+	uint64_t at;
+	size_t len;
+	uint8_t head[ART_TP_HEAD];
+};
 
 enum art_rdma_state {
 	ART_RDMA_NONE,
@@ -82,16 +116,25 @@ struct art_rdma_conn {
 	bool credit_owed;
 	bool probed;
 	const char *failed;   /* why this way is over, once it is */
+	struct art_rdma_loans loans; /* in order */
+	unsigned reads;       /* that may be under way each way */
 	/* In. */
 	struct art_rdma_rx rx;
 	uint32_t announced;   /* records that completions have told of; small ones are read before that */
 	uint32_t told_records;
 	uint64_t told_at;
+	bool owed;            /* a loan is over, and the lender was not told */
+	uint64_t look_at;     /* of the record that is looked at next: is it a lent one? */
+	uint32_t looked;      /* records, as rx.records */
+	uint32_t pulls, pulls_done, pulls_read; /* counted */
+	struct art_rdma_pull pull[ART_RDMA_READS];
 };
 
 struct art_rdma_chunk { /* a message that waits for space */
 	STAILQ_ENTRY(art_rdma_chunk) next;
 	size_t len; /* head included */
+	struct art_rdma_loan *loan; /* then data is the head alone, and the body is at: */
+	const uint8_t *body;
 	uint8_t data[];
 };
 
@@ -143,6 +186,9 @@ struct art_rdma_dev {
 	union ibv_gid gid;
 	uint16_t lid;
 	uint8_t mtu;
+	uint8_t reads;        /* at once, each way; 0: none */
+	bool lends;           /* memory of the user may be registered */
+	unsigned sges;        /* pieces that a write gathers */
 	bool down;            /* the port is; nothing new is tried */
 };
 
@@ -166,6 +212,10 @@ struct art_rdma {
 	bool armed, kicked, polling;
 	int budget, upcalls;  /* of the present poll() */
 	bool may_offer;       /* in it */
+	enum art_rdma_large large;
+	struct art_rdma_regs regs; /* the one that was used last is the last */
+	size_t reg_bytes;
+	struct art_rdma_loans returned; /* their owners are to be told */
 	unsigned turn;
 	int *in;              /* [size] ranks whose messages are looked for in memory */
 	int n_in, next_in;
@@ -203,11 +253,38 @@ bool art__rdma_conn_connect(struct art_rdma *t, struct art_rdma_conn *c,
 void art__rdma_conn_fence(struct art_rdma *t, struct art_rdma_conn *c);
 void art__rdma_conn_free(struct art_rdma *t, struct art_rdma_conn *c);
 
+/* rdma_loan.c: memory of the user, registered and lent */
+/* A loan of [@body, +@len), a part of @l, with the memory registered; NULL: it is to be copied. */
+struct art_rdma_loan *art__rdma_loan(struct art_rdma *t, const struct art_tp_loan *l,
+				     const uint8_t *body, size_t len);
+/* Those whose records end at @upto or before, which the peer is through with. */
+void art__rdma_loans_over(struct art_rdma *t, struct art_rdma_loans *loans, uint64_t upto);
+void art__rdma_loan_over(struct art_rdma *t, struct art_rdma_loan *loan);
+/* Tells the owners. Only in poll(). */
+void art__rdma_tell_returned(struct art_rdma *t);
+void art__rdma_lent_over(struct art_rdma *t, const void *token);
+/* All of it; only before the end. */
+void art__rdma_forget_loans(struct art_rdma *t);
+
+/* rdma_pull.c: bodies that are read out of a peer's memory */
+/* Looks for lent records among what has been announced, and starts to read. */
+void art__rdma_pull(struct art_rdma *t, struct art_rdma_conn *c);
+/* What the next record is. PULL_NONE: none that is lent. */
+enum art_rdma_pulled { ART_RDMA_PULL_NONE, ART_RDMA_PULL_WAITS, ART_RDMA_PULL_THERE };
+enum art_rdma_pulled art__rdma_pulled(const struct art_rdma_conn *c, uint8_t head[ART_TP_HEAD],
+				      const uint8_t **body, size_t *len);
+
 /* rdma_post.c: work requests and completions */
 bool art__rdma_post_receives(struct art_rdma *t, struct art_rdma_conn *c, unsigned n);
 bool art__rdma_sq_room(const struct art_rdma *t, const struct art_rdma_conn *c);
 /* Writes the record at @at, of @len bytes; it has a slot. False: the way is broken. */
 bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len);
+/* As post_record, the body being @loan's. */
+bool art__rdma_post_gather(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len,
+			   const struct art_rdma_loan *loan, size_t body);
+/* Reads the body of the lent record @p from @from. */
+bool art__rdma_post_pull(struct art_rdma *t, struct art_rdma_conn *c, const struct art_rdma_pull *p,
+			 const struct art_rdma_source *from);
 bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c);
 bool art__rdma_post_probe(struct art_rdma *t, struct art_rdma_conn *c);
 /* Takes what the completion queue has. No upcalls. True if there was anything. */
@@ -254,12 +331,16 @@ static inline bool art__rdma_on_carrier(const struct art_rdma_peer *p)
 }
 
 /* rdma_send.c */
-int art__rdma_send(struct art_rdma *t, int peer, const struct iovec *iov, int niov);
+/* @l: the body may be lent, and *lent says whether it was; NULL: not. */
+int art__rdma_send(struct art_rdma *t, int peer, const struct iovec *iov, int niov,
+		   const struct art_tp_loan *l, bool *lent);
 /* Moves what waits to where it goes now. Only in poll(). */
 void art__rdma_flush(struct art_rdma *t, int peer);
 /* What was written and not received goes out over the carrier. False: it does not take it. */
 bool art__rdma_resend(struct art_rdma *t, struct art_rdma_conn *c, uint64_t from);
 void art__rdma_forget_queue(struct art_rdma *t, struct art_rdma_peer *p);
+/* Messages that wait, lent for @token, get a body of their own. */
+void art__rdma_queue_unlend(struct art_rdma *t, int peer, const void *token);
 void art__rdma_room(struct art_rdma *t, int peer);
 void art__rdma_kick(struct art_rdma *t);
 

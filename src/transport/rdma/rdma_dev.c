@@ -20,6 +20,7 @@
 
 #define GIDS_MAX 256
 #define CQ_MAX 65536u
+#define GATHERED 3 /* pieces of a record: its head, a body that is the user's, its seal */
 #define SCORE_NAMED 8 /* beyond all others */
 
 bool art__rdma_dev_any(const char **why)
@@ -178,6 +179,15 @@ static int cq_entries(const struct ibv_device_attr *attr, unsigned pairs, unsign
 	return (int)(want < most ? want : most);
 }
 
+/* Each way. */
+static uint8_t reads_of(const struct ibv_device_attr *attr)
+{
+	int n = attr->max_qp_rd_atom < attr->max_qp_init_rd_atom ? attr->max_qp_rd_atom
+								 : attr->max_qp_init_rd_atom;
+
+	return (uint8_t)(n <= 0 ? 0 : n < ART_RDMA_READS ? n : ART_RDMA_READS);
+}
+
 static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pairs)
 {
 	struct art_rdma_dev *d = &t->dev;
@@ -194,6 +204,10 @@ static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pai
 	d->lid = c->lid;
 	d->mtu = c->mtu;
 	d->infiniband = c->infiniband;
+	d->reads = reads_of(&attr);
+	d->sges = attr.max_sge >= GATHERED ? GATHERED : 1;
+	/* else a child of fork() could get the pages that the device reads, and this process new ones */
+	d->lends = ibv_is_fork_initialized() == IBV_FORK_UNNEEDED;
 	d->pd = ibv_alloc_pd(d->ctx);
 	d->channel = d->pd ? ibv_create_comp_channel(d->ctx) : NULL;
 	if (!d->channel)

@@ -25,7 +25,7 @@
 #define LINGER_NS (2 * ART_NS_PER_S) /* beyond what a device retries */
 #define RECEIVES 32u /* posted at a time */
 
-enum kind { RECEIVE, WRITE, PROBE };
+enum kind { RECEIVE, WRITE, PROBE, PULL };
 
 _Static_assert(ART_MAX_RANKS <= 0x10000u, "a rank is 16 bits of a wr_id");
 
@@ -74,7 +74,7 @@ static bool post(struct art_rdma *t, struct art_rdma_conn *c, struct ibv_send_wr
 
 	assert(c->qp && c->sq_posted - c->sq_done < t->window + ART_RDMA_EXTRA);
 	wr->wr_id = wr_id(c, kind, c->sq_posted + 1);
-	if (kind == PROBE || wants_completion(t, c))
+	if (kind >= PROBE || wants_completion(t, c))
 		wr->send_flags |= IBV_SEND_SIGNALED;
 	if (ibv_post_send(c->qp, wr, &bad))
 		return false;
@@ -105,6 +105,47 @@ bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t
 	return post(t, c, &wr, WRITE);
 }
 
+bool art__rdma_post_gather(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len,
+			   const struct art_rdma_loan *loan, size_t body)
+{
+	uint64_t offset = at & (c->tx.bytes - 1);
+	size_t past = ART_RDMA_LINE + body;
+	struct ibv_sge sge[3] = {
+		{(uintptr_t)(c->tx.copy + offset), ART_RDMA_LINE, c->mr->lkey},
+		{(uintptr_t)loan->body, (uint32_t)body, loan->reg->mr->lkey},
+		{(uintptr_t)(c->tx.copy + offset + past), (uint32_t)(len - past), c->mr->lkey},
+	};
+	struct ibv_send_wr wr = {
+		.sg_list = sge,
+		.num_sge = 3,
+		.opcode = IBV_WR_RDMA_WRITE_WITH_IMM,
+		.wr.rdma = {.remote_addr = c->remote + offset, .rkey = c->rkey},
+	};
+
+	assert(len > past && len - past <= ART_RDMA_PAST_MAX &&
+	       offset + len <= c->tx.bytes + ART_RDMA_SPILL);
+	t->n[ART_RDMA_N_SENT]++;
+	return post(t, c, &wr, WRITE);
+}
+
+bool art__rdma_post_pull(struct art_rdma *t, struct art_rdma_conn *c, const struct art_rdma_pull *p,
+			 const struct art_rdma_source *from)
+{
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)(c->mem + (p->at & (c->rx.bytes - 1)) + ART_RDMA_LINE),
+		.length = (uint32_t)p->len,
+		.lkey = c->mr->lkey,
+	};
+	struct ibv_send_wr wr = {
+		.sg_list = &sge,
+		.num_sge = 1,
+		.opcode = IBV_WR_RDMA_READ,
+		.wr.rdma = {.remote_addr = from->addr, .rkey = from->rkey},
+	};
+
+	return post(t, c, &wr, PULL);
+}
+
 /* Without room it is owed: told when a completion makes some. */
 bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c)
 {
@@ -121,6 +162,7 @@ bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c)
 		art__rdma_todo(t, c->peer);
 		return true;
 	}
+	c->owed = false;
 	c->told_records = records;
 	c->told_at = c->rx.at;
 	return post(t, c, &wr, WRITE);
@@ -163,12 +205,15 @@ static void on_receive(struct art_rdma *t, struct art_rdma_conn *c, const struct
 		fail(t, c, "a message that is not a write with immediate data");
 	} else if (!(imm & CREDIT)) {
 		c->announced++;
+		art__rdma_pull(t, c);
 		if (art__rdma_ahead(c) < 0 || c->credit_owed)
 			art__rdma_todo(t, c->peer);
 	} else if (!art__rdma_credit(&c->tx, imm & COUNT_MASK, imm >> 15 & COUNT_MASK)) {
 		fail(t, c, "credit for what was not sent");
-	} else if (t->peer[c->peer].queued > 0) {
-		art__rdma_todo(t, c->peer);
+	} else {
+		art__rdma_loans_over(t, &c->loans, c->tx.acked);
+		if (t->peer[c->peer].queued > 0)
+			art__rdma_todo(t, c->peer);
 	}
 	if (!art__rdma_post_receives(t, c, 1))
 		fail(t, c, "no receive can be posted");
@@ -181,6 +226,11 @@ static void on_sent(struct art_rdma *t, struct art_rdma_conn *c, const struct ib
 	c->sq_done += (number - c->sq_done) & NUMBER_MASK;
 	assert(c->sq_posted - c->sq_done <= t->window + ART_RDMA_EXTRA);
 	c->probed |= wc->wr_id >> 56 == PROBE;
+	if (wc->wr_id >> 56 == PULL) {
+		c->pulls_done++;
+		t->n[ART_RDMA_N_PULLED]++;
+		art__rdma_todo(t, c->peer);
+	}
 	if (c->probed || c->credit_owed || t->peer[c->peer].queued > 0)
 		art__rdma_todo(t, c->peer);
 }

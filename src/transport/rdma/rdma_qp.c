@@ -91,7 +91,7 @@ static bool make_qp(struct art_rdma *t, struct art_rdma_conn *c)
 		.cap = {
 			.max_send_wr = depth(t),
 			.max_recv_wr = depth(t),
-			.max_send_sge = 1,
+			.max_send_sge = t->dev.sges,
 			.max_recv_sge = 1,
 			.max_inline_data = INLINE_WANTED,
 		},
@@ -99,7 +99,7 @@ static bool make_qp(struct art_rdma *t, struct art_rdma_conn *c)
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_INIT,
 		.port_num = t->dev.port,
-		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE,
+		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ,
 	};
 
 	c->qp = ibv_create_qp(t->dev.pd, &init);
@@ -132,6 +132,7 @@ struct art_rdma_conn *art__rdma_conn_make(struct art_rdma *t, int peer)
 	if (!c)
 		return NULL;
 	c->peer = peer;
+	STAILQ_INIT(&c->loans);
 	c->gen = ++t->gen;
 	c->psn = randombytes_uniform(1u << 24);
 	randombytes_buf(&c->nonce, sizeof(c->nonce));
@@ -163,6 +164,7 @@ void art__rdma_conn_offer(const struct art_rdma *t, const struct art_rdma_conn *
 		.infiniband = t->dev.infiniband,
 		.ring_log2 = log2_of(t->ring_bytes),
 		.window_log2 = log2_of(t->window),
+		.reads = t->dev.reads,
 		.lid = t->dev.lid,
 		.qpn = c->qp->qp_num,
 		.psn = c->psn,
@@ -210,6 +212,7 @@ static bool to_rts(struct art_rdma *t, struct art_rdma_conn *c, const struct art
 		.path_mtu = o->mtu < t->dev.mtu ? o->mtu : t->dev.mtu,
 		.dest_qp_num = o->qpn,
 		.rq_psn = o->psn,
+		.max_dest_rd_atomic = c->reads,
 		.min_rnr_timer = ART_RDMA_MIN_RNR_TIMER,
 	};
 	struct ibv_qp_attr rts = {
@@ -217,6 +220,7 @@ static bool to_rts(struct art_rdma *t, struct art_rdma_conn *c, const struct art
 		.timeout = ART_RDMA_TIMEOUT,
 		.retry_cnt = ART_RDMA_RETRY_CNT,
 		.rnr_retry = ART_RDMA_RNR_RETRY,
+		.max_rd_atomic = c->reads,
 		.sq_psn = c->psn,
 	};
 
@@ -244,6 +248,7 @@ bool art__rdma_conn_connect(struct art_rdma *t, struct art_rdma_conn *c,
 					    ? (size_t)1 << o->ring_log2
 					    : t->ring_bytes;
 	c->tx.window = theirs < t->window ? theirs : t->window;
+	c->reads = o->reads < t->dev.reads ? o->reads : t->dev.reads;
 	c->remote = o->addr;
 	c->rkey = o->rkey;
 	make_key(t, t->self.slot, c->peer, c->nonce, o->nonce, &c->tx_key);
@@ -277,7 +282,7 @@ void art__rdma_conn_fence(struct art_rdma *t, struct art_rdma_conn *c)
 
 void art__rdma_conn_free(struct art_rdma *t, struct art_rdma_conn *c)
 {
-	assert(!c->qp && !c->mr);
+	assert(!c->qp && !c->mr && STAILQ_EMPTY(&c->loans));
 	if (c->mem)
 		munmap(c->mem, c->mem_bytes);
 	t->dev.cq_room += 2 * depth(t);

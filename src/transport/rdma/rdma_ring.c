@@ -66,6 +66,74 @@ size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
 	return bytes;
 }
 
+size_t art__rdma_put_ends(struct art_rdma_tx *tx, const struct art_rdma_key *key,
+			  const uint8_t head[ART_TP_HEAD], size_t body)
+{
+	uint8_t *rec = tx->copy + (tx->at & (tx->bytes - 1)), *to = rec + ART_RDMA_LINE + body;
+	size_t bytes = art__rdma_record_bytes(body);
+	uint64_t word = art__rdma_word_of(tx->at, body) | ART_RDMA_OWED, seal;
+
+	assert(art__rdma_has_space(tx, body) && body > ART_RDMA_SMALL_BODY);
+	memcpy(rec, &word, sizeof(word));
+	memcpy(rec + sizeof(word), head, HEAD_SENT);
+	memset(to, 0, (size_t)(rec + bytes - ART_RDMA_SEAL - to));
+	seal = seal_of(key, rec, ART_RDMA_LINE);
+	memcpy(rec + bytes - ART_RDMA_SEAL, &seal, sizeof(seal));
+	tx->at = art__rdma_next(tx->bytes, tx->at, body);
+	tx->records++;
+	return bytes;
+}
+
+size_t art__rdma_put_lent(struct art_rdma_tx *tx, const struct art_rdma_key *key,
+			  const uint8_t head[ART_TP_HEAD], size_t body,
+			  const struct art_rdma_source *from)
+{
+	uint8_t *rec = tx->copy + (tx->at & (tx->bytes - 1));
+	uint64_t word = art__rdma_word_of(tx->at, body) | ART_RDMA_LENT, seal;
+
+	assert(art__rdma_has_space(tx, body) && body > ART_RDMA_SMALL_BODY);
+	memcpy(rec, &word, sizeof(word));
+	memcpy(rec + sizeof(word), head, HEAD_SENT);
+	memset(rec + ART_RDMA_LINE, 0, ART_RDMA_SOURCE);
+	memcpy(rec + ART_RDMA_LINE, &from->addr, sizeof(from->addr));
+	memcpy(rec + ART_RDMA_LINE + sizeof(from->addr), &from->rkey, sizeof(from->rkey));
+	seal = seal_of(key, rec, ART_RDMA_LINE + ART_RDMA_SOURCE);
+	memcpy(rec + ART_RDMA_LINE + ART_RDMA_SOURCE, &seal, sizeof(seal));
+	tx->at = art__rdma_next(tx->bytes, tx->at, body);
+	tx->records++;
+	return ART_RDMA_LINE + ART_RDMA_SOURCE + ART_RDMA_SEAL;
+}
+
+bool art__rdma_peek(const struct art_rdma_rx *rx, uint64_t at, size_t *len, bool *lent)
+{
+	uint64_t word;
+
+	memcpy(&word, rx->ring + (at & (rx->bytes - 1)), sizeof(word));
+	*lent = (word & ART_RDMA_LENT) != 0;
+	word &= ~ART_RDMA_MARKS;
+	*len = (uint32_t)word;
+	return *len <= ART_TP_BODY_MAX && word == art__rdma_word_of(at, *len) &&
+	       (!*lent || *len > ART_RDMA_SMALL_BODY);
+}
+
+bool art__rdma_get_lent(const struct art_rdma_rx *rx, const struct art_rdma_key *key, uint64_t at,
+			size_t len, uint8_t head[ART_TP_HEAD], struct art_rdma_source *from)
+{
+	_Alignas(16) uint8_t copy[ART_RDMA_LINE + ART_RDMA_SOURCE + ART_RDMA_SEAL];
+	uint64_t word = art__rdma_word_of(at, len) | ART_RDMA_LENT, seal;
+
+	memcpy(copy, rx->ring + (at & (rx->bytes - 1)), sizeof(copy));
+	memcpy(&seal, copy + ART_RDMA_LINE + ART_RDMA_SOURCE, sizeof(seal));
+	if (memcmp(copy, &word, sizeof(word)) != 0 ||
+	    seal != seal_of(key, copy, ART_RDMA_LINE + ART_RDMA_SOURCE))
+		return false;
+	memcpy(head, copy + sizeof(word), HEAD_SENT);
+	memset(head + HEAD_SENT, 0, ART_TP_HEAD_MAC);
+	memcpy(&from->addr, copy + ART_RDMA_LINE, sizeof(from->addr));
+	memcpy(&from->rkey, copy + ART_RDMA_LINE + sizeof(from->addr), sizeof(from->rkey));
+	return true;
+}
+
 /* The peer can still write here: everything is read once, and what was checked is what is used. */
 bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 		   uint8_t head[ART_TP_HEAD], const uint8_t **body, size_t *len)
@@ -76,8 +144,8 @@ bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 	size_t n;
 
 	memcpy(&word, rec, sizeof(word));
-	n = (uint32_t)word;
-	if (n > ART_TP_BODY_MAX || word != art__rdma_word_of(rx->at, n))
+	n = (uint32_t)(word & ~(uint64_t)ART_RDMA_OWED);
+	if (n > ART_TP_BODY_MAX || (word & ~(uint64_t)ART_RDMA_OWED) != art__rdma_word_of(rx->at, n))
 		return false;
 	memcpy(copy, rec, sealed_bytes(n));
 	memcpy(&seal, rec + art__rdma_record_bytes(n) - ART_RDMA_SEAL, sizeof(seal));
@@ -85,6 +153,7 @@ bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 		return false;
 	memcpy(head, copy + sizeof(word), HEAD_SENT);
 	memset(head + HEAD_SENT, 0, ART_TP_HEAD_MAC);
+	rx->owed = (word & ART_RDMA_OWED) != 0;
 	*body = (n <= ART_RDMA_SMALL_BODY ? copy : rec) + ART_RDMA_LINE;
 	*len = n;
 	return true;
@@ -97,8 +166,9 @@ void art__rdma_written(const struct art_rdma_tx *tx, uint64_t at, uint8_t head[A
 	uint64_t word;
 
 	memcpy(&word, rec, sizeof(word));
-	*len = (uint32_t)word;
 	*body = rec + ART_RDMA_LINE;
+	word &= ~ART_RDMA_MARKS;
+	*len = (uint32_t)word;
 	assert(word == art__rdma_word_of(at, *len) && *len <= ART_TP_BODY_MAX);
 	memcpy(head, rec + sizeof(word), HEAD_SENT);
 	memset(head + HEAD_SENT, 0, ART_TP_HEAD_MAC);

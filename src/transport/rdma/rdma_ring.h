@@ -10,6 +10,11 @@
  *     seal (8)  by a key of the connection, over all before it where the record is small, else over
  *               word and head
  *
+ *
+ *   The length of a record whose body stays in its owner's memory until there is credit has the bit OWED.
+ *   lent record: likewise with the bit LENT; the room of the body begins with where the body is to be read
+ *     (address 8 | key 4 | 0 4), behind which comes a seal over all that. The reader puts the body over it.
+ *
  * Sender and receiver compute the same positions, which only grow; a record that would begin in the
  * ring and end behind it does so, in memory behind the ring that nothing else uses, and the next
  * one begins at the start. So no record is cut in two, and none is moved.
@@ -40,6 +45,16 @@
 #define ART_RDMA_SPILL ART_RDMA_RECORD_MAX
 #define ART_RDMA_KEY_BYTES 16
 
+#define ART_RDMA_LENT 0x80000000u /* in the length of a record */
+#define ART_RDMA_OWED 0x40000000u /* likewise: its sender waits for credit for it */
+#define ART_RDMA_MARKS ((uint64_t)ART_RDMA_LENT | ART_RDMA_OWED)
+#define ART_RDMA_SOURCE 16u
+
+struct art_rdma_source { /* memory of the sender's user */
+	uint64_t addr;
+	uint32_t rkey;
+};
+
 struct art_rdma_key {
 	uint8_t key[ART_RDMA_KEY_BYTES];
 	bool mac;
@@ -59,6 +74,7 @@ struct art_rdma_rx {
 	size_t bytes;
 	uint64_t at;      /* of the next record */
 	uint32_t records; /* read */
+	bool owed;        /* credit for the last one is waited for */
 	_Alignas(16) uint8_t small[ART_RDMA_SMALL]; /* a copy of the one that is read */
 };
 
@@ -82,9 +98,19 @@ static inline bool art__rdma_has_space(const struct art_rdma_tx *tx, size_t body
 	       tx->records - tx->records_acked < tx->window;
 }
 
+#define ART_RDMA_PAST_MAX (ART_RDMA_SEAL + 7) /* bytes of a record behind its body */
+
 /* Writes a record into the copy; its bytes. The caller has looked whether there is space. */
 size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
 		     const struct iovec *iov, int niov, size_t body);
+
+/* As put, of a record of which the body is left out. */
+size_t art__rdma_put_ends(struct art_rdma_tx *tx, const struct art_rdma_key *key,
+			  const uint8_t head[ART_TP_HEAD], size_t body);
+/* As put, of a record whose body is at @from: the bytes that are to be written. */
+size_t art__rdma_put_lent(struct art_rdma_tx *tx, const struct art_rdma_key *key,
+			  const uint8_t head[ART_TP_HEAD], size_t body,
+			  const struct art_rdma_source *from);
 
 /* What a record at @at with @body bytes begins with: never 0, as a ring begins. */
 static inline uint64_t art__rdma_word_of(uint64_t at, size_t body)
@@ -106,7 +132,13 @@ static inline bool art__rdma_may_be_small(const struct art_rdma_rx *rx)
 bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 		   uint8_t head[ART_TP_HEAD], const uint8_t **body, size_t *len);
 
-/* The record that we wrote at @at ourselves. */
+/* Whether a record at @at begins there, by its first word: its length, and whether it is a lent one. */
+bool art__rdma_peek(const struct art_rdma_rx *rx, uint64_t at, size_t *len, bool *lent);
+/* Head and source of the lent record at @at, of @len bytes, which has been announced. False: it is none. */
+bool art__rdma_get_lent(const struct art_rdma_rx *rx, const struct art_rdma_key *key, uint64_t at,
+			size_t len, uint8_t head[ART_TP_HEAD], struct art_rdma_source *from);
+
+/* The record that we wrote at @at ourselves; the body of a lent one is with its loan. */
 void art__rdma_written(const struct art_rdma_tx *tx, uint64_t at, uint8_t head[ART_TP_HEAD],
 		       const uint8_t **body, size_t *len);
 

@@ -11,17 +11,38 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LEND_MIN (16u * 1024) /* less is copied sooner than a round trip is made */
+
 void art__rdma_forget_queue(struct art_rdma *t, struct art_rdma_peer *p)
 {
 	struct art_rdma_chunk *k;
 
 	while ((k = STAILQ_FIRST(&p->queue))) {
 		STAILQ_REMOVE_HEAD(&p->queue, next);
+		if (k->loan)
+			art__rdma_loan_over(t, k->loan);
 		art__env_free(t->env, k);
 	}
 	t->queued -= p->queued;
 	p->queued = 0;
 	p->full = false;
+}
+
+/* Instead of bodies that nobody is going to look at, and that may be unmapped by now. */
+static const uint8_t nothing[ART_TP_BODY_MAX];
+
+void art__rdma_queue_unlend(struct art_rdma *t, int peer, const void *token)
+{
+	struct art_rdma_chunk *k;
+
+	STAILQ_FOREACH(k, &t->peer[peer].queue, next) {
+		if (!k->loan || k->loan->token != token)
+			continue;
+		k->loan->token = NULL;
+		art__rdma_loan_over(t, k->loan);
+		k->loan = NULL;
+		k->body = nothing;
+	}
 }
 
 void art__rdma_kick(struct art_rdma *t)
@@ -75,6 +96,38 @@ static void to_ring(struct art_rdma *t, struct art_rdma_conn *c, const struct io
 	art__rdma_kick(t);
 }
 
+static bool post_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint8_t *head, size_t len,
+		      const struct art_rdma_loan *loan)
+{
+	struct art_rdma_source from = {(uintptr_t)loan->body, loan->reg->mr->rkey};
+	uint64_t at = c->tx.at;
+	size_t bytes;
+
+	if (t->large == ART_RDMA_READ && c->reads) {
+		bytes = art__rdma_put_lent(&c->tx, &c->tx_key, head, len, &from);
+		return art__rdma_post_record(t, c, at, bytes);
+	}
+	bytes = art__rdma_put_ends(&c->tx, &c->tx_key, head, len);
+	return art__rdma_post_gather(t, c, at, bytes, loan, len);
+}
+
+static void to_ring_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint8_t *head, size_t len,
+			 struct art_rdma_loan *loan)
+{
+	bool ok;
+
+	loan->at = c->tx.at;
+	ok = post_lent(t, c, head, len, loan);
+	loan->end = c->tx.at;
+	STAILQ_INSERT_TAIL(&c->loans, loan, next);
+	t->n[ART_RDMA_N_LENT]++;
+	if (ok)
+		return;
+	c->failed = "cannot be posted to";
+	art__rdma_todo(t, c->peer);
+	art__rdma_kick(t);
+}
+
 static int to_carrier(struct art_rdma *t, int peer, const struct iovec *iov, int niov)
 {
 	struct art_rdma_peer *p = &t->peer[peer];
@@ -91,21 +144,24 @@ static int to_carrier(struct art_rdma *t, int peer, const struct iovec *iov, int
 
 /* ---- the queue ---- */
 
+/* The body of a message that is lent stays where it is. */
 static bool append(struct art_rdma *t, struct art_rdma_peer *p, const struct iovec *iov, int niov,
-		   size_t len)
+		   size_t len, struct art_rdma_loan *loan)
 {
-	struct art_rdma_chunk *k = art__env_alloc(t->env, sizeof(*k) + len);
-	size_t at = 0;
+	size_t copied = loan ? ART_TP_HEAD : len, at = 0;
+	struct art_rdma_chunk *k = art__env_alloc(t->env, sizeof(*k) + copied);
 
 	if (!k)
 		return false;
 	k->len = len;
-	for (int i = 0; i < niov; i++) {
+	k->loan = loan;
+	k->body = loan ? iov[1].iov_base : k->data + ART_TP_HEAD;
+	for (int i = 0; i < (loan ? 1 : niov); i++) {
 		if (iov[i].iov_len)
 			memcpy(k->data + at, iov[i].iov_base, iov[i].iov_len);
 		at += iov[i].iov_len;
 	}
-	assert(at == len);
+	assert(at == copied);
 	STAILQ_INSERT_TAIL(&p->queue, k, next);
 	p->queued += len;
 	t->queued += len;
@@ -113,7 +169,8 @@ static bool append(struct art_rdma *t, struct art_rdma_peer *p, const struct iov
 	return true;
 }
 
-static int send_later(struct art_rdma *t, int peer, const struct iovec *iov, int niov, size_t len)
+static int send_later(struct art_rdma *t, int peer, const struct iovec *iov, int niov, size_t len,
+		      struct art_rdma_loan *loan)
 {
 	struct art_rdma_peer *p = &t->peer[peer];
 
@@ -125,10 +182,15 @@ static int send_later(struct art_rdma *t, int peer, const struct iovec *iov, int
 		p->why = ART_TP_RESET;
 		art__rdma_todo(t, peer);
 		art__rdma_kick(t);
+		if (loan)
+			art__rdma_loan_over(t, loan);
 		return 0;
 	}
-	if (!append(t, p, iov, niov, len))
+	if (!append(t, p, iov, niov, len, loan)) {
+		if (loan)
+			art__rdma_loan_over(t, loan);
 		return ART_ERR_NOMEM;
+	}
 	if (p->queued <= t->queue_high)
 		return 1;
 	p->full = true;
@@ -148,10 +210,27 @@ static int dial(struct art_rdma *t, int peer)
 	return r;
 }
 
-int art__rdma_send(struct art_rdma *t, int peer, const struct iovec *iov, int niov)
+/* Only on a way that is there: over the carrier it would be copied all the same. */
+static struct art_rdma_loan *lend(struct art_rdma *t, int peer, const struct iovec *iov, size_t len,
+				  const struct art_tp_loan *l)
 {
+	const struct art_rdma_peer *p = &t->peer[peer];
+
+	if (!l || len < LEND_MIN || t->large == ART_RDMA_COPY || !t->dev.lends || p->ending ||
+	    p->state != ART_RDMA_UP)
+		return NULL;
+	if (t->dev.sges == 1 && !(t->large == ART_RDMA_READ && p->conn->reads))
+		return NULL;
+	return art__rdma_loan(t, l, iov[1].iov_base, len);
+}
+
+int art__rdma_send(struct art_rdma *t, int peer, const struct iovec *iov, int niov,
+		   const struct art_tp_loan *l, bool *lent)
+{
+	struct art_rdma_loan *loan;
 	struct art_rdma_peer *p;
 	size_t len = 0;
+	int r;
 
 	assert(niov >= 1 && iov[0].iov_len == ART_TP_HEAD);
 	for (int i = 1; i < niov; i++)
@@ -161,9 +240,15 @@ int art__rdma_send(struct art_rdma *t, int peer, const struct iovec *iov, int ni
 	p = &t->peer[peer];
 	if (p->state == ART_RDMA_PROVED && !p->ending && !art__rdma_pair_switch(t, peer))
 		return 0;
+	loan = lend(t, peer, iov, len, l);
+	if (loan)
+		*lent = true;
 	if (p->queued == 0 && (ring_takes(t, p, len) || (p->state == ART_RDMA_UP &&
 			       art__rdma_reap(t) && ring_takes(t, p, len)))) {
-		to_ring(t, p->conn, iov, niov, len);
+		if (loan)
+			to_ring_lent(t, p->conn, iov[0].iov_base, len, loan);
+		else
+			to_ring(t, p->conn, iov, niov, len);
 		return 1;
 	}
 	if (p->dropped)
@@ -172,13 +257,9 @@ int art__rdma_send(struct art_rdma *t, int peer, const struct iovec *iov, int ni
 		return 0;
 	if (p->queued == 0 && is_carried(t, p))
 		return to_carrier(t, peer, iov, niov);
-	if (!p->link && !p->dialled) {
-		int r = dial(t, peer);
-
-		if (r < 0)
-			return r;
-	}
-	return send_later(t, peer, iov, niov, ART_TP_HEAD + len);
+	if (!p->link && !p->dialled && (r = dial(t, peer)) < 0)
+		return r;
+	return send_later(t, peer, iov, niov, ART_TP_HEAD + len, loan);
 }
 
 /* 1: gone, 0: there is no space yet, -1: lost. */
@@ -187,14 +268,20 @@ static int send_first(struct art_rdma *t, int peer)
 	struct art_rdma_peer *p = &t->peer[peer];
 	struct art_rdma_chunk *k = STAILQ_FIRST(&p->queue);
 	struct iovec v[2] = {{k->data, ART_TP_HEAD},
-			     {k->data + ART_TP_HEAD, k->len - ART_TP_HEAD}};
+			     {(void *)(uintptr_t)k->body, k->len - ART_TP_HEAD}};
 
-	if (ring_takes(t, p, v[1].iov_len))
+	if (ring_takes(t, p, v[1].iov_len) && k->loan) {
+		to_ring_lent(t, p->conn, k->data, v[1].iov_len, k->loan);
+		k->loan = NULL; /* with the record now */
+	} else if (ring_takes(t, p, v[1].iov_len)) {
 		to_ring(t, p->conn, v, 2, v[1].iov_len);
-	else if (!is_carried(t, p) || p->carrier_full)
+	} else if (!is_carried(t, p) || p->carrier_full) {
 		return 0;
-	else if (to_carrier(t, peer, v, 2) < 0)
+	} else if (to_carrier(t, peer, v, 2) < 0) {
 		return -1;
+	}
+	if (k->loan)
+		art__rdma_loan_over(t, k->loan);
 	STAILQ_REMOVE_HEAD(&p->queue, next);
 	p->queued -= k->len;
 	t->queued -= k->len;
@@ -216,6 +303,17 @@ void art__rdma_flush(struct art_rdma *t, int peer)
 		art__rdma_room(t, peer);
 }
 
+/* Of the record at @at, which we wrote: @copied, or where it is lent from. */
+static const uint8_t *body_of(const struct art_rdma_conn *c, uint64_t at, const uint8_t *copied)
+{
+	const struct art_rdma_loan *loan;
+
+	STAILQ_FOREACH(loan, &c->loans, next)
+		if (loan->at == at)
+			return loan->token ? loan->body : nothing;
+	return copied;
+}
+
 bool art__rdma_resend(struct art_rdma *t, struct art_rdma_conn *c, uint64_t from)
 {
 	uint8_t head[ART_TP_HEAD];
@@ -228,6 +326,7 @@ bool art__rdma_resend(struct art_rdma *t, struct art_rdma_conn *c, uint64_t from
 
 		art__rdma_written(&c->tx, at, head, &body, &len);
 		v[0] = (struct iovec){head, sizeof(head)};
+		body = body_of(c, at, body);
 		v[1] = (struct iovec){(void *)(uintptr_t)body, len};
 		r = to_carrier(t, c->peer, v, len ? 2 : 1);
 		t->n[ART_RDMA_N_RESENT]++;

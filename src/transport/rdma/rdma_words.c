@@ -2,7 +2,7 @@
  *
  * The words of rdma_words.h as bytes, little endian.
  *
- *   0 magic (4) | kind (1) | mtu (1) | ring log2 (1) | window log2 (1) | lid (2) | flags (2)
+ *   0 magic (4) | kind (1) | mtu (1) | ring log2 (1) | window log2 (1) | lid (2) | flags (1) | reads (1)
  *   12 qpn (4) | 16 psn (4) | 20 rkey (4) | 24 addr, or position (8) | 32 nonce (8) | 40 gid (16)
  */
 #include "transport/rdma/rdma_words.h"
@@ -52,7 +52,8 @@ void art__rdma_put_offer(uint8_t head[ART_TP_HEAD], const struct art_rdma_offer 
 	head[6] = o->ring_log2;
 	head[7] = o->window_log2;
 	art__le_put(head + 8, o->lid, 2);
-	art__le_put(head + 10, o->infiniband ? INFINIBAND : 0, 2);
+	head[10] = o->infiniband ? INFINIBAND : 0;
+	head[11] = o->reads;
 	art__le_put(head + 12, o->qpn, 4);
 	art__le_put(head + 16, o->psn, 4);
 	art__le_put(head + 20, o->rkey, 4);
@@ -67,7 +68,8 @@ bool art__rdma_get_offer(const uint8_t head[ART_TP_HEAD], struct art_rdma_offer 
 		.ring_log2 = head[6],
 		.window_log2 = head[7],
 		.lid = (uint16_t)art__le_get(head + 8, 2),
-		.infiniband = (art__le_get(head + 10, 2) & INFINIBAND) != 0,
+		.infiniband = (head[10] & INFINIBAND) != 0,
+		.reads = head[11],
 		.qpn = (uint32_t)art__le_get(head + 12, 4),
 		.psn = (uint32_t)art__le_get(head + 16, 4),
 		.rkey = (uint32_t)art__le_get(head + 20, 4),
@@ -75,7 +77,7 @@ bool art__rdma_get_offer(const uint8_t head[ART_TP_HEAD], struct art_rdma_offer 
 		.nonce = art__le_get(head + 32, 8),
 	};
 	memcpy(o->gid, head + 40, sizeof(o->gid));
-	return o->mtu >= 1 && o->mtu <= 5 && o->ring_log2 < 32 &&
+	return o->mtu >= 1 && o->mtu <= 5 && o->ring_log2 < 32 && o->reads <= ART_RDMA_READS &&
 	       (1u << o->ring_log2) >= ART_RDMA_RING_MIN && (1u << o->ring_log2) <= ART_RDMA_RING_MAX &&
 	       o->window_log2 >= WINDOW_LOG2_MIN && o->window_log2 <= WINDOW_LOG2_MAX &&
 	       o->qpn <= BIT24 && o->psn <= BIT24 && o->addr && o->addr % ART_RDMA_LINE == 0 &&
