@@ -3,7 +3,7 @@
 #
 # Description: the rdma transport on a libibverbs device: in the virtual machine of tests/lab/rdma, whose
 # four hosts have a Soft-RoCE device each. The transport contract; collectives, every result checked;
-# ranks killed in small and in large messages; a cable pulled in the middle of a large allreduce; stopped
+# ranks killed in small and in large messages, whichever way these go; a cable pulled in the middle of a large allreduce; stopped
 # ranks; too little memory to lock. Usage: rdma.sh [CASE]...   (the jobs over TCP alone, too, to compare:
 # RDMA_TEST_OVER=tcp)
 set -u
@@ -105,6 +105,53 @@ t_killed_in_a_large_one() {
 			[ "$(results 3)" -ge 3 ] || complain "$case: $(results 3) results without it"
 		done
 	done
+}
+
+# Bodies that stay in the program's memory: the devices take them there, and give it back in the end.
+t_lent() {
+	local how
+	over_rdma || return 0
+	for how in write read copy; do
+		ART_RDMA_LARGE=$how WIRE_COUNTS=1 run "$build/tests/bench/wire" "$ART_TRANSPORT" 10.77.0.1 10.77.0.2 lent 65536 64
+		is "$how: exit status" $rc 0
+		is "$how: bodies lent" "$(sed -n 's/^  0 rdma-lent //p' err)" "$([ $how = copy ] || echo 64)"
+		is "$how: bodies read" "$(sed -n 's/^  1 rdma-pulled //p' err)" "$([ $how != read ] || echo 64)"
+	done
+}
+
+# The same kills where the bodies of the messages are in the memory of those who die, or of those who read.
+t_killed_while_it_lends() {
+	local who at before
+	over_rdma || return 0
+	export ART_RDMA_LARGE=read
+	for who in 0 2; do
+		for at in 0 1 5; do
+			before=$(sent $who)
+			begin_on_hosts 4 "$programs/t_large" $((8 << 20)) 4
+			until_said out "^rank $who enters round 0"
+			await has_sent $who $((before + (at << 20))) || complain "$case: host $who sends nothing"
+			[ $at != 5 ] || shows_what_is_lent
+			kill -KILL "$(pid_of $who)"
+			finish
+			is "rank $who killed after $at MiB: exit status" $rc 0
+			[ "$(results 3)" -ge 3 ] || complain "$case: $(results 3) results without it"
+		done
+	done
+	unset ART_RDMA_LARGE
+}
+shows_what_is_lent() {
+	"$build/art-info" --job --details >info 2>&1 || complain "$case: art-info: $(cat info)"
+	grep -Eq "program's memory: [1-9][0-9]* messages lent, [1-9]" info ||
+		complain "$case: art-info does not show what is lent: $(cat info)"
+}
+
+# A cable pulled, and a rank stopped for long, while others read from it.
+t_reads_end_with_the_way() {
+	over_rdma || return 0
+	export ART_RDMA_LARGE=read
+	t_stopped_for_long
+	t_cable_pulled
+	unset ART_RDMA_LARGE
 }
 
 # The others go on without the cable of host 1: over TCP, which has another way here. Nobody is evicted.
