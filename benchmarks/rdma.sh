@@ -55,11 +55,13 @@ perf() {
 	note "$program" "$(awk -v bytes="$2" -v c="$4" '$1 == bytes { print $c }' "$out")"
 }
 
-# The transport between the same two, without collectives: ping|stream BYTES COUNT
+# The transport between the same two, without collectives: NAME ping|lent BYTES COUNT
 on_wire() {
+	local name=$1
+	shift
 	timeout -k 5 60 "$wire" rdma,tcp 10.77.0.1 10.77.0.2 "$@" >"$dir/wire" 2>"$dir/err" &&
 		grep -q rdma "$dir/wire" || { cat "$dir/wire" "$dir/err" >&2; exit 1; }
-	note "wire.$1" "$(awk '{ print $1 }' "$dir/wire")"
+	note "wire.$name" "$(awk '{ print $1 }' "$dir/wire")"
 }
 
 no_raw() { [ "$1" = recover ] || echo --no-raw; }
@@ -93,11 +95,13 @@ collectives() {
 one_round() {
 	local over
 	perf ib_write_lat 8 $((iters * 3)) 5
-	on_wire ping 8 $((iters * 3))
+	on_wire ping ping 8 $((iters * 3))
 	collectives 8 "$iters" barrier allreduce bcast reduce
 	perf ib_write_bw 1048576 30 4
-	on_wire stream 65536 480
+	ART_RDMA_LARGE=write on_wire write lent 65536 480
 	perf ib_read_bw 1048576 30 4
+	ART_RDMA_LARGE=read on_wire read lent 65536 480
+	ART_RDMA_LARGE=copy on_wire copy lent 65536 480
 	for over in rdma,tcp tcp; do
 		art $over 2 bcast --back-to-back --sizes 1M:1M --iters 20 >"$dir/json"
 		note stream.${over%,*} "$(field bytes_per_s <"$dir/json" | awk '{ print $1 / 1048576 }')"
@@ -131,8 +135,9 @@ echo "rxe (Soft-RoCE) of Linux $(uname -r), MTU $(cat /sys/class/net/eth0/mtu), 
 echo "| On the same two devices | ART | perftest | | ART / perftest |"
 echo "|---|---|---|---|---|"
 row "a message of 8 bytes one way, beside ib_write_lat" wire.ping ib_write_lat us
-row "1 MiB in messages of 64 KiB, beside ib_write_bw" wire.stream ib_write_bw MiB/s
-row "1 MiB in messages of 64 KiB, beside ib_read_bw" wire.stream ib_read_bw MiB/s
+row "messages of 64 KiB, written out of user memory and copied there, beside ib_write_bw" wire.write ib_write_bw MiB/s
+row "messages of 64 KiB, copied at both ends, beside ib_write_bw" wire.copy ib_write_bw MiB/s
+row "messages of 64 KiB, read out of user memory and copied there, beside ib_read_bw" wire.read ib_read_bw MiB/s
 row "barrier of two, beside ib_write_lat one way" barrier.8.rdma ib_write_lat us
 row "allreduce of 8 bytes, beside ib_write_lat one way" allreduce.8.rdma ib_write_lat us
 row "bcast of 1 MiB, back to back, beside ib_write_bw" stream.rdma ib_write_bw MiB/s
