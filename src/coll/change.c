@@ -47,6 +47,8 @@ static void fill_line(const struct art_op *op, bool lost, struct art_line *l)
 		l->flags |= ART_L_REFUSED;
 	if (op->nofail)
 		l->flags |= ART_L_NOFAIL;
+	if (op->alone)
+		l->flags |= ART_L_ALONE;
 	if (lost)
 		l->flags |= ART_L_LOST;
 	if (op->mirror && op->root >= 0 && art__mirror_stands(op, op->root))

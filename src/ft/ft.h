@@ -46,6 +46,7 @@ enum {
 	ART_L_DEPOSIT = 128, /* not an op here, but the input of a slot that is no member of the proposed
 			      * view, whole: `owner` (coll/mirror.c) */
 	ART_L_STANDS = 256,  /* runs with the kept input of its root, who has left */
+	ART_L_ALONE = 512,   /* has failed: that its root is lost its rank has found out by itself, and told */
 };
 
 /* One unstable op at one member, self-sufficient: the proposer need not know the communicator. */

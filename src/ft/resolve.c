@@ -189,13 +189,22 @@ static bool root_stands(const struct art_line *e, const struct art_resolution *s
 	return e->kind == 2 && s->nstand;
 }
 
+/* Some have told their callers so already: then all do, whatever they have called. */
+static const struct art_line *told_alone(const struct art_line *l, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (l[i].flags & ART_L_ALONE && l[i].root >= 0)
+			return &l[i];
+	return NULL;
+}
+
 /* A full decision about one op; l[0..n) is the tally of what its members said of it, and behind it
  * l[n..n+nd) of the inputs of lost ranks that they have. One of the two may be empty. */
 static bool resolve_full(const struct art_env *env, const struct art_set *old,
 			 const struct art_line *l, uint32_t n, uint32_t nd, struct art_value *v,
 			 struct art_resolution *s)
 {
-	const struct art_line *h = holder_of(l, n), *e = entered_of(l, n), *odd;
+	const struct art_line *h = holder_of(l, n), *e = entered_of(l, n), *odd, *alone;
 
 	s->sig = e->sig;
 	for (uint32_t i = 0; i < n; i++)
@@ -205,6 +214,9 @@ static bool resolve_full(const struct art_env *env, const struct art_set *old,
 		deliver(h, s);
 		return true;
 	}
+	alone = told_alone(l, n);
+	if (alone)
+		return lost_root(env, old, alone, s);
 	odd = other_call(l, n, e);
 	if (odd)
 		return mismatch(env, old, e, odd, s);
@@ -235,7 +247,7 @@ static bool resolve_named(const struct art_env *env, const struct art_set *old,
 			  const struct art_named *why, struct art_value *v,
 			  struct art_resolution *s)
 {
-	const struct art_line *h = n ? holder_of(l, n) : NULL;
+	const struct art_line *h = n ? holder_of(l, n) : NULL, *alone = told_alone(l, n);
 
 	if (n)
 		s->sig = entered_of(l, n)->sig;
@@ -243,6 +255,8 @@ static bool resolve_named(const struct art_env *env, const struct art_set *old,
 		deliver(h, s);
 		return true;
 	}
+	if (alone)
+		return lost_root(env, old, alone, s);
 	if (n && why->code != ART_ERR_MISMATCH && entered_of(l, n)->root >= 0 &&
 	    !art__set_has(&v->members, (uint32_t)entered_of(l, n)->root) &&
 	    !any_flag(l, n, ART_L_STANDS))

@@ -67,6 +67,8 @@ static const struct {
 	{ SCENARIO_MIXED, 102122 }, { SCENARIO_MIXED, 253227 }, { SCENARIO_MIXED, 267682 },
 	/* a uniform bcast stood, and who was refused its call had it done without a hurry to say so */
 	{ SCENARIO_POLICY, 109326 },
+	/* ranks had told that its root is lost, the next decision that the third had called otherwise */
+	{ SCENARIO_ODD, 259530 },
 	/* ranks found the root of a reduce lost; for the others, one of whom was refused, the next loss failed it */
 	{ SCENARIO_POLICY, 59947 },
 	/* a stream over an edge that died while it was full waited for room there, and went through a third */
