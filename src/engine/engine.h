@@ -35,8 +35,8 @@ struct art_engine_cfg {
 	bool apart;                 /* the service thread has CPUs that are not the caller's: */
 	cpu_set_t service_cpus;     /* these */
 	bool status;                /* have a status socket (status.h) */
-	/* Asked before machine->dead(), owning the engine: true if the
-	 * loss was dealt with and the machine is not to know. May be NULL. */
+	/* Asked before machine->dead(), owning the engine: true if the loss was dealt with and the machine is
+	 * not to know. May be NULL. */
 	bool (*lost)(void *self, int slot);
 	void *lost_self;
 	/* Where this rank's view is noted for after its death, and what a dead rank had noted; @local: this

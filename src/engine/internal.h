@@ -7,6 +7,7 @@
  *   wait.c     waiting calls: spin, sleep on a doorbell, run user functions
  *   service.c  the service thread: control channel, deaths, time, data while nobody is inside
  *   dying.c    sees the end of a rank of this host early
+ *   nudge.c    wakes one that sleeps over shared memory
  *   arena.c    the memory that the ranks of a host share
  *   status.c   tells art-info what this rank is doing
  *   engine.c   making and ending all of it; the port

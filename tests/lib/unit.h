@@ -1,11 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of main() of a unit test whose cases are a table.
+ * What unit tests share: the end of main() of one whose cases are a table, and how many descriptors are open.
  */
 #ifndef ART_TESTS_LIB_UNIT_H
 #define ART_TESTS_LIB_UNIT_H
 
 #include <CUnit/Basic.h>
+#include <dirent.h>
+
+/* That of the look itself included. */
+static inline int unit_open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n;
+}
 
 /* Runs @tests, which end with CU_TEST_INFO_NULL. Returns the exit status. */
 static inline int unit_run(const char *name, CU_TestInfo *tests)

@@ -4,7 +4,6 @@
  * another key, place or life, not what only looks like one. Where one cannot be had its reader says so.
  * Nobody can write into another's; no descriptor is left behind.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,18 +24,6 @@ static struct art_tp_self self_of(int slot, uint64_t incarnation)
 	return s;
 }
 
-static int open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	if (dir)
-		closedir(dir);
-	return n;
-}
-
 static uint32_t state_of(const struct art_arena_part *p)
 {
 	return atomic_load(&p->state);
@@ -47,7 +34,7 @@ static void they_find_each_other(void)
 {
 	struct art_tp_self a = self_of(0, 11), b = self_of(1, 12);
 	struct art_shared s, t;
-	int before = open_fds();
+	int before = unit_open_fds();
 
 	art__shared_open(&s, &env, &a);
 	art__shared_open(&t, &env, &b);
@@ -67,14 +54,14 @@ static void they_find_each_other(void)
 	art__shared_close(&t);
 	CU_ASSERT_EQUAL(atomic_load(&s.arena.part[1]->slot[3].flag), 99); /* as after a death */
 	art__shared_close(&s);
-	CU_ASSERT_EQUAL(open_fds(), before);
+	CU_ASSERT_EQUAL(unit_open_fds(), before);
 }
 
 static void a_stranger_is_none(struct art_tp_self *other, int slot, uint64_t incarnation, pid_t pid)
 {
 	struct art_tp_self a = self_of(0, 11);
 	struct art_shared s, t;
-	int before = open_fds();
+	int before = unit_open_fds();
 
 	art__shared_open(&t, &env, other);
 	art__shared_open(&s, &env, &a);
@@ -85,7 +72,7 @@ static void a_stranger_is_none(struct art_tp_self *other, int slot, uint64_t inc
 	CU_ASSERT_EQUAL(state_of(s.arena.mine), ART_ARENA_NONE);
 	art__shared_close(&s);
 	art__shared_close(&t);
-	CU_ASSERT_EQUAL(open_fds(), before);
+	CU_ASSERT_EQUAL(unit_open_fds(), before);
 }
 
 static void strangers(void)
@@ -134,7 +121,7 @@ static void a_limit_on_files(void)
 	struct art_tp_self a = self_of(0, 11);
 	struct rlimit old, small;
 	struct art_shared s;
-	int before = open_fds();
+	int before = unit_open_fds();
 
 	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &old), 0);
 	small = old;
@@ -146,7 +133,7 @@ static void a_limit_on_files(void)
 	art__shared_peer(&s, &env, &a, 1, getpid(), 12); /* nothing to do */
 	art__shared_ready(&s);
 	art__shared_close(&s);
-	CU_ASSERT_EQUAL(open_fds(), before);
+	CU_ASSERT_EQUAL(unit_open_fds(), before);
 }
 
 /* A job on several hosts has none, nor one that is too large: memory that nobody uses is not kept. */
@@ -154,7 +141,7 @@ static void none_that_nobody_uses(void)
 {
 	struct art_tp_self a = self_of(0, 11), b = self_of(1, 12);
 	struct art_shared s, t;
-	int before = open_fds();
+	int before = unit_open_fds();
 
 	a.size = b.size = 3; /* the third is elsewhere */
 	art__shared_open(&s, &env, &a);
@@ -168,7 +155,7 @@ static void none_that_nobody_uses(void)
 	a.size = ART_ARENA_RANKS + 1;
 	art__shared_open(&s, &env, &a);
 	CU_ASSERT_PTR_NULL(s.arena.mine);
-	CU_ASSERT_EQUAL(open_fds(), before);
+	CU_ASSERT_EQUAL(unit_open_fds(), before);
 	art__shared_ready(&s);
 	art__shared_close(&s);
 }

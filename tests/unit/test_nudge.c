@@ -3,7 +3,6 @@
  * Description: nudges arrive and are forgotten; a full pipe wakes as well; one who is gone takes nobody with
  * him; another process' descriptor is not written to; descriptors are given back.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,18 +15,6 @@
 
 static struct art_arena_part *part; /* of rank 1 */
 static struct art_nudges mine, theirs;
-
-static int open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	if (dir)
-		closedir(dir);
-	return n;
-}
 
 static void open_both(void)
 {
@@ -54,7 +41,7 @@ static bool comes(const struct art_nudges *n)
 
 static void a_nudge_comes(void)
 {
-	int before = open_fds();
+	int before = unit_open_fds();
 
 	open_both();
 	CU_ASSERT_FALSE(comes(&theirs));
@@ -66,7 +53,7 @@ static void a_nudge_comes(void)
 	}
 	CU_ASSERT_FALSE(comes(&mine));
 	close_both();
-	CU_ASSERT_EQUAL(open_fds(), before);
+	CU_ASSERT_EQUAL(unit_open_fds(), before);
 }
 
 static void a_full_pipe_wakes(void)
