@@ -149,10 +149,3 @@ void art__handle_clear(enum art_handle_kind kind)
 			art__handle_free(live);
 	}
 }
-
-int art__handle_predefined(enum art_handle_kind kind, uint64_t handle)
-{
-	uint64_t number = handle ^ (uint64_t)kind << 56;
-
-	return number < 0x10000 ? (int)number : 0;
-}

@@ -48,7 +48,13 @@ void art__handle_free(uint64_t handle);
 void art__handle_clear(enum art_handle_kind kind);
 
 /* The number of a predefined type or operator, 0 if @handle is none. */
-int art__handle_predefined(enum art_handle_kind kind, uint64_t handle);
+static inline int art__handle_predefined(enum art_handle_kind kind, uint64_t handle)
+{
+	uint64_t number = handle ^ (uint64_t)kind << 56;
+
+	return number < 0x10000 ? (int)number : 0;
+}
+
 /* Predefined handles have generation 0 and do not come from art__handle_new(): the object of
  * ART_COMM_WORLD. */
 #define ART_H_WORLD ((uint64_t)ART_H_COMM << 56 | 1)

@@ -13,30 +13,50 @@
 /* Elements from which on the wider kernels are asked for. */
 #define ART_WIDE_FROM 16
 
-static const struct {
-	size_t size;
-	const char *name;
-} types[ART_T_COUNT] = {
-	[ART_T_BYTE] = { 1, "byte" },
-	[ART_T_INT8] = { 1, "int8" },
-	[ART_T_INT16] = { 2, "int16" },
-	[ART_T_INT32] = { 4, "int32" },
-	[ART_T_INT64] = { 8, "int64" },
-	[ART_T_UINT8] = { 1, "uint8" },
-	[ART_T_UINT16] = { 2, "uint16" },
-	[ART_T_UINT32] = { 4, "uint32" },
-	[ART_T_UINT64] = { 8, "uint64" },
-	[ART_T_FLOAT16] = { 2, "float16" },
-	[ART_T_BFLOAT16] = { 2, "bfloat16" },
-	[ART_T_FLOAT] = { sizeof(float), "float" },
-	[ART_T_DOUBLE] = { sizeof(double), "double" },
-	[ART_T_LONG_DOUBLE] = { sizeof(long double), "long_double" },
-	[ART_T_FLOAT_COMPLEX] = { sizeof(float complex), "float_complex" },
-	[ART_T_DOUBLE_COMPLEX] = { sizeof(double complex), "double_complex" },
-	[ART_T_FLOAT_INT32] = { sizeof(struct art__float_int32), "float_int32" },
-	[ART_T_DOUBLE_INT32] = { sizeof(struct art__double_int32), "double_int32" },
-	[ART_T_INT32_INT32] = { sizeof(struct art__int32_int32), "int32_int32" },
-	[ART_T_INT64_INT64] = { sizeof(struct art__int64_int64), "int64_int64" },
+const uint8_t art__type_sizes[ART_T_COUNT] = {
+	[ART_T_BYTE] = 1,
+	[ART_T_INT8] = 1,
+	[ART_T_INT16] = 2,
+	[ART_T_INT32] = 4,
+	[ART_T_INT64] = 8,
+	[ART_T_UINT8] = 1,
+	[ART_T_UINT16] = 2,
+	[ART_T_UINT32] = 4,
+	[ART_T_UINT64] = 8,
+	[ART_T_FLOAT16] = 2,
+	[ART_T_BFLOAT16] = 2,
+	[ART_T_FLOAT] = sizeof(float),
+	[ART_T_DOUBLE] = sizeof(double),
+	[ART_T_LONG_DOUBLE] = sizeof(long double),
+	[ART_T_FLOAT_COMPLEX] = sizeof(float complex),
+	[ART_T_DOUBLE_COMPLEX] = sizeof(double complex),
+	[ART_T_FLOAT_INT32] = sizeof(struct art__float_int32),
+	[ART_T_DOUBLE_INT32] = sizeof(struct art__double_int32),
+	[ART_T_INT32_INT32] = sizeof(struct art__int32_int32),
+	[ART_T_INT64_INT64] = sizeof(struct art__int64_int64),
+};
+
+static const char *const types[ART_T_COUNT] = {
+	[ART_T_BYTE] = "byte",
+	[ART_T_INT8] = "int8",
+	[ART_T_INT16] = "int16",
+	[ART_T_INT32] = "int32",
+	[ART_T_INT64] = "int64",
+	[ART_T_UINT8] = "uint8",
+	[ART_T_UINT16] = "uint16",
+	[ART_T_UINT32] = "uint32",
+	[ART_T_UINT64] = "uint64",
+	[ART_T_FLOAT16] = "float16",
+	[ART_T_BFLOAT16] = "bfloat16",
+	[ART_T_FLOAT] = "float",
+	[ART_T_DOUBLE] = "double",
+	[ART_T_LONG_DOUBLE] = "long_double",
+	[ART_T_FLOAT_COMPLEX] = "float_complex",
+	[ART_T_DOUBLE_COMPLEX] = "double_complex",
+	[ART_T_FLOAT_INT32] = "float_int32",
+	[ART_T_DOUBLE_INT32] = "double_int32",
+	[ART_T_INT32_INT32] = "int32_int32",
+	[ART_T_INT64_INT64] = "int64_int64",
 };
 
 static const char *const ops[ART_O_COUNT] = {
@@ -64,14 +84,9 @@ static bool op_exists(int op)
 	return op > 0 && op < ART_O_COUNT;
 }
 
-size_t art__type_size(int type)
-{
-	return type_exists(type) ? types[type].size : 0;
-}
-
 const char *art__type_name(int type)
 {
-	return type_exists(type) ? types[type].name : "unknown";
+	return type_exists(type) ? types[type] : "unknown";
 }
 
 const char *art__op_name(int op)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Numbers behind the public handles ART_BYTE.. and ART_SUM..; art.h's constants carry them in
  * their low 16 bits. 0 is the null handle. */
@@ -27,7 +28,11 @@ enum art_op_code {
 };
 
 /* Bytes of one element, 0 if there is no such type. */
-size_t art__type_size(int type);
+extern const uint8_t art__type_sizes[ART_T_COUNT];
+static inline size_t art__type_size(int type)
+{
+	return (unsigned)type < ART_T_COUNT ? art__type_sizes[type] : 0;
+}
 const char *art__type_name(int type);
 const char *art__op_name(int op);
 
