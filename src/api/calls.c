@@ -76,22 +76,49 @@ static int start(struct art_here *h, const struct art_call *call, struct art_op 
 				      "");
 }
 
+struct quick {
+	struct art_core *core;
+	struct art_op *op;
+};
+
+static bool look(void *arg)
+{
+	const struct quick *q = arg;
+
+	return art__core_look(q->core, q->op);
+}
+
+/* True: it was over at once, and there is nothing else for the engine to see to. */
+static bool over_at_once(struct art_here *h, struct art_op *op)
+{
+	struct quick q = {h->ctx->core, op};
+
+	if (!art__core_quick(q.core) || h->ctx->notifies)
+		return false;
+	return art__op_done(op) || art__engine_try(h->ctx->engine, look, &q);
+}
+
 int art__api_run_dup(struct art_here *h, const struct art_call *call, struct art_comm **child)
 {
 	char why[ART_WHY_MAX];
 	struct art_op *op;
 	int rc = start(h, call, &op);
+	bool quiet;
 
 	if (rc)
 		return rc;
-	if (!art__op_done(op))
+	quiet = over_at_once(h, op);
+	if (!quiet && !art__op_done(op))
 		art__engine_wait(h->ctx->engine, art__api_op_done, op);
 	if (h->ctx->notifies)
 		art__engine_jobs(h->ctx->engine);
 	if (child)
 		*child = art__op_child(op);
 	rc = art__api_finish(h->ctx, art__api_value(h->comm), op, NULL, true, why);
-	art__api_leave(h);
+	if (quiet)
+		art__engine_leave_quietly(h->ctx->engine);
+	else
+		art__api_leave(h);
 	return rc ? art__api_error(h->ctx, rc, h->name, "%s", why) : 0;
 }
 

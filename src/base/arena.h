@@ -6,6 +6,7 @@
  *
  *   part   state      have I mapped the parts of all ranks of this host, or can I not?
  *          doze       odd: I do not look at the slots, and want a message when something comes
+ *          alone      (epoch, seq): the last call of mine that may be over before anybody answers
  *          done       ops of the world up to here are over for me: I read nobody's slots of them again
  *          sure       (epoch, seq): and as a member of that epoch I have them done, as a message would say
  *          slot[]     what I have put into op seq of the world: slot[seq % slots]
@@ -61,6 +62,7 @@ struct art_arena_part {
 	int32_t nudge_fd;
 	_Alignas(128) _Atomic uint32_t state;
 	_Alignas(128) _Atomic uint32_t doze;
+	_Alignas(128) _Atomic uint64_t alone;
 	_Alignas(128) _Atomic uint64_t done;
 	_Atomic uint64_t sure;
 	_Alignas(128) _Atomic uint64_t bulk;

@@ -28,19 +28,11 @@
 #include "base/marks.h"
 #include "coll/coll.h"
 
-/* All of the participants' payloads together: more is faster in pieces (bulk.c). */
-#define FLAT_BYTES (64u * 1024)
-#define SEQ_BITS ((UINT64_C(1) << 40) - 1)
 #define LEVELS 6
 /* When to look again whether everyone has mapped the arena, while one has not said so. */
 #define LOOK_NS ART_NS_PER_MS
 
 _Static_assert(1 << LEVELS == ART_ARENA_RANKS, "a buffer for each level");
-
-bool art__arena_touch(const struct art_arena *a, enum art_arena_touch what)
-{
-	return !a->touch || a->touch(a->self, what);
-}
 
 /* ---- is there one? ---- */
 
@@ -96,10 +88,7 @@ static bool allowed(const struct art_op *op)
 
 static bool fits_slot(const struct art_op *op)
 {
-	const struct art_ops *c = op->comm->coll;
-
-	return op->bytes <= c->arena->max && (op->way == ART_C_BCAST ||
-	       op->bytes * (size_t)op->comm->npart <= FLAT_BYTES);
+	return art__arena_fits(op->comm->coll, op->comm, op->way == ART_C_BCAST, op->bytes);
 }
 
 /* What has no room in a slot (bulk.c). */
@@ -144,11 +133,6 @@ uint64_t art__arena_freed(struct art_comm *m)
 	return m->arena_free;
 }
 
-static uint64_t stamp(uint64_t epoch, uint64_t seq)
-{
-	return epoch << 40 | (seq & SEQ_BITS);
-}
-
 /* What every participant has done in this epoch is stable (what it said in an older one may be in doubt
  * again). The others need not know: those that wait for it find out likewise, or by the wave. */
 bool art__arena_learn(struct art_comm *m)
@@ -160,13 +144,13 @@ bool art__arena_learn(struct art_comm *m)
 	    usable(m) != ART_ARENA_READY)
 		return false;
 	for (int i = 0; i < m->npart && low > m->stable; i++) {
-		uint64_t sure = i == m->mypos ? stamp(epoch, low) :
+		uint64_t sure = i == m->mypos ? art__arena_stamp(epoch, low) :
 				atomic_load_explicit(&a->part[m->part[i]]->sure, memory_order_acquire);
 
-		if ((sure ^ stamp(epoch, 0)) > SEQ_BITS)
+		if ((sure ^ art__arena_stamp(epoch, 0)) > ART_ARENA_SEQ)
 			return false;
-		if ((sure & SEQ_BITS) < low)
-			low = sure & SEQ_BITS;
+		if ((sure & ART_ARENA_SEQ) < low)
+			low = sure & ART_ARENA_SEQ;
 	}
 	art__stable_learn_here(m, low);
 	return m->stable > before;
@@ -223,21 +207,11 @@ void art__arena_done(struct art_comm *m)
 	if (m != m->coll->world || !art__arena_touch(a, ART_ARENA_DONE))
 		return;
 	atomic_store_explicit(&a->mine->done, m->done_mark, memory_order_release);
-	atomic_store_explicit(&a->mine->sure, stamp(m->coll->ft->view.base, art__stable_low(m)),
+	atomic_store_explicit(&a->mine->sure, art__arena_stamp(m->coll->ft->view.base, art__stable_low(m)),
 			      memory_order_release);
 }
 
 /* ---- putting ---- */
-
-static uint64_t flag_of(const struct art_op *op)
-{
-	return stamp(op->epoch, op->seq);
-}
-
-static unsigned place(const struct art_op *op)
-{
-	return (unsigned)op->seq & (op->comm->coll->arena->slots - 1);
-}
 
 /* Once for each time that it dozes off. */
 static void wake_up(const struct art_op *op, int slot, uint32_t doze)
@@ -278,30 +252,48 @@ void art__arena_nudge_one(const struct art_op *op, int pos)
 		wake_up(op, slot, doze);
 }
 
-void art__arena_put(struct art_op *op, size_t bytes)
+void art__arena_write(const struct art_ops *c, const struct art_arena_word *w, const void *input, size_t bytes)
 {
-	const struct art_arena *a = op->comm->coll->arena;
-	struct art_arena_slot *s = &a->mine->slot[place(op)];
+	const struct art_arena *a = c->arena;
+	unsigned place = (unsigned)w->flag & (a->slots - 1);
+	struct art_arena_slot *s = &a->mine->slot[place];
 
 	if (!art__arena_touch(a, ART_ARENA_WRITE))
 		return;
 	/* Whoever still reads what lay here (it is out of date, or it would be stable) shall notice. */
 	atomic_store_explicit(&s->flag, 0, memory_order_relaxed);
 	art__arena_fence(memory_order_release);
-	s->comm = op->comm->id;
-	s->sig = op->sig;
-	s->lag = art__op_lag(op);
-	if (op->bulk.on) {
+	s->comm = w->comm;
+	s->sig = w->sig;
+	s->lag = w->lag;
+	if (w->pieces) {
 		atomic_store_explicit(&s->put, 0, memory_order_relaxed);
 		atomic_store_explicit(&s->made, 0, memory_order_relaxed);
 		atomic_store_explicit(&s->got, 0, memory_order_relaxed);
 	}
-	if (bytes)
-		memcpy(bytes <= ART_ARENA_SMALL ? s->small : a->mine->big + place(op) * (a->max + 64),
-		       op->input, bytes);
+	if (bytes == sizeof(uint64_t))
+		memcpy(s->small, input, sizeof(uint64_t));
+	else if (bytes)
+		memcpy(bytes <= ART_ARENA_SMALL ? s->small : a->mine->big + place * (a->max + 64), input, bytes);
 	if (!art__arena_touch(a, ART_ARENA_FLAG))
 		return;
-	atomic_store_explicit(&s->flag, flag_of(op), memory_order_release);
+	atomic_store_explicit(&s->flag, w->flag, memory_order_release);
+	if (w->alone)
+		atomic_store_explicit(&a->mine->alone, w->flag, memory_order_release);
+}
+
+/* Root of a bcast, leaf of a reduce. */
+static bool alone(const struct art_op *op)
+{
+	return op->root >= 0 && (op->way == ART_C_BCAST) == (op->root == op->comm->coll->cfg.slot);
+}
+
+void art__arena_put(struct art_op *op, size_t bytes)
+{
+	struct art_arena_word w = { .flag = art__arena_flag(op), .comm = op->comm->id, .sig = op->sig,
+				    .lag = art__op_lag(op), .pieces = op->bulk.on, .alone = alone(op) };
+
+	art__arena_write(op->comm->coll, &w, op->input, bytes);
 	art__arena_fence(memory_order_seq_cst);
 }
 
@@ -316,13 +308,8 @@ void art__arena_tell(struct art_op *op)
 
 /* ---- looking ---- */
 
-const struct art_arena_slot *art__arena_slot(const struct art_op *op, int pos)
-{
-	return &op->comm->coll->arena->part[op->comm->part[pos]]->slot[place(op)];
-}
-
 /* The root of a bcast has heard of everybody's marks. */
-static void take_lag(struct art_op *op, const struct art_arena_slot *s)
+void art__arena_heard(struct art_op *op, const struct art_arena_slot *s)
 {
 	uint16_t lag = s->lag;
 
@@ -344,7 +331,7 @@ bool art__arena_there(struct art_op *op)
 		uint64_t flag = atomic_load_explicit(&s->flag, memory_order_acquire);
 
 		if (flag != op->arena_at || s->comm != m->id) {
-			if (flag && ((flag ^ op->arena_at) & SEQ_BITS) == 0)
+			if (flag && ((flag ^ op->arena_at) & ART_ARENA_SEQ) == 0)
 				ART_MARK(m->coll->env, ART_M_ARENA_OLD_EPOCH);
 			continue;
 		}
@@ -353,7 +340,7 @@ bool art__arena_there(struct art_op *op)
 				art__op_mismatch(op, m->part[pos]);
 			return false;
 		}
-		take_lag(op, s);
+		art__arena_heard(op, s);
 		op->arena_seen |= UINT64_C(1) << pos;
 		missing &= ~(UINT64_C(1) << pos);
 	}
@@ -370,17 +357,20 @@ static bool all_there_but(const struct art_op *op, int root)
 	return true;
 }
 
-/* Of a call that does not wait for that rank, and is over here: has it called something else? */
+/* Both put down their own before they look at each other's, with a fence between: one of them sees it. */
 void art__arena_check(struct art_op *op, int pos)
 {
+	const struct art_arena_part *p = op->comm->coll->arena->part[op->comm->part[pos]];
 	const struct art_arena_slot *s = art__arena_slot(op, pos);
 
+	if (atomic_load_explicit(&p->alone, memory_order_acquire) != op->arena_at)
+		return;
 	if (atomic_load_explicit(&s->flag, memory_order_acquire) == op->arena_at &&
 	    s->comm == op->comm->id && s->sig != op->sig && !op->asked && !op->plea.code)
 		art__op_mismatch(op, op->comm->part[pos]);
 }
 
-static int root_pos(const struct art_op *op)
+int art__arena_root(const struct art_op *op)
 {
 	int pos = 0;
 
@@ -402,16 +392,20 @@ static void give(struct art_op *op)
 			art__arena_check(op, i);
 }
 
+void art__arena_last(const struct art_op *op, int root)
+{
+	const struct art_arena_part *p = op->comm->coll->arena->part[op->root];
+	uint32_t doze = atomic_load_explicit(&p->doze, memory_order_relaxed);
+
+	if (doze & 1 && all_there_but(op, root))
+		wake_up(op, op->root, doze);
+}
+
 /* Of a reduce, not its root: its part is safe, others may die or not. */
 static void hand_in(struct art_op *op, int root)
 {
-	const struct art_arena *a = op->comm->coll->arena;
-	uint32_t doze;
-
 	art__arena_put(op, op->bytes);
-	doze = atomic_load_explicit(&a->part[op->root]->doze, memory_order_relaxed);
-	if (doze & 1 && all_there_but(op, root))
-		wake_up(op, op->root, doze);
+	art__arena_last(op, root);
 	art__op_return_early(op);
 	art__arena_check(op, root);
 }
@@ -421,7 +415,7 @@ static void hand_in(struct art_op *op, int root)
 static void put_input(struct art_op *op)
 {
 	struct art_comm *m = op->comm;
-	int root = op->way == ART_C_BCAST || op->way == ART_C_REDUCE ? root_pos(op) : -1;
+	int root = op->way == ART_C_BCAST || op->way == ART_C_REDUCE ? art__arena_root(op) : -1;
 
 	if (op->seq - m->stable > m->coll->cfg.log_ops / 4)
 		art__arena_learn(m);
@@ -452,7 +446,7 @@ struct shape {
 	int rem;   /* the first so many nodes are two positions, folded */
 };
 
-static const uint8_t *payload(const struct art_op *op, int pos)
+const uint8_t *art__arena_payload(const struct art_op *op, int pos)
 {
 	const struct art_ops *c = op->comm->coll;
 
@@ -460,7 +454,7 @@ static const uint8_t *payload(const struct art_op *op, int pos)
 		return op->input;
 	if (op->bytes <= ART_ARENA_SMALL)
 		return art__arena_slot(op, pos)->small;
-	return c->arena->part[op->comm->part[pos]]->big + place(op) * (c->arena->max + 64);
+	return c->arena->part[op->comm->part[pos]]->big + art__arena_place(op) * (c->arena->max + 64);
 }
 
 static void combine(const struct art_op *op, const uint8_t *left, const uint8_t *right, uint8_t *out)
@@ -471,8 +465,8 @@ static void combine(const struct art_op *op, const uint8_t *left, const uint8_t 
 static const uint8_t *leaf(const struct shape *s, int node, uint8_t *out)
 {
 	if (node >= s->rem)
-		return payload(s->op, node + s->rem);
-	combine(s->op, payload(s->op, 2 * node), payload(s->op, 2 * node + 1), out);
+		return art__arena_payload(s->op, node + s->rem);
+	combine(s->op, art__arena_payload(s->op, 2 * node), art__arena_payload(s->op, 2 * node + 1), out);
 	return out;
 }
 
@@ -511,18 +505,18 @@ static void combine_all(const struct art_op *op)
 		subtree(&s, 0, 2 * pof2, op->call.recvbuf);
 }
 
-static void take(const struct art_op *op)
+void art__arena_take(const struct art_op *op)
 {
 	if (op->way == ART_C_BCAST && op->bytes)
-		memcpy(op->call.recvbuf, payload(op, root_pos(op)), op->bytes);
+		memcpy(op->call.recvbuf, art__arena_payload(op, art__arena_root(op)), op->bytes);
 	else if (op->way != ART_C_BCAST)
 		combine_all(op);
 }
 
 /* Nobody has written to a slot meanwhile: only who is not a member any more finds that. */
-static bool still_there(const struct art_op *op)
+bool art__arena_intact(const struct art_op *op)
 {
-	int root = op->way == ART_C_BCAST ? root_pos(op) : -1;
+	int root = op->way == ART_C_BCAST ? art__arena_root(op) : -1;
 
 	art__arena_fence(memory_order_acquire);
 	for (int i = 0; i < op->comm->npart; i++)
@@ -535,7 +529,7 @@ static bool still_there(const struct art_op *op)
 /* Those of whom it needs something: all, or the root. */
 static bool put_by_all(const struct art_op *op)
 {
-	int root = op->way == ART_C_BCAST ? root_pos(op) : -1;
+	int root = op->way == ART_C_BCAST ? art__arena_root(op) : -1;
 
 	for (int i = 0; i < op->comm->npart; i++) {
 		const struct art_arena_slot *s = art__arena_slot(op, i);
@@ -556,8 +550,8 @@ bool art__arena_late(struct art_op *op)
 	    !m->part_valid || (m->part_epoch != op->epoch && !ART_COLL_MUTANT(m->coll, 28)) || !put_by_all(op) ||
 	    !art__arena_touch(m->coll->arena, ART_ARENA_TAKE))
 		return false;
-	take(op);
-	return !op->bytes || still_there(op);
+	art__arena_take(op);
+	return !op->bytes || art__arena_intact(op);
 }
 
 static void decide(struct art_op *op)
@@ -600,8 +594,8 @@ void art__arena_step(struct art_op *op)
 	if (!op->arena || op->arena_undecided || op->idle || !art__arena_there(op) ||
 	    !art__arena_touch(op->comm->coll->arena, ART_ARENA_TAKE))
 		return;
-	take(op);
-	if (op->bytes && !still_there(op))
+	art__arena_take(op);
+	if (op->bytes && !art__arena_intact(op))
 		return;
 	ART_MARK(op->comm->coll->env, ART_M_ARENA_HELD);
 	op->idle = true;
@@ -665,7 +659,10 @@ int art__arena_peek(struct art_ops *c)
 		}
 		if (!waits(op) || (c->ft->nfrozen_named && art__op_is_frozen(op)))
 			continue;
-		art__op_step(op);
+		if (op->quick)
+			art__quick_step(op);
+		else
+			art__op_step(op);
 		if (op->idle)
 			found = 1;
 		else if (found < 0)
@@ -741,7 +738,7 @@ void art__arena_begin(struct art_op *op)
 {
 	op->arena = true;
 	op->arena_seen = UINT64_C(1) << op->comm->mypos;
-	op->arena_at = flag_of(op);
+	op->arena_at = art__arena_flag(op);
 	op->bulk = (struct art_bulk){ .on = !fits_slot(op) };
 	if (op->arena_undecided)
 		ART_MARK(op->comm->coll->env, ART_M_ARENA_UNDECIDED);

@@ -61,7 +61,7 @@ static uint64_t list_hash(const struct art_call *call)
 	return x;
 }
 
-static uint32_t signature(const struct art_call *call)
+uint32_t art__coll_signature(const struct art_call *call)
 {
 	uint64_t x = (uint64_t)call->kind | (uint64_t)(uint8_t)call->type << 8 |
 		     (uint64_t)(uint8_t)call->op << 16 | (uint64_t)(call->fn != NULL) << 24 |
@@ -138,7 +138,7 @@ static bool take_input(struct art_op *op, const struct art_call *call)
 	op->way = way_of(call->kind);
 	op->elsize = art__type_size(call->type);
 	op->bytes = call->count * op->elsize;
-	op->sig = signature(call);
+	op->sig = art__coll_signature(call);
 	op->root = call->root >= 0 ? op->comm->slots[call->root] : -1;
 	op->input = call->kind == ART_C_BCAST ? call->recvbuf : call->sendbuf;
 	heed_flags(op);

@@ -265,6 +265,7 @@ struct art_op {
 	struct art_steps *steps;
 	struct art_mirror *mirror; /* under ART_LOSS_MIRROR; or NULL */
 	bool arena;              /* it runs in memory that all share (arena.c): */
+	bool quick;              /* begun the short way, this is its first attempt (quick.c) */
 	bool arena_undecided;    /* nothing is put down yet, it may have to go by messages */
 	bool arena_full;         /* FROZEN until its slot is free */
 	uint64_t arena_seen;     /* positions whose inputs are there */
@@ -427,6 +428,7 @@ struct art_ops {
 #else
 #define ART_COLL_MUTANT(c, n) 0
 #endif
+#define ART_COLL_QUICK_MUTANTS (UINT32_C(1) << 31) /* those of quick.c */
 
 /* ---- coll.c: the whole ---- */
 int art__coll_init(struct art_ops *c, const struct art_env *env, const struct art_port *port,
@@ -435,6 +437,7 @@ void art__coll_fini(struct art_ops *c);
 int art__coll_start(struct art_ops *c, struct art_comm *comm, const struct art_call *call,
 		    uint64_t deadline_ns, struct art_op **out);
 int art__coll_refuse(struct art_ops *c, struct art_comm *comm, int code);
+uint32_t art__coll_signature(const struct art_call *call);
 void art__coll_data(struct art_ops *c, int from, const struct art_hdr *h, const uint8_t *body);
 void art__coll_ctl(struct art_ops *c, int from, const struct art_hdr *h);
 void art__coll_room(struct art_ops *c, int to);
@@ -554,8 +557,21 @@ int art__hope_look(struct art_ops *c); /* where there is no arena; answers as ar
 bool art__hope_give_up(struct art_ops *c);  /* nobody is going to look; true: some had hoped */
 
 /* ---- send.c: messages out ---- */
-uint16_t art__op_lag(const struct art_op *op);
-void art__op_low(struct art_op *op, uint64_t seq, uint16_t lag);
+static inline uint16_t art__lag(uint64_t seq, uint64_t low)
+{
+	return seq - low < ART_LAG_UNKNOWN ? (uint16_t)(seq - low) : ART_LAG_UNKNOWN;
+}
+static inline uint16_t art__op_lag(const struct art_op *op)
+{
+	return art__lag(op->seq, op->low);
+}
+static inline void art__op_low(struct art_op *op, uint64_t seq, uint16_t lag)
+{
+	uint64_t low = lag == ART_LAG_UNKNOWN || lag > seq ? op->comm->stable : seq - lag;
+
+	if (low < op->low)
+		op->low = low;
+}
 void art__op_low_from_root(struct art_op *op, const struct art_hdr *h); /* of a bcast */
 int art__op_send(struct art_op *op, int slot, uint8_t phase, uint64_t off, const void *body,
 		 size_t len);
@@ -678,15 +694,70 @@ bool art__arena_late(struct art_op *op);
 bool art__arena_rest(struct art_ops *c); /* dozes off, and what could be done at once will be asked for */
 void art__arena_nudged(struct art_ops *c);
 
-bool art__arena_touch(const struct art_arena *a, enum art_arena_touch what);
-void art__arena_put(struct art_op *op, size_t bytes);
+static inline bool art__arena_touch(const struct art_arena *a, enum art_arena_touch what)
+{
+	return !a->touch || a->touch(a->self, what);
+}
+
+/* An attempt, or how far a member of an epoch is. */
+#define ART_ARENA_SEQ ((UINT64_C(1) << 40) - 1)
+static inline uint64_t art__arena_stamp(uint64_t epoch, uint64_t seq)
+{
+	return epoch << 40 | (seq & ART_ARENA_SEQ);
+}
+
+static inline uint64_t art__arena_flag(const struct art_op *op)
+{
+	return art__arena_stamp(op->epoch, op->seq);
+}
+
+static inline unsigned art__arena_place(const struct art_op *op)
+{
+	return (unsigned)op->seq & (op->comm->coll->arena->slots - 1);
+}
+
+static inline const struct art_arena_slot *art__arena_slot(const struct art_op *op, int pos)
+{
+	return &op->comm->coll->arena->part[op->comm->part[pos]]->slot[art__arena_place(op)];
+}
+
+/* Writes this rank's slot: for which attempt, with what beside the payload. A look at others' slots, or
+ * whether they doze, needs a fence before it (seq_cst). */
+struct art_arena_word {
+	uint64_t flag, comm;
+	uint32_t sig;
+	uint16_t lag;
+	bool pieces, alone; /* it may be over here before anybody answers */
+};
+void art__arena_write(const struct art_ops *c, const struct art_arena_word *w, const void *input, size_t bytes);
+void art__arena_put(struct art_op *op, size_t bytes); /* the same, fence and all */
 bool art__arena_there(struct art_op *op); /* all that it waits for have called it */
-void art__arena_check(struct art_op *op, int pos); /* over here: has that one called something else? */
+/* Over here, and nobody need have looked at it: has that one called something else of the kind? Whoever
+ * waits for this rank finds out by itself. */
+void art__arena_check(struct art_op *op, int pos);
 void art__arena_nudge(const struct art_op *op); /* whoever does not look is told */
 void art__arena_nudge_one(const struct art_op *op, int pos);
-const struct art_arena_slot *art__arena_slot(const struct art_op *op, int pos);
 bool art__arena_in_pieces(const struct art_op *op);
 uint64_t art__arena_freed(struct art_comm *comm); /* all have their ops up to here done */
+/* All of the participants' payloads together: more is faster in pieces (bulk.c). */
+#define ART_FLAT_BYTES (64u * 1024)
+static inline bool art__arena_fits(const struct art_ops *c, const struct art_comm *m, bool bcast, size_t bytes)
+{
+	return bytes <= c->arena->max && (bcast || bytes * (size_t)m->npart <= ART_FLAT_BYTES);
+}
+int art__arena_root(const struct art_op *op); /* its position */
+const uint8_t *art__arena_payload(const struct art_op *op, int pos);
+void art__arena_heard(struct art_op *op, const struct art_arena_slot *s); /* what its rank has done */
+void art__arena_take(const struct art_op *op); /* combines or copies what is there */
+bool art__arena_intact(const struct art_op *op); /* and nobody has written there meanwhile */
+void art__arena_last(const struct art_op *op, int root); /* leaf of a reduce: if all are there, its root hears it */
+
+/* ---- quick.c: the short way of plain ops ---- */
+/* False: nothing has happened, it has to take the long way. */
+bool art__quick_start(struct art_ops *c, struct art_comm *comm, const struct art_call *call,
+		      uint64_t deadline_ns, struct art_op **out);
+void art__quick_step(struct art_op *op); /* art__op_step() of one that has begun so */
+bool art__quick_look(struct art_ops *c, struct art_op *op); /* if it has; true: it is done */
 
 /* ---- bulk.c: large payloads, in pieces through the arena ---- */
 void art__bulk_begin(struct art_op *op);
@@ -745,6 +816,7 @@ bool art__change_be_odd(struct art_op *op);  /* entered otherwise than what stan
 /* ---- describe.c ---- */
 struct art_report;
 void art__coll_describe(const struct art_ops *c, struct art_report *r);
+size_t art__comm_bytes(const struct art_comm *comm); /* of its state, without its ops */
 
 /* ---- explain.c ---- */
 /* @v is installed, its ops are not resolved yet. Times of the env's clock, 0: not known. */

@@ -89,3 +89,16 @@ void art__coll_describe(const struct art_ops *c, struct art_report *r)
 		}
 	}
 }
+
+size_t art__comm_bytes(const struct art_comm *m)
+{
+	size_t n = sizeof(*m) + m->ring_cap * sizeof(*m->ring);
+
+	n += (size_t)(2 * m->nrank + m->coll->cfg.size) * sizeof(int);
+	for (const struct art_cset *s = m->csets; s; s = s->next)
+		n += sizeof(*s);
+	for (const struct art_odd *o = m->odds; o; o = o->next)
+		n += sizeof(*o);
+	n += m->notify ? sizeof(*m->notify) : 0;
+	return n;
+}

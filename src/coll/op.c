@@ -122,6 +122,29 @@ static void settled_by_stability(struct art_op *op)
 		art__op_note_odd(op);
 }
 
+/* Nothing hangs on it but what it keeps: so are most. */
+static bool is_bare(const struct art_op *op)
+{
+	const void *const on[] = { op->early, op->work, op->tree, op->ring, op->steps, op->mirror, op->scratch,
+				   op->table, op->returned_set, op->entered_by, op->comm->coll->serves };
+	uintptr_t any = (uintptr_t)op->active;
+
+	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
+		any |= (uintptr_t)on[i];
+	return !any;
+}
+
+static void recycle_bare(struct art_op *op)
+{
+	struct art_ops *c = op->comm->coll;
+
+	op->recycled = true;
+	if (op->saved != op->inlined)
+		art__pool_put(&c->pool, op->saved);
+	op->next = c->free_ops;
+	c->free_ops = op;
+}
+
 /* Stable: out of the table; the struct lives on as long as its caller looks at it. */
 void art__op_forget(struct art_op *op)
 {
@@ -137,6 +160,10 @@ void art__op_forget(struct art_op *op)
 		m->log_bytes -= op->saved && op->saved != op->inlined ? op->saved_cap : 0;
 	}
 	op->forgotten = true;
+	if (op->released && is_bare(op)) {
+		recycle_bare(op);
+		return;
+	}
 	art__op_reset(op);
 	if (op->mirror)
 		art__mirror_free(op);
@@ -151,7 +178,8 @@ void art__op_release(struct art_core *core, struct art_op *op)
 	assert(op->done && !op->released);
 	op->released = true;
 	op->comm->unreleased--;
-	art__comm_soil(op->comm);
+	if (op->comm->freed)
+		art__comm_soil(op->comm); /* it may be over now */
 	if (op->forgotten)
 		recycle(op);
 }
@@ -211,7 +239,7 @@ void art__op_reset(struct art_op *op)
 			reset_scratch(op);
 	}
 	op->idle = true;
-	op->arena = op->arena_undecided = op->arena_full = false;
+	op->arena = op->arena_undecided = op->arena_full = op->quick = false;
 	op->bulk.on = false;
 	op->pull_told = false;
 	op->pulled = 0;

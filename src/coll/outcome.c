@@ -86,6 +86,7 @@ void art__op_mismatch(struct art_op *op, int with)
 {
 	int me = op->comm->coll->cfg.slot;
 
+	ART_MARK(op->comm->coll->env, ART_M_MISMATCH_SEEN);
 	if (!op->code)
 		art__op_ask(op, ART_ERR_MISMATCH, me < with ? me : with, me < with ? with : me);
 }

@@ -4,21 +4,6 @@
  */
 #include "coll/coll.h"
 
-uint16_t art__op_lag(const struct art_op *op)
-{
-	uint64_t lag = op->seq - op->low;
-
-	return lag < ART_LAG_UNKNOWN ? (uint16_t)lag : ART_LAG_UNKNOWN;
-}
-
-void art__op_low(struct art_op *op, uint64_t seq, uint16_t lag)
-{
-	uint64_t low = lag == ART_LAG_UNKNOWN || lag > seq ? op->comm->stable : seq - lag;
-
-	if (low < op->low)
-		op->low = low;
-}
-
 /* Only the root has heard of everybody's marks; the others pass on what it says. */
 void art__op_low_from_root(struct art_op *op, const struct art_hdr *h)
 {

@@ -105,6 +105,16 @@ static __attribute__((noinline)) void tell_other(struct art_comm *m)
 		art__stable_learn_here(m, both);
 }
 
+/* As report() would find out: most ops are told of by those after them. */
+static bool nothing_to_report(const struct art_comm *m)
+{
+	const struct art_core_cfg *cfg = &m->coll->cfg;
+	uint64_t base = m->wm_reported > m->wm_common ? m->wm_reported : m->wm_common;
+
+	return !(m->wm_hurry | m->wm_above | m->nnamed) && m->wm_urgent <= m->wm_reported &&
+	       m->done_mark - base < cfg->log_ops / 2 && m->wm_bytes < cfg->log_bytes / 4;
+}
+
 static void report(struct art_comm *m)
 {
 	uint64_t mark;
@@ -133,6 +143,20 @@ static void report(struct art_comm *m)
 	}
 }
 
+/* Most ops are done in order, and after the last one there is none. */
+static void count_done(struct art_op *op)
+{
+	struct art_comm *m = op->comm;
+
+	if (m->done_mark + 1 != op->seq || m->top_seq != op->seq || !finished(op)) {
+		art__stable_recount(m);
+		return;
+	}
+	m->done_mark = op->seq;
+	if (m->coll->arena)
+		art__arena_done(m);
+}
+
 void art__stable_recount(struct art_comm *m)
 {
 	uint64_t before = m->done_mark;
@@ -159,9 +183,9 @@ void art__stable_done(struct art_op *op)
 	struct art_comm *m = op->comm;
 	uint64_t before = m->done_mark;
 
-	art__stable_recount(m);
+	count_done(op);
 	count_bytes(op);
-	if (m->npart > 1 && m->done_mark != before)
+	if (m->npart > 1 && m->done_mark != before && !nothing_to_report(m))
 		report(m);
 	else if (m->npart <= 1 && !m->coll->frozen)
 		art__stable_learn(m, m->done_mark);
@@ -212,6 +236,10 @@ static void take(struct art_comm *m, uint64_t seq, bool common)
 
 static void learn(struct art_comm *m, uint64_t seq, bool common)
 {
+	if (seq <= m->done_mark && !m->coll->ft->nfrozen_named) {
+		take(m, seq, common);
+		return;
+	}
 	if (seq > m->done_mark)
 		drop_questions(m, not_frozen(m, seq));
 	take(m, not_frozen(m, seq < m->done_mark ? seq : m->done_mark), common);
@@ -274,7 +302,8 @@ void art__stable_tidy(struct art_comm *m)
 		art__op_forget(op);
 	}
 	m->forgot = stop > m->forgot ? stop : m->forgot;
-	for (uint64_t s = m->stable + 1; s <= m->top_seq; s++) {
+	/* What waits to be settled, or to begin, is among the active ones. */
+	for (uint64_t s = m->stable + 1; s <= m->top_seq && m->coll->active; s++) {
 		struct art_op *op = art__op_find(m, s);
 
 		if (op && !op->done && op->idle &&

@@ -31,6 +31,7 @@ struct art_core {
 	struct art_ctl ctl;
 	struct art_relay relay;
 	struct art_phases phases;
+	bool quick; /* the last op began the short way */
 	bool early; /* the others of this host may not know of the death that is told just now */
 	struct art_det det;
 	struct art_links links;
@@ -848,19 +849,6 @@ const struct art_change_times *art__core_last_change(const struct art_core *c)
 	return &c->phases.last;
 }
 
-static size_t comm_bytes(const struct art_core *c, const struct art_comm *m)
-{
-	size_t n = sizeof(*m) + m->ring_cap * sizeof(*m->ring);
-
-	n += (size_t)(2 * m->nrank + c->cfg.size) * sizeof(int);
-	for (const struct art_cset *s = m->csets; s; s = s->next)
-		n += sizeof(*s);
-	for (const struct art_odd *o = m->odds; o; o = o->next)
-		n += sizeof(*o);
-	n += m->notify ? sizeof(*m->notify) : 0;
-	return n;
-}
-
 size_t art__core_bytes(const struct art_core *c)
 {
 	size_t n = sizeof(*c) + (size_t)c->cfg.size * (sizeof(bool) + sizeof(size_t)) +
@@ -870,14 +858,25 @@ size_t art__core_bytes(const struct art_core *c)
 	if (c->hosts)
 		n += (size_t)c->cfg.size * sizeof(int);
 	for (const struct art_comm *m = c->ops.comms; m; m = m->next)
-		n += comm_bytes(c, m);
+		n += art__comm_bytes(m);
 	return n;
 }
 
 int art__core_start(struct art_core *c, struct art_comm *comm, const struct art_call *call,
 		    uint64_t deadline_ns, struct art_op **out)
 {
-	return art__coll_start(&c->ops, comm, call, deadline_ns, out);
+	c->quick = !c->ft.fate && art__quick_start(&c->ops, comm, call, deadline_ns, out);
+	return c->quick ? 0 : art__coll_start(&c->ops, comm, call, deadline_ns, out);
+}
+
+bool art__core_look(struct art_core *c, struct art_op *op)
+{
+	return art__quick_look(&c->ops, op);
+}
+
+bool art__core_quick(const struct art_core *c)
+{
+	return c->quick;
 }
 
 bool art__core_notify(struct art_core *c, struct art_comm *comm, art__news_fn *fn, void *arg)

@@ -47,6 +47,7 @@ static int port_send(void *self, enum art_chan chan, int to, const struct art_hd
 		    art__nudge(&e->shared.nudges, to, e->pids[to], e->shared.part[to]))
 			return 1;
 	}
+	e->stirred = true;
 	return art__link_send(&e->link, chan, to, h, body, len);
 }
 

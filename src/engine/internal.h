@@ -103,6 +103,7 @@ struct art_engine {
 	bool spin_shared;           /* by several ranks: cores */
 	unsigned spin_looks;        /* between two looks at the clock */
 	uint64_t meet_ns;           /* when new connections are looked for again */
+	bool stirred;               /* something was sent since the service thread was told what changed */
 	bool nudged;                /* somebody was, and may need this core now */
 	int bell[ART_BELLS], bells; /* spare doorbells */
 

@@ -144,6 +144,7 @@ void art__service_notify(struct art_engine *e)
 	bool must_ring = false;
 	uint64_t wake;
 
+	e->stirred = false;
 	if (!e->driver && e->tp[ART_CHAN_DATA]) {
 		if (data_wanted(e))
 			hand_over(e);

@@ -50,6 +50,9 @@ struct spin {
 	uint64_t until; /* 0: the clock was not read yet */
 };
 
+/* Looks at what may come any moment, before anybody is listed as waiting: a microsecond or two. */
+#define TRIES 400
+
 /* Looks at shared memory for one at the data channel, where something is waited for there. */
 #define PEEKS 16
 
@@ -125,6 +128,16 @@ void art__engine_settle(struct art_engine *e)
 		ring_one(e);
 	if (e->tp[ART_CHAN_DATA])
 		arm_data(e);
+}
+
+void art__engine_leave_quietly(struct art_engine *e)
+{
+	if (e->stirred || e->waiters || e->jobs || e->parked) {
+		art__engine_leave(e);
+		return;
+	}
+	e->news = false; /* nobody waits to hear it */
+	art__own_leave(&e->own);
 }
 
 void art__engine_enter(struct art_engine *e)
@@ -364,6 +377,16 @@ void art__engine_wait(struct art_engine *e, bool (*done)(void *arg), void *arg)
 	unlist(e, &w);
 	give_bell(e, w.bell);
 	adapt(e, slept);
+}
+
+bool art__engine_try(struct art_engine *e, bool (*peek)(void *arg), void *arg)
+{
+	if (e->waiters || e->jobs || e->spin_shared || !e->spin_max)
+		return false;
+	for (unsigned i = 0; i < TRIES && !art__own_wanted(&e->own); i++)
+		if (peek(arg))
+			return true;
+	return false;
 }
 
 void art__engine_jobs(struct art_engine *e)

@@ -45,7 +45,7 @@ static void lie(struct cluster *c, void *arg)
 
 	if (!cluster_alive(c, l->rank))
 		return;
-	switch (below(l, 10)) {
+	switch (below(l, 11)) {
 	case 0: atomic_store(&p->state, (uint32_t)below(l, 5)); break;
 	case 1: atomic_store(&p->doze, (uint32_t)below(l, UINT32_MAX)); break;
 	case 2: atomic_store(&p->done, below(l, 2) ? below(l, CALLS) : below(l, UINT64_MAX)); break;
@@ -56,6 +56,7 @@ static void lie(struct cluster *c, void *arg)
 	case 8: atomic_store(below(l, 2) ? &s->put : below(l, 2) ? &s->made : &s->got,
 			     below(l, 2) ? below(l, 6) : below(l, UINT64_MAX)); break;
 	case 9: atomic_store(&p->bulk, flag(l)); break;
+	case 10: atomic_store(&p->alone, flag(l)); break;
 	default:
 		for (size_t i = 0; i < sizeof(*s); i++)
 			((uint8_t *)s)[i] = (uint8_t)below(l, 256);

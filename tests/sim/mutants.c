@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Description: each shortcut that a hurried implementer would take (M1..M29, compiled into
+ * Description: each shortcut that a hurried implementer would take (M1..M31, compiled into
  * libart_mutant only) must be caught by the campaign's oracle; the same schedule without the
  * shortcut must be clean. A campaign that lets one live proves nothing.
  *
@@ -56,6 +56,7 @@ static const struct mutant mutants[] = {
 	{ 27, "a tree goes round the dead edges that its rank knows", { SCENARIO_EDGES, SCENARIO_EDGES } },
 	{ 28, "an outcome had late is that of the next participants", { SCENARIO_MIXED, SCENARIO_LATE } },
 	{ 29, "who has lent memory does not wait until it was read", { SCENARIO_MIXED, SCENARIO_RERUN } },
+	{ 31, "the short way keeps nothing for others", { SCENARIO_MIXED, SCENARIO_LATE } },
 };
 #define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))
 
