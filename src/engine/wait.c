@@ -52,6 +52,8 @@ struct spin {
 
 /* Looks at what may come any moment, before anybody is listed as waiting: a microsecond or two. */
 #define TRIES 400
+/* And where cores are shared: turns of the others. */
+#define TURNS 200
 
 /* Looks at shared memory for one at the data channel, where something is waited for there. */
 #define PEEKS 16
@@ -379,11 +381,33 @@ void art__engine_wait(struct art_engine *e, bool (*done)(void *arg), void *arg)
 	adapt(e, slept);
 }
 
+static bool others_wait(const struct art_engine *e)
+{
+	return e->waiters || e->jobs || art__own_wanted(&e->own);
+}
+
+/* Where cores are shared a look in vain is one too many: it has been looked just now. */
+static bool try_in_turns(struct art_engine *e, bool (*peek)(void *arg), void *arg)
+{
+	for (unsigned i = 0; i < TURNS && !others_wait(e); i++) {
+		if (e->watches && watch_some(e))
+			return false;
+		art__own_leave(&e->own);
+		sched_yield();
+		art__own_enter(&e->own);
+		if (peek(arg))
+			return true;
+	}
+	return false;
+}
+
 bool art__engine_try(struct art_engine *e, bool (*peek)(void *arg), void *arg)
 {
-	if (e->waiters || e->jobs || e->spin_shared || !e->spin_max)
+	if (!e->spin_max)
 		return false;
-	for (unsigned i = 0; i < TRIES && !art__own_wanted(&e->own); i++)
+	if (e->spin_shared)
+		return try_in_turns(e, peek, arg);
+	for (unsigned i = 0; i < TRIES && !others_wait(e); i++)
 		if (peek(arg))
 			return true;
 	return false;
