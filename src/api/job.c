@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/trace.h"
 #include "topo/topo.h"
 
@@ -201,8 +202,8 @@ static int introduce(struct art_ctx *ctx, struct art_boot_card *cards, char *why
 	return rc;
 }
 
-/* @share: all are of this host. */
-static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards, bool share, char *why)
+/* @locals: ranks of this host. */
+static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards, int locals, char *why)
 {
 	for (int i = 0; i < ctx->size; i++) {
 		int rc;
@@ -214,7 +215,7 @@ static int connect_peers(struct art_ctx *ctx, const struct art_boot_card *cards,
 		if (!rc)
 			rc = art__engine_beats_peer(ctx->engine, i, cards[i].addr[2],
 						    cards[i].incarnation);
-		if (!rc && share)
+		if (!rc && locals <= ART_ARENA_RANKS && cards[i].host == cards[ctx->rank].host)
 			art__engine_share(ctx->engine, i, cards[i].pid, cards[i].incarnation);
 		if (!rc)
 			continue;
@@ -318,7 +319,7 @@ static int assemble(struct art_ctx *ctx, const struct art_boot_card *cards, int 
 	art__engine_locals(ctx->engine, locals);
 	if (locals == ctx->size) /* watched by their kernel */
 		art__engine_beats_close(ctx->engine);
-	rc = connect_peers(ctx, cards, locals == ctx->size, why);
+	rc = connect_peers(ctx, cards, locals, why);
 	if (rc)
 		return rc;
 	check_tuning(ctx, hosts);

@@ -6,12 +6,17 @@
  *
  *   part   state      have I mapped the parts of all ranks of this host, or can I not?
  *          doze       odd: I do not look at the slots, and want a message when something comes
- *          alone      (epoch, seq): the last call of mine that may be over before anybody answers
- *          done       ops of the world up to here are over for me: I read nobody's slots of them again
- *          sure       (epoch, seq): and as a member of that epoch I have them done, as a message would say
- *          slot[]     what I have put into op seq of the world: slot[seq % slots]
  *          life       the kernel marks it as this rank ends (engine/dying.h)
+ *          world      where the world's ops go (below)
+ *          channel[]  other communicators', one each at a time (coll/channel.c); their memory, but for the marks,
+ *                     is there from the first time on that this rank has given it to one
+ *
+ *   each   alone      (epoch, seq): the last call of mine that may be over before anybody answers
+ *          done       ops of the communicator up to here are over for me: I read nobody's slots of them again
+ *          sure       (epoch, seq): and as a member of that epoch I have them done, as a message would say
+ *          state      a channel: can the communicator that this rank has given it to use it?
  *          bulk       (epoch, seq): for which op what lies in `in` and `out` is
+ *          slot[]     what I have put into op seq: slot[seq % slots]
  *          big        the payloads that have no room in a slot
  *          in, out    pieces of payloads that have no room there either, and of results
  *
@@ -32,7 +37,9 @@
 #include <stdint.h>
 
 #define ART_ARENA_RANKS 64 /* the largest job that uses one */
-#define ART_ARENA_SLOTS 64u /* at most */
+#define ART_ARENA_SLOTS 64u /* at most; of a channel: */
+#define ART_ARENA_CHANNEL_SLOTS 16u
+#define ART_ARENA_CHANNELS 8u
 #define ART_ARENA_SMALL 232u /* bytes of payload beside the flag: on its line, and on those behind it, which
 			      * come along */
 #define ART_ARENA_IDENT 16u
@@ -56,20 +63,26 @@ struct art_arena_slot {
 _Static_assert(sizeof(struct art_arena_slot) == 256, "a slot is four cache lines");
 
 /* Words that change at different times are two lines apart: neighbours are fetched in pairs. */
+struct art_arena_marks {
+	_Alignas(128) _Atomic uint64_t alone;
+	_Alignas(128) _Atomic uint64_t done;
+	_Atomic uint64_t sure;
+	_Alignas(128) _Atomic uint64_t bulk;
+	_Atomic uint32_t state;
+};
+
 struct art_arena_part {
 	uint8_t ident[ART_ARENA_IDENT]; /* whose it is: a MAC, see engine/arena.c */
 	uint64_t nudge_pipe; /* 0: messages wake it (engine/nudge.h); set before others map this */
 	int32_t nudge_fd;
 	_Alignas(128) _Atomic uint32_t state;
 	_Alignas(128) _Atomic uint32_t doze;
-	_Alignas(128) _Atomic uint64_t alone;
-	_Alignas(128) _Atomic uint64_t done;
-	_Atomic uint64_t sure;
-	_Alignas(128) _Atomic uint64_t bulk;
+	struct art_arena_marks world;
 	_Alignas(128) uint8_t life[ART_ARENA_LIFE];
 	_Alignas(128) struct art_arena_slot slot[ART_ARENA_SLOTS];
+	struct art_arena_marks channel[ART_ARENA_CHANNELS];
 	uint8_t big[]; /* [ART_ARENA_SLOTS][max + 64]: not all in the same places of a cache; then in[bulk],
-			* out[bulk / 2] */
+			* out[bulk / 2]; of each channel slots, big, in[narrow], out[narrow / 2] */
 };
 
 /* What is about to happen, for the simulator. */
@@ -88,6 +101,10 @@ struct art_arena {
 	size_t hope;  /* payloads from here on are mostly stable before they could be copied */
 	unsigned patience; /* looks in vain before one who has gone off is asked to go on; 0: at each look */
 	size_t bulk;  /* bytes of the part of larger payloads that is there at one time; a multiple of 4 * max */
+	size_t narrow; /* and of those on a channel */
+	unsigned channels, channel_slots; /* that are used */
+	/* Memory for a channel of the own part. False: there is none. NULL: it is there. */
+	bool (*room)(void *self, unsigned channel);
 	struct art_arena_part *mine;
 	const struct art_arena_part *const *part; /* [job size]; NULL: not of this host, or out of reach */
 	/* Asked before each access; false: this rank is no more, do nothing. NULL outside tests. */
@@ -95,20 +112,66 @@ struct art_arena {
 	void *self;
 };
 
-static inline size_t art__arena_bytes(size_t max, size_t bulk)
+/* Where in any part what belongs to one communicator lies: bytes from its beginning. */
+struct art_arena_room {
+	size_t marks, slot, big, in, out;
+	size_t bulk;    /* bytes of `in` */
+	unsigned slots; /* 0: it has none */
+};
+
+static inline size_t art__arena_channel_bytes(size_t max, size_t narrow)
+{
+	return ART_ARENA_CHANNEL_SLOTS * (sizeof(struct art_arena_slot) + max + 64) + narrow + narrow / 2;
+}
+
+static inline size_t art__arena_world_bytes(size_t max, size_t bulk)
 {
 	return sizeof(struct art_arena_part) + ART_ARENA_SLOTS * (max + 64) + bulk + bulk / 2;
 }
 
-/* Where in its part a rank puts pieces of its payload, and behind that those of a result. */
-static inline const uint8_t *art__arena_in(const struct art_arena *a, const struct art_arena_part *p)
+static inline size_t art__arena_bytes(size_t max, size_t bulk, size_t narrow)
 {
-	return p->big + ART_ARENA_SLOTS * (a->max + 64);
+	return art__arena_world_bytes(max, bulk) + ART_ARENA_CHANNELS * art__arena_channel_bytes(max, narrow);
 }
 
-static inline const uint8_t *art__arena_out(const struct art_arena *a, const struct art_arena_part *p)
+static inline struct art_arena_room art__arena_world(const struct art_arena *a)
 {
-	return art__arena_in(a, p) + a->bulk;
+	size_t big = sizeof(struct art_arena_part), in = big + ART_ARENA_SLOTS * (a->max + 64);
+
+	return (struct art_arena_room){ offsetof(struct art_arena_part, world),
+					offsetof(struct art_arena_part, slot), big, in, in + a->bulk,
+					a->bulk, a->slots };
+}
+
+static inline struct art_arena_room art__arena_channel(const struct art_arena *a, unsigned channel)
+{
+	size_t slot = art__arena_world_bytes(a->max, a->bulk) +
+		      channel * art__arena_channel_bytes(a->max, a->narrow);
+	size_t big = slot + ART_ARENA_CHANNEL_SLOTS * sizeof(struct art_arena_slot);
+	size_t in = big + ART_ARENA_CHANNEL_SLOTS * (a->max + 64);
+
+	return (struct art_arena_room){ offsetof(struct art_arena_part, channel) +
+						channel * sizeof(struct art_arena_marks),
+					slot, big, in, in + a->narrow, a->narrow, a->channel_slots };
+}
+
+static inline const struct art_arena_marks *art__arena_marks(const struct art_arena_part *p,
+							     const struct art_arena_room *r)
+{
+	return (const struct art_arena_marks *)((const uint8_t *)p + r->marks);
+}
+
+/* What this rank writes itself. */
+static inline struct art_arena_marks *art__arena_my_marks(const struct art_arena *a,
+							  const struct art_arena_room *r)
+{
+	return (struct art_arena_marks *)((uint8_t *)a->mine + r->marks);
+}
+
+static inline struct art_arena_slot *art__arena_my_slots(const struct art_arena *a,
+							 const struct art_arena_room *r)
+{
+	return (struct art_arena_slot *)((uint8_t *)a->mine + r->slot);
 }
 
 /* ThreadSanitizer knows no fences; it does not see other processes, either. */

@@ -75,6 +75,9 @@
 	X(ARENA_FULL)         /* a call waited for a slot that somebody still read */ \
 	X(ARENA_UNDECIDED)    /* a call came before every rank had said whether it can share memory */ \
 	X(ARENA_WITHOUT)      /* one could not, and the call went by messages after all */ \
+	X(CHANNEL_TAKEN)      /* a new communicator was given a channel of shared memory */ \
+	X(CHANNEL_AGAIN)      /* that another had had before */ \
+	X(CHANNEL_NONE)       /* or none, as there is none that all have free */ \
 	X(SELF_EVICTED)       /* this rank learned that it is not a member any more */ \
 	ART_MARK_LIST_DETECTOR(X)
 

@@ -40,11 +40,13 @@ bool art__arena_init(struct art_ops *c)
 {
 	const struct art_arena *a = c->port->arena;
 
-	if (!a || c->cfg.hosts || c->cfg.size > ART_ARENA_RANKS)
+	if (!a)
 		return true;
 	c->arena_scratch = art__env_alloc(c->env, LEVELS * a->max);
 	c->nudged = art__env_zalloc(c->env, (size_t)c->cfg.size * sizeof(*c->nudged));
 	c->arena = a;
+	if (!c->cfg.hosts && c->cfg.size <= ART_ARENA_RANKS && c->world)
+		c->world->room = art__arena_world(a);
 	return c->arena_scratch && c->nudged;
 }
 
@@ -60,7 +62,7 @@ static enum art_arena_state usable(struct art_comm *m)
 	const struct art_arena *a = m->coll->arena;
 	bool unknown = false;
 
-	if (m != m->coll->world)
+	if (!m->room.slots)
 		return ART_ARENA_NONE;
 	if (m->arena_state != ART_ARENA_UNKNOWN)
 		return m->arena_state;
@@ -68,6 +70,9 @@ static enum art_arena_state usable(struct art_comm *m)
 		const struct art_arena_part *part = a->part[m->part[i]];
 		uint32_t state = part ? atomic_load_explicit(&part->state, memory_order_acquire) :
 					ART_ARENA_NONE;
+
+		if (state == ART_ARENA_READY && m != m->coll->world)
+			state = art__channel_state(m, part);
 
 		if (state != ART_ARENA_READY && state != ART_ARENA_UNKNOWN)
 			art__comm_soil(m); /* what waited for a slot goes on */
@@ -118,7 +123,8 @@ static void count_free(struct art_comm *m)
 	for (int i = 0; i < m->npart; i++) {
 		const struct art_arena_part *part = m->coll->arena->part[m->part[i]];
 		uint64_t done = i == m->mypos || !part ? low :
-				atomic_load_explicit(&part->done, memory_order_acquire);
+				atomic_load_explicit(&art__arena_marks(part, &m->room)->done,
+						     memory_order_acquire);
 
 		if (done < low)
 			low = done;
@@ -140,12 +146,13 @@ bool art__arena_learn(struct art_comm *m)
 	const struct art_arena *a = m->coll->arena;
 	uint64_t low = art__stable_low(m), before = m->stable, epoch = m->coll->ft->view.base;
 
-	if (m != m->coll->world || m->coll->frozen || m->coll->ft->fate || m->part_epoch != epoch ||
+	if (!m->room.slots || m->coll->frozen || m->coll->ft->fate || m->part_epoch != epoch ||
 	    usable(m) != ART_ARENA_READY)
 		return false;
 	for (int i = 0; i < m->npart && low > m->stable; i++) {
 		uint64_t sure = i == m->mypos ? art__arena_stamp(epoch, low) :
-				atomic_load_explicit(&a->part[m->part[i]]->sure, memory_order_acquire);
+				atomic_load_explicit(&art__arena_marks(a->part[m->part[i]], &m->room)->sure,
+						     memory_order_acquire);
 
 		if ((sure ^ art__arena_stamp(epoch, 0)) > ART_ARENA_SEQ)
 			return false;
@@ -161,23 +168,36 @@ void art__arena_log_full(struct art_op *op)
 {
 	struct art_ops *c = op->comm->coll;
 
-	if (op->comm != c->world || op->again_ns)
+	if (!op->comm->room.slots || op->again_ns)
 		return;
 	op->again_ns = art__env_now(c->env) + LOOK_NS;
-	c->arena_log_full = true;
+	c->arena_log_full = op->comm->arena_log_full = true;
 	if (art__arena_learn(op->comm))
-		c->arena_log_full = false;
+		op->comm->arena_log_full = false;
+}
+
+static bool learn_some(struct art_ops *c)
+{
+	bool any = false;
+
+	c->arena_log_full = false;
+	for (struct art_comm *m = c->comms; m; m = m->next) {
+		if (!m->arena_log_full)
+			continue;
+		m->arena_log_full = !art__arena_learn(m);
+		any |= !m->arena_log_full;
+		c->arena_log_full |= m->arena_log_full;
+	}
+	return any;
 }
 
 bool art__arena_is_full(struct art_comm *m, uint64_t seq)
 {
-	const struct art_arena *a = m->coll->arena;
-
-	if (seq <= m->arena_free + a->slots || usable(m) == ART_ARENA_NONE ||
+	if (seq <= m->arena_free + m->room.slots || usable(m) == ART_ARENA_NONE ||
 	    ART_COLL_MUTANT(m->coll, 21))
 		return false;
 	count_free(m);
-	return seq > m->arena_free + a->slots;
+	return seq > m->arena_free + m->room.slots;
 }
 
 void art__arena_wait_room(struct art_op *op)
@@ -203,15 +223,23 @@ static bool look_for_room(struct art_op *op)
 void art__arena_done(struct art_comm *m)
 {
 	const struct art_arena *a = m->coll->arena;
+	struct art_arena_marks *mine;
 
-	if (m != m->coll->world || !art__arena_touch(a, ART_ARENA_DONE))
+	if (!m->room.slots || !art__arena_touch(a, ART_ARENA_DONE))
 		return;
-	atomic_store_explicit(&a->mine->done, m->done_mark, memory_order_release);
-	atomic_store_explicit(&a->mine->sure, art__arena_stamp(m->coll->ft->view.base, art__stable_low(m)),
+	mine = art__arena_my_marks(a, &m->room);
+	atomic_store_explicit(&mine->done, m->done_mark, memory_order_release);
+	atomic_store_explicit(&mine->sure, art__arena_stamp(m->coll->ft->view.base, art__stable_low(m)),
 			      memory_order_release);
 }
 
 /* ---- putting ---- */
+
+/* What has no room in the slot. */
+static size_t big(const struct art_comm *m, uint64_t seq)
+{
+	return m->room.big + art__arena_place(m, seq) * (m->coll->arena->max + 64);
+}
 
 /* Once for each time that it dozes off. */
 static void wake_up(const struct art_op *op, int slot, uint32_t doze)
@@ -252,18 +280,18 @@ void art__arena_nudge_one(const struct art_op *op, int pos)
 		wake_up(op, slot, doze);
 }
 
-void art__arena_write(const struct art_ops *c, const struct art_arena_word *w, const void *input, size_t bytes)
+void art__arena_write(const struct art_comm *m, const struct art_arena_word *w, const void *input, size_t bytes)
 {
-	const struct art_arena *a = c->arena;
-	unsigned place = (unsigned)w->flag & (a->slots - 1);
-	struct art_arena_slot *s = &a->mine->slot[place];
+	const struct art_arena *a = m->coll->arena;
+	uint8_t *mine = (uint8_t *)a->mine;
+	struct art_arena_slot *s = (struct art_arena_slot *)(mine + art__arena_slot_at(m, w->flag));
 
 	if (!art__arena_touch(a, ART_ARENA_WRITE))
 		return;
 	/* Whoever still reads what lay here (it is out of date, or it would be stable) shall notice. */
 	atomic_store_explicit(&s->flag, 0, memory_order_relaxed);
 	art__arena_fence(memory_order_release);
-	s->comm = w->comm;
+	s->comm = m->id;
 	s->sig = w->sig;
 	s->lag = w->lag;
 	if (w->pieces) {
@@ -274,12 +302,12 @@ void art__arena_write(const struct art_ops *c, const struct art_arena_word *w, c
 	if (bytes == sizeof(uint64_t))
 		memcpy(s->small, input, sizeof(uint64_t));
 	else if (bytes)
-		memcpy(bytes <= ART_ARENA_SMALL ? s->small : a->mine->big + place * (a->max + 64), input, bytes);
+		memcpy(bytes <= ART_ARENA_SMALL ? s->small : mine + big(m, w->flag), input, bytes);
 	if (!art__arena_touch(a, ART_ARENA_FLAG))
 		return;
 	atomic_store_explicit(&s->flag, w->flag, memory_order_release);
 	if (w->alone)
-		atomic_store_explicit(&a->mine->alone, w->flag, memory_order_release);
+		atomic_store_explicit(&art__arena_my_marks(a, &m->room)->alone, w->flag, memory_order_release);
 }
 
 /* Root of a bcast, leaf of a reduce. */
@@ -290,10 +318,10 @@ static bool alone(const struct art_op *op)
 
 void art__arena_put(struct art_op *op, size_t bytes)
 {
-	struct art_arena_word w = { .flag = art__arena_flag(op), .comm = op->comm->id, .sig = op->sig,
+	struct art_arena_word w = { .flag = art__arena_flag(op), .sig = op->sig,
 				    .lag = art__op_lag(op), .pieces = op->bulk.on, .alone = alone(op) };
 
-	art__arena_write(op->comm->coll, &w, op->input, bytes);
+	art__arena_write(op->comm, &w, op->input, bytes);
 	art__arena_fence(memory_order_seq_cst);
 }
 
@@ -302,6 +330,7 @@ void art__arena_tell(struct art_op *op)
 {
 	if (usable(op->comm) == ART_ARENA_NONE)
 		return;
+	op->arena_slot = art__arena_slot_at(op->comm, op->seq);
 	art__arena_put(op, 0);
 	art__arena_nudge(op);
 }
@@ -363,7 +392,8 @@ void art__arena_check(struct art_op *op, int pos)
 	const struct art_arena_part *p = op->comm->coll->arena->part[op->comm->part[pos]];
 	const struct art_arena_slot *s = art__arena_slot(op, pos);
 
-	if (atomic_load_explicit(&p->alone, memory_order_acquire) != op->arena_at)
+	if (atomic_load_explicit(&art__arena_marks(p, &op->comm->room)->alone, memory_order_acquire) !=
+	    op->arena_at)
 		return;
 	if (atomic_load_explicit(&s->flag, memory_order_acquire) == op->arena_at &&
 	    s->comm == op->comm->id && s->sig != op->sig && !op->asked && !op->plea.code)
@@ -454,7 +484,7 @@ const uint8_t *art__arena_payload(const struct art_op *op, int pos)
 		return op->input;
 	if (op->bytes <= ART_ARENA_SMALL)
 		return art__arena_slot(op, pos)->small;
-	return c->arena->part[op->comm->part[pos]]->big + art__arena_place(op) * (c->arena->max + 64);
+	return (const uint8_t *)c->arena->part[op->comm->part[pos]] + big(op->comm, op->seq);
 }
 
 static void combine(const struct art_op *op, const uint8_t *left, const uint8_t *right, uint8_t *out)
@@ -654,7 +684,7 @@ int art__arena_peek(struct art_ops *c)
 			found = 1;
 		if (art__op_hopes(op)) {
 			art__op_settle(op);
-			found = op->done ? 1 : found < 0 ? 0 : found;
+			found = op->done ? 1 : found < 0 && op->arena ? 0 : found;
 			continue;
 		}
 		if (!waits(op) || (c->ft->nfrozen_named && art__op_is_frozen(op)))
@@ -668,10 +698,8 @@ int art__arena_peek(struct art_ops *c)
 		else if (found < 0)
 			found = 0;
 	}
-	if (c->arena_log_full && art__arena_learn(c->world)) {
-		c->arena_log_full = false;
+	if (c->arena_log_full && learn_some(c))
 		found = 1;
-	}
 	if (c->arena_moved)
 		found = 1;
 	if (found > 0 && c->doze & 1 && !any_waits(c))
@@ -739,6 +767,7 @@ void art__arena_begin(struct art_op *op)
 	op->arena = true;
 	op->arena_seen = UINT64_C(1) << op->comm->mypos;
 	op->arena_at = art__arena_flag(op);
+	op->arena_slot = art__arena_slot_at(op->comm, op->seq);
 	op->bulk = (struct art_bulk){ .on = !fits_slot(op) };
 	if (op->arena_undecided)
 		ART_MARK(op->comm->coll->env, ART_M_ARENA_UNDECIDED);

@@ -89,14 +89,29 @@ static const struct art_arena_part *part_of(const struct art_op *op, int pos)
 	return arena(op)->part[op->comm->part[pos]];
 }
 
+static size_t room_bytes(const struct art_op *op)
+{
+	return op->comm->room.bulk;
+}
+
+static const uint8_t *in_of(const struct art_op *op, int pos)
+{
+	return (const uint8_t *)part_of(op, pos) + op->comm->room.in;
+}
+
+static const uint8_t *out_of(const struct art_op *op, int pos)
+{
+	return (const uint8_t *)part_of(op, pos) + op->comm->room.out;
+}
+
 static uint8_t *my_in(const struct art_op *op)
 {
-	return (uint8_t *)(uintptr_t)art__arena_in(arena(op), arena(op)->mine);
+	return (uint8_t *)arena(op)->mine + op->comm->room.in;
 }
 
 static uint8_t *my_out(const struct art_op *op)
 {
-	return (uint8_t *)(uintptr_t)art__arena_out(arena(op), arena(op)->mine);
+	return (uint8_t *)arena(op)->mine + op->comm->room.out;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -170,7 +185,8 @@ static bool still_there(const struct art_op *op)
 		if (i == op->comm->mypos || (bcast(op) && op->comm->part[i] != op->root))
 			continue;
 		if (atomic_load_explicit(&art__arena_slot(op, i)->flag, memory_order_relaxed) != op->arena_at ||
-		    atomic_load_explicit(&part_of(op, i)->bulk, memory_order_relaxed) != op->arena_at)
+		    atomic_load_explicit(&art__arena_marks(part_of(op, i), &op->comm->room)->bulk,
+					 memory_order_relaxed) != op->arena_at)
 			return false;
 	}
 	return true;
@@ -209,7 +225,8 @@ static bool claim(struct art_op *op)
 		return false;
 	if (op->seq > op->comm->bulk_last)
 		op->comm->bulk_last = op->seq;
-	atomic_store_explicit(&a->mine->bulk, op->arena_at, memory_order_relaxed);
+	atomic_store_explicit(&art__arena_my_marks(a, &op->comm->room)->bulk, op->arena_at,
+			      memory_order_relaxed);
 	art__arena_fence(memory_order_release);
 	op->bulk.claimed = true;
 	return true;
@@ -219,7 +236,7 @@ static bool claim(struct art_op *op)
 
 static uint64_t piece_bytes(const struct art_op *op)
 {
-	return arena(op)->bulk / op->elsize * op->elsize;
+	return room_bytes(op) / op->elsize * op->elsize;
 }
 
 /* Where the present piece begins, and how long it is. */
@@ -276,7 +293,7 @@ static const uint8_t *part_at(const struct block *k, int pos)
 {
 	if (pos == k->op->comm->mypos)
 		return k->op->input + k->in_input;
-	return art__arena_in(arena(k->op), part_of(k->op, pos)) + k->in_piece;
+	return in_of(k->op, pos) + k->in_piece;
 }
 
 /* Of positions [pos, pos + span). Into @out, unless it is one part. */
@@ -320,7 +337,7 @@ static void get_share(struct art_op *op, int pos)
 	uint64_t n, len, from = piece(op, &n), at = share(op, pos, &len);
 
 	if (len)
-		memcpy((uint8_t *)op->call.recvbuf + from + at, art__arena_out(arena(op), part_of(op, pos)), len);
+		memcpy((uint8_t *)op->call.recvbuf + from + at, out_of(op, pos), len);
 }
 
 /* ---- the phases of a reduction: each moves something (bytes), or not (0) ---- */
@@ -430,7 +447,7 @@ static uint64_t chunks(const struct art_op *op)
 
 static uint64_t ring(const struct art_op *op)
 {
-	return arena(op)->bulk / chunk_bytes(op);
+	return room_bytes(op) / chunk_bytes(op);
 }
 
 /* Has the one at @pos got @n chunks? Whoever has the op done reads no more of it: it may have ended there
@@ -439,7 +456,8 @@ static bool has_got(const struct art_op *op, int pos, uint64_t n)
 {
 	if (op->arena_seen & bit(pos) && reached(op, pos, IS_GOT) >= n)
 		return true;
-	return atomic_load_explicit(&part_of(op, pos)->done, memory_order_acquire) >= op->seq;
+	return atomic_load_explicit(&art__arena_marks(part_of(op, pos), &op->comm->room)->done,
+				    memory_order_acquire) >= op->seq;
 }
 
 /* Who falls behind, or has called something else? */
@@ -490,7 +508,7 @@ static uint64_t get_chunk(struct art_op *op, int from_pos)
 	if (!art__arena_there(op) || reached(op, from_pos, IS_PUT) < b->piece + 1 ||
 	    !art__arena_touch(arena(op), ART_ARENA_TAKE))
 		return 0;
-	take_chunk(op, art__arena_in(arena(op), part_of(op, from_pos)) + b->piece % ring(op) * size, from, len);
+	take_chunk(op, in_of(op, from_pos) + b->piece % ring(op) * size, from, len);
 	if (!say(op, IS_GOT, b->piece + 1))
 		return 0;
 	b->piece++;

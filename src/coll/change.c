@@ -424,12 +424,12 @@ static void take_late(struct art_ops *c, const struct art_value *v)
 {
 	for (uint32_t i = 0; i < v->nres; i++) {
 		const struct art_resolution *r = &v->res[i];
-		struct art_op *op = r->res == ART_RES_DELIVER && r->comm == c->world->id ?
-				    art__op_find(c->world, r->seq) : NULL;
+		struct art_comm *m = r->res == ART_RES_DELIVER ? art__comm_find(c, r->comm) : NULL;
+		struct art_op *op = m && m->room.slots ? art__op_find(m, r->seq) : NULL;
 
 		if (!op || op->held || op->epoch != r->epoch || !art__arena_late(op))
 			continue;
-		op->contributors = participants(c->world, r->epoch);
+		op->contributors = participants(m, r->epoch);
 		op->late = op->contributors != NULL;
 	}
 }

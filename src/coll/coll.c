@@ -96,7 +96,8 @@ static struct art_op *next_op(struct art_comm *m)
 
 static enum art_coll way_of(enum art_coll kind)
 {
-	if (kind == ART_C_SPLIT || kind == ART_C_AGREE)
+	if (kind == ART_C_SPLIT || kind == ART_C_AGREE || kind == ART_C_DUP || kind == ART_C_CREATE ||
+	    kind == ART_C_SHRINK)
 		return ART_C_ALLREDUCE;
 	return kind <= ART_C_ALLREDUCE ? kind : ART_C_BARRIER;
 }
@@ -424,7 +425,10 @@ void art__coll_tidy(struct art_ops *c)
 		m->dirty = false;
 		if (m->made)
 			art__stable_tidy(m);
-		if (m->unmade || over(m))
-			art__comm_end(m);
+		if (!m->unmade && !over(m))
+			continue;
+		if (m->made)
+			art__channel_end(m);
+		art__comm_end(m);
 	}
 }

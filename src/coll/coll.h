@@ -253,7 +253,7 @@ struct art_op {
 	int nlent;               /* messages whose bodies are still to be read out of its memory (lend.c) */
 	bool lends;              /* there were some, and the port has not been told that it is over */
 	struct art_comm *child;  /* what the op makes: waits unmade until the op is held (comm_ops.c) */
-	uint64_t *table;         /* SPLIT: colour and key of every rank, twice: mine and everyone's */
+	uint64_t *table;         /* of an op that makes one: what its ranks say, mine and everyone's */
 	bool idle;               /* the machine has nothing more to send or to receive */
 	bool forgotten;          /* out of the communicator's ring, kept for its caller */
 	uint8_t policy;
@@ -270,6 +270,7 @@ struct art_op {
 	bool arena_full;         /* FROZEN until its slot is free */
 	uint64_t arena_seen;     /* positions whose inputs are there */
 	uint64_t arena_at;       /* the flag they carry */
+	size_t arena_slot;       /* where in each part they are */
 	struct art_bulk {        /* one that goes there piece by piece (bulk.c): */
 		bool on, claimed; /* it is; my part is free for it */
 		uint8_t phase;
@@ -360,7 +361,10 @@ struct art_comm {
 	bool part_valid;
 	int npart, mypos;
 	bool torn;             /* some of them do not reach each other directly, says the view */
+	struct art_arena_room room; /* where in shared memory its ops go; .slots 0: nowhere */
+	int channel;           /* which that is (channel.c); the world has one of its own */
 	enum art_arena_state arena_state; /* can those share memory? */
+	bool arena_log_full;   /* an op waits for the log: look what is stable */
 	uint64_t arena_free;   /* slots of ops up to here are read by nobody any more */
 	uint64_t bulk_last;    /* the last op for which something was put into `in` or `out` */
 	int *part;             /* slots */
@@ -416,7 +420,10 @@ struct art_ops {
 	uint8_t *arena_scratch;  /* for partial results */
 	uint32_t *nudged;        /* [size] the `doze` for which this slot was nudged last */
 	uint32_t doze;           /* as others see it: odd, they shall nudge this rank */
-	bool arena_log_full;     /* an op waits for the log: look what is stable */
+	bool arena_log_full;     /* so does an op of some communicator */
+	uint32_t channels;       /* of the own part, those that a communicator has, */
+	uint32_t channels_had;   /* and that one ever had */
+	const struct art_op *offer; /* to which the others are offered now, or NULL */
 	bool arena_moved;        /* an op got on, in pieces; */
 	bool arena_more;         /* and could at once get further */
 	struct art_comm *dirty;  /* something of these finished: memory may be let go at the end of
@@ -711,25 +718,34 @@ static inline uint64_t art__arena_flag(const struct art_op *op)
 	return art__arena_stamp(op->epoch, op->seq);
 }
 
-static inline unsigned art__arena_place(const struct art_op *op)
+static inline unsigned art__arena_place(const struct art_comm *m, uint64_t seq)
 {
-	return (unsigned)op->seq & (op->comm->coll->arena->slots - 1);
+	return (unsigned)seq & (m->room.slots - 1);
+}
+
+/* Where in each part the slot of an op is. */
+static inline size_t art__arena_slot_at(const struct art_comm *m, uint64_t seq)
+{
+	return m->room.slot + art__arena_place(m, seq) * sizeof(struct art_arena_slot);
 }
 
 static inline const struct art_arena_slot *art__arena_slot(const struct art_op *op, int pos)
 {
-	return &op->comm->coll->arena->part[op->comm->part[pos]]->slot[art__arena_place(op)];
+	const struct art_comm *m = op->comm;
+	const void *part = m->coll->arena->part[m->part[pos]];
+
+	return (const struct art_arena_slot *)((const uint8_t *)part + op->arena_slot);
 }
 
 /* Writes this rank's slot: for which attempt, with what beside the payload. A look at others' slots, or
  * whether they doze, needs a fence before it (seq_cst). */
 struct art_arena_word {
-	uint64_t flag, comm;
+	uint64_t flag;
 	uint32_t sig;
 	uint16_t lag;
 	bool pieces, alone; /* it may be over here before anybody answers */
 };
-void art__arena_write(const struct art_ops *c, const struct art_arena_word *w, const void *input, size_t bytes);
+void art__arena_write(const struct art_comm *comm, const struct art_arena_word *w, const void *input, size_t bytes);
 void art__arena_put(struct art_op *op, size_t bytes); /* the same, fence and all */
 bool art__arena_there(struct art_op *op); /* all that it waits for have called it */
 /* Over here, and nobody need have looked at it: has that one called something else of the kind? Whoever
@@ -758,6 +774,15 @@ bool art__quick_start(struct art_ops *c, struct art_comm *comm, const struct art
 		      uint64_t deadline_ns, struct art_op **out);
 void art__quick_step(struct art_op *op); /* art__op_step() of one that has begun so */
 bool art__quick_look(struct art_ops *c, struct art_op *op); /* if it has; true: it is done */
+
+/* ---- channel.c: the part of it that a communicator has; bits are channels ---- */
+/* Those that this rank has not to give to what @op, which begins here, makes. */
+uint64_t art__channel_busy(struct art_op *op);
+void art__channel_unoffer(struct art_op *op); /* it ends otherwise */
+/* @op's child is made. @busy: what all of them said. */
+void art__channel_give(struct art_op *op, uint64_t busy);
+enum art_arena_state art__channel_state(const struct art_comm *comm, const struct art_arena_part *part);
+void art__channel_end(struct art_comm *comm);
 
 /* ---- bulk.c: large payloads, in pieces through the arena ---- */
 void art__bulk_begin(struct art_op *op);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Ops that make communicators or change one (rule R10): dup, split, create, shrink, set_loss,
- * set_flags, free, finalize. They run as collectives like any other - split as an allreduce of a table with every
- * rank's colour and key, the rest as barriers - so that a loss in the middle is resolved like
+ * set_flags, free, finalize. They run as collectives like any other - those that make one as an allreduce, by bitwise
+ * or, of a table: which channels of shared memory ranks have not to give (channel.c) and, of a split, their
+ * colours and keys; the rest as barriers - so that a loss in the middle is resolved like
  * any other, and every survivor makes the same communicator or none.
  *
  *   called: memory for the child --held--> made: found by its messages
@@ -23,17 +24,51 @@ static uint64_t word_of(int colour, int key)
 	return c << 32 | ((uint32_t)key ^ UINT32_C(0x80000000));
 }
 
-/* The payload of a split is the library's: input, result and room to sort in, a word a rank. */
+static bool makes_child(const struct art_op *op)
+{
+	return op->call.kind == ART_C_DUP || op->call.kind == ART_C_SPLIT || op->call.kind == ART_C_CREATE ||
+	       op->call.kind == ART_C_SHRINK;
+}
+
+/* The words of the table: of a split colours and keys, then channels, each one a rank; else channels, one for all. */
+static size_t words(const struct art_op *op)
+{
+	return op->call.kind == ART_C_SPLIT ? 2 * (size_t)op->comm->nrank : 1;
+}
+
+static void say_busy(struct art_op *op)
+{
+	size_t at = op->call.kind == ART_C_SPLIT ? (size_t)(op->comm->nrank + op->comm->me) : 0;
+
+	op->table[at] = art__channel_busy(op);
+}
+
+/* Channels that some rank of the child has not to give. */
+static uint64_t busy(const struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+	const uint64_t *all = op->table + words(op);
+	uint64_t sum = 0;
+
+	if (op->call.kind != ART_C_SPLIT)
+		return all[0];
+	for (int i = 0; i < op->child->nrank; i++)
+		sum |= all[m->nrank + m->rank_of[op->child->slots[i]]];
+	return sum;
+}
+
+/* The payload is the library's: input, result and room to sort in. */
 static bool expect_table(struct art_op *op)
 {
 	struct art_comm *m = op->comm;
-	size_t n = (size_t)m->nrank;
+	size_t n = words(op);
 
 	op->table = art__pool_get(&m->coll->pool, 3 * n * sizeof(*op->table));
 	if (!op->table)
 		return false;
 	memset(op->table, 0, 3 * n * sizeof(*op->table));
-	op->table[m->me] = word_of(op->call.colour, op->call.key);
+	if (op->call.kind == ART_C_SPLIT)
+		op->table[m->me] = word_of(op->call.colour, op->call.key);
 	op->call.sendbuf = op->table;
 	op->call.recvbuf = op->table + n;
 	op->call.count = n;
@@ -78,7 +113,7 @@ bool art__comm_op_expect(struct art_op *op, const struct art_call *call)
 
 	if (op->held)
 		return true;
-	if (call->kind == ART_C_SPLIT && !expect_table(op))
+	if (makes_child(op) && !expect_table(op))
 		return false;
 	op->call.ranks = NULL; /* the caller's, who will have it back */
 	if (!wants_child(m, call, &colour, &nrank))
@@ -89,6 +124,7 @@ bool art__comm_op_expect(struct art_op *op, const struct art_call *call)
 	memcpy(op->child->algo, m->algo, sizeof(m->algo));
 	for (int i = 0; call->kind != ART_C_SPLIT && i < nrank; i++)
 		op->child->slots[i] = m->slots[call->kind == ART_C_CREATE ? call->ranks[i] : i];
+	say_busy(op);
 	return true;
 }
 
@@ -103,8 +139,8 @@ static int by_key(const void *pa, const void *pb)
 static void pick_members(struct art_op *op)
 {
 	const struct art_comm *m = op->comm;
-	const uint64_t *all = op->table + m->nrank;
-	uint64_t *pick = op->table + 2 * m->nrank;
+	const uint64_t *all = op->table + words(op);
+	uint64_t *pick = op->table + 2 * words(op);
 	size_t n = 0;
 
 	assert(all[m->me] == word_of(op->call.colour, op->call.key));
@@ -146,6 +182,7 @@ static void make_child(struct art_op *op)
 		keep_contributors(op);
 	child->flags = op->comm->flags;
 	art__comm_make(child, child->slots, op->comm->policy);
+	art__channel_give(op, busy(op));
 	art__early_retry(op->comm->coll, child);
 }
 
@@ -168,6 +205,8 @@ void art__comm_op_effect(struct art_op *op)
 		art__stable_bye(op);
 		break;
 	case ART_C_FREE:
+		if (ART_COLL_MUTANT(op->comm->coll, 30))
+			art__channel_end(op->comm);
 		art__stable_urge(op->comm, op->seq);
 		break;
 	default:
@@ -179,6 +218,7 @@ void art__comm_op_drop(struct art_op *op)
 {
 	struct art_comm *child = op->child;
 
+	art__channel_unoffer(op);
 	op->child = NULL;
 	if (!child || child->made)
 		return;

@@ -20,7 +20,7 @@
 /* Nothing is going on that an op would have to heed. (Mutants are shortcuts in the long way.) */
 static bool calm(const struct art_ops *c, const struct art_comm *m)
 {
-	return c->arena && m == c->world && !c->active && !c->frozen && !c->ft->nfrozen_named &&
+	return c->arena && m->room.slots && !c->active && !c->frozen && !c->ft->nfrozen_named &&
 	       !(c->cfg.mutant & ~ART_COLL_QUICK_MUTANTS) && !c->env->trace && m->part_valid &&
 	       m->part_epoch == c->ft->view.base && m->arena_state == ART_ARENA_READY && m->npart > 1 &&
 	       !m->early && !m->nnamed;
@@ -47,7 +47,7 @@ static bool room(struct art_ops *c, struct art_comm *m, size_t bytes)
 
 	return c->free_ops && seq > m->top_seq && m->ring_cap && seq - m->forgot < m->ring_cap &&
 	       m->nlog < c->cfg.log_ops && m->log_bytes + bytes <= c->cfg.log_bytes &&
-	       (seq <= m->arena_free + c->arena->slots || !art__arena_is_full(m, seq));
+	       (seq <= m->arena_free + m->room.slots || !art__arena_is_full(m, seq));
 }
 
 /* Unstable ops before it looks for itself what is stable: later where it hears that with the root's payload. */
@@ -97,6 +97,7 @@ static struct art_op *enter(struct art_ops *c, struct art_comm *m, const struct 
 	op->arena = op->quick = true;
 	op->arena_seen = UINT64_C(1) << m->mypos;
 	op->arena_at = art__arena_flag(op);
+	op->arena_slot = art__arena_slot_at(m, op->seq);
 	return op;
 }
 
@@ -275,20 +276,18 @@ static uint32_t put(const struct art_ops *c, const struct art_comm *m, const str
 	uint64_t seq = m->next_seq;
 	struct art_arena_word w = {
 		.flag = art__arena_stamp(c->ft->view.base, seq),
-		.comm = m->id,
 		.sig = art__coll_signature(call),
 		.lag = art__lag(seq, bcast ? m->stable : m->done_mark),
 		.alone = call->root >= 0 && bcast == root,
 	};
 
-	art__arena_write(c, &w, bcast ? call->recvbuf : call->sendbuf, bcast && !root ? 0 : bytes);
+	art__arena_write(m, &w, bcast ? call->recvbuf : call->sendbuf, bcast && !root ? 0 : bytes);
 	return w.sig;
 }
 
-/* The world's end is not here. */
 static void tidy(struct art_ops *c, struct art_comm *m)
 {
-	if (c->dirty == m && !m->dirty_next) {
+	if (c->dirty == m && !m->dirty_next && !m->freed) { /* its end is not here */
 		c->dirty = NULL;
 		m->dirty = false;
 		art__stable_tidy(m);

@@ -66,7 +66,10 @@ static bool needs_no_data(const struct art_links *l, int to)
 {
 	const struct art_arena *a = l->port->arena;
 
-	return a && a->part[to] && atomic_load(&a->mine->state) == ART_ARENA_READY &&
+	for (int i = 0; a && i < l->size; i++)
+		if (!a->part[i])
+			return false; /* on another host: the world's ops go by messages */
+	return a && atomic_load(&a->mine->state) == ART_ARENA_READY &&
 	       atomic_load(&a->part[to]->state) == ART_ARENA_READY;
 }
 

@@ -35,7 +35,13 @@
 
 static size_t bytes(void)
 {
-	return art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK);
+	return art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK, ART_ARENA_NARROW);
+}
+
+/* Without the channels: what there is memory for from the start. */
+static size_t first_bytes(void)
+{
+	return art__arena_world_bytes(ART_ARENA_MAX, ART_ARENA_BULK);
 }
 
 static void make_ident(const struct art_tp_self *self, int slot, uint64_t incarnation,
@@ -80,13 +86,13 @@ static void populate(void *p, size_t len)
 #endif
 }
 
-/* All of its pages are there from the start: no store into it can fail. Seals that old kernels do not know
- * are done without. */
+/* All of its pages but those of channels, which room() gets, are there from the start: no store into it can fail.
+ * Seals that old kernels do not know are done without. */
 static struct art_arena_part *make_part(int fd)
 {
 	void *p;
 
-	if (!within_limit() || ftruncate(fd, (off_t)bytes()) || fallocate(fd, 0, 0, (off_t)bytes()))
+	if (!within_limit() || ftruncate(fd, (off_t)bytes()) || fallocate(fd, 0, 0, (off_t)first_bytes()))
 		return NULL;
 	p = mmap(NULL, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
@@ -101,12 +107,22 @@ static struct art_arena_part *make_part(int fd)
 	return p;
 }
 
+static bool room(void *self, unsigned channel)
+{
+	struct art_shared *s = self;
+	size_t n = art__arena_channel_bytes(ART_ARENA_MAX, ART_ARENA_NARROW);
+
+	if (!(s->channels >> channel & 1) &&
+	    fallocate(s->fd, 0, (off_t)(first_bytes() + channel * n), (off_t)n))
+		return false;
+	s->channels |= 1u << channel;
+	return true;
+}
+
 void art__shared_open(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self)
 {
 	*s = (struct art_shared){ .fd = -1, .slot = self->slot, .size = self->size,
 				  .nudges = { .in = -1, .out = -1 } };
-	if (s->size > ART_ARENA_RANKS)
-		return;
 	s->part = calloc((size_t)s->size, sizeof(*s->part));
 	s->fd = s->part ? memfd_create(NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
 	if (s->fd >= 0)
@@ -122,6 +138,11 @@ void art__shared_open(struct art_shared *s, const struct art_env *env, const str
 	s->arena.max = ART_ARENA_MAX;
 	s->arena.slots = ART_ARENA_SLOTS;
 	s->arena.bulk = ART_ARENA_BULK;
+	s->arena.narrow = ART_ARENA_NARROW;
+	s->arena.channels = ART_ARENA_CHANNELS;
+	s->arena.channel_slots = ART_ARENA_CHANNEL_SLOTS;
+	s->arena.room = room;
+	s->arena.self = s;
 	s->arena.patience = ART_ARENA_PATIENCE;
 	s->arena.piece = ART_ARENA_PIECE;
 	s->arena.hope = ART_ARENA_HOPE;
@@ -197,20 +218,22 @@ void art__shared_peer(struct art_shared *s, const struct art_env *env, const str
 	art__env_log(env, ART_LOG_INFO, "no arena in shared memory: that of rank %d cannot be had", slot);
 }
 
-/* Whom nobody has told about is on another host: then no op would go this way (coll/arena.c). */
-static bool some_elsewhere(const struct art_shared *s)
+static int parts(const struct art_shared *s)
 {
+	int n = 0;
+
 	for (int i = 0; i < s->size; i++)
-		if (!s->part[i])
-			return !s->missing;
-	return false;
+		n += s->part[i] != NULL;
+	return n;
 }
 
 void art__shared_ready(struct art_shared *s)
 {
+	int n = s->arena.mine ? parts(s) : 0;
+
 	if (!s->arena.mine)
 		return;
-	if (some_elsewhere(s))
+	if (n > ART_ARENA_RANKS || (n == 1 && !s->missing))
 		art__shared_close(s);
 	else
 		atomic_store(&s->arena.mine->state, s->missing ? ART_ARENA_NONE : ART_ARENA_READY);
@@ -230,5 +253,6 @@ void art__shared_close(struct art_shared *s)
 
 size_t art__shared_bytes(const struct art_shared *s)
 {
-	return s->arena.mine ? bytes() : 0;
+	return s->arena.mine ? first_bytes() + (size_t)__builtin_popcount(s->channels) *
+			       art__arena_channel_bytes(ART_ARENA_MAX, ART_ARENA_NARROW) : 0;
 }

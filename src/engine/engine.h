@@ -68,9 +68,9 @@ void art__engine_port(struct art_engine *e, struct art_port *port);
 /* How to reach @slot; before art__engine_start(). Only with ranks of @this_host memory is shared. */
 int art__engine_peer(struct art_engine *e, int slot, bool this_host, const char *data,
 		     const char *ctl);
-/* Share memory with the process @pid, @slot of this host, if all of the job are; then, for all, that those
- * were all. Before art__engine_start(), and before art__engine_port() offers it. Where it cannot be, the
- * machine does without, and with it those of the others. */
+/* Share memory with the process @pid, @slot of this host; then, for all, that those were all. Before
+ * art__engine_start(), and before art__engine_port() offers it. Where it cannot be, the machine does without,
+ * and with it those of the others. */
 void art__engine_share(struct art_engine *e, int slot, pid_t pid, uint64_t incarnation);
 void art__engine_share_done(struct art_engine *e);
 /* Datagrams for the detector, beside the control channel; before art__engine_port(), which offers them

@@ -71,7 +71,7 @@ struct cluster_cfg {
 	uint64_t limit_ns;         /* virtual time cluster_run() takes at most after the last fault */
 	uint64_t max_steps;        /* and world events at most, a bound for broken runs */
 	size_t queue_high, queue_max; /* back-pressure, see transport.h */
-	bool arena;                /* the ranks share memory, if they are all of one host */
+	bool arena;                /* ranks of one host share memory */
 	bool lends;                /* segments are lent, and come back when the transport likes */
 	uint32_t mutant;           /* art_core_cfg.mutant */
 	/* Changes a rank's configuration after defaults; may be NULL. */
@@ -215,6 +215,7 @@ struct art_core *cluster_core(struct cluster *c, int rank);
 struct art_comm *cluster_comm(struct cluster *c, int rank, int comm); /* NULL: it has none */
 struct art_sim_world *cluster_world(struct cluster *c);
 struct art_arena_part *cluster_part(struct cluster *c, int rank); /* its shared memory; cfg.arena */
+struct art_arena_slot *cluster_slot(struct cluster *c, int rank, unsigned channel, unsigned slot);
 uint64_t cluster_steps(const struct cluster *c, int rank);  /* effects and frames so far */
 uint64_t cluster_events(const struct cluster *c);           /* world events so far */
 uint64_t cluster_allocs(const struct cluster *c, int rank); /* allocations so far */

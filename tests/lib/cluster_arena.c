@@ -13,6 +13,9 @@
 #define MAX_BYTES 512
 #define BULK 2048 /* so that large payloads are many pieces */
 #define SLOTS 4u /* so that they are used again soon */
+#define NARROW 2048
+#define CHANNELS 2u /* so that there are not enough, and those there are are used again */
+#define CHANNEL_SLOTS 2u
 #define SEE_NS UINT64_C(3000)     /* until what was put down is looked at */
 #define MAP_NS UINT64_C(1500000)  /* until the last rank has mapped all parts, where that takes time */
 
@@ -25,13 +28,18 @@ static void look(struct crank *r, uint64_t word)
 	cluster__leave(r);
 }
 
+static bool same_host(const struct cluster *c, int a, int b)
+{
+	return !c->cfg.hosts || c->cfg.hosts[a] == c->cfg.hosts[b];
+}
+
 /* Whoever is awake looks all the time, and so finds that this one has gone off. */
 static void look_on(struct crank *r)
 {
 	struct cluster *c = r->cluster;
 
 	for (int k = 0; k < c->n; k++)
-		if (k != r->slot && !c->rank[k].dead)
+		if (k != r->slot && !c->rank[k].dead && same_host(c, k, r->slot))
 			cluster__at(&c->rank[k], 1 + cluster__below(c, SEE_NS), look, 0);
 }
 
@@ -51,31 +59,47 @@ static void mapped(struct crank *r, uint64_t state)
 	atomic_store(&r->shared->state, (uint32_t)state);
 }
 
+/* Each sees the parts of its host. */
+static bool show_parts(struct cluster *c, struct crank *r)
+{
+	r->part = calloc((size_t)c->n, sizeof(*r->part));
+	for (int k = 0; r->part && k < c->n; k++)
+		r->part[k] = same_host(c, k, r->slot) ? c->rank[k].shared : NULL;
+	r->arena.part = r->part;
+	return r->part;
+}
+
+/* Now and then one has no memory for a channel. */
+static bool room(void *self, unsigned channel)
+{
+	struct crank *r = self;
+
+	(void)channel;
+	return cluster__below(r->cluster, 12);
+}
+
 bool cluster__arena_open(struct cluster *c)
 {
-	size_t bytes = art__arena_bytes(MAX_BYTES, BULK);
+	size_t bytes = art__arena_bytes(MAX_BYTES, BULK, NARROW);
 
-	for (int k = 1; c->cfg.arena && c->cfg.hosts && k < c->n; k++)
-		if (c->cfg.hosts[k] != c->cfg.hosts[0])
-			c->cfg.arena = false;
-	if (!c->cfg.arena)
-		return true;
-	c->part = calloc((size_t)c->n, sizeof(*c->part));
-	for (int k = 0; c->part && k < c->n; k++) {
+	for (int k = 0; c->cfg.arena && k < c->n; k++) {
 		struct crank *r = &c->rank[k];
 
 		r->shared = aligned_alloc(128, (bytes + 127) / 128 * 128);
 		if (!r->shared)
 			return false;
 		memset(r->shared, 0, bytes);
-		c->part[k] = r->shared;
 		r->arena = (struct art_arena){ .max = MAX_BYTES, .slots = SLOTS, .bulk = BULK,
-					       .piece = BULK / 4, .hope = 2 * BULK,
-					       .mine = r->shared, .part = c->part,
+					       .piece = BULK / 4, .hope = 2 * BULK, .narrow = NARROW,
+					       .channels = CHANNELS, .channel_slots = CHANNEL_SLOTS,
+					       .room = room, .mine = r->shared,
 					       .touch = on_touch, .self = r };
 		r->port.arena = &r->arena;
 	}
-	return c->part != NULL;
+	for (int k = 0; c->cfg.arena && k < c->n; k++)
+		if (!show_parts(c, &c->rank[k]))
+			return false;
+	return true;
 }
 
 /* Most find everything there. In some jobs a rank is late, in a few one cannot. */
@@ -117,9 +141,17 @@ struct art_arena_part *cluster_part(struct cluster *c, int rank)
 	return c->rank[rank].shared;
 }
 
+struct art_arena_slot *cluster_slot(struct cluster *c, int rank, unsigned channel, unsigned slot)
+{
+	struct art_arena_room room = art__arena_channel(&c->rank[rank].arena, channel);
+
+	return art__arena_my_slots(&c->rank[rank].arena, &room) + slot;
+}
+
 void cluster__arena_close(struct cluster *c)
 {
 	for (int k = 0; c->rank && k < c->n; k++)
 		free(c->rank[k].shared);
-	free(c->part);
+	for (int k = 0; c->rank && k < c->n; k++)
+		free(c->rank[k].part);
 }

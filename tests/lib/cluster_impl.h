@@ -82,6 +82,7 @@ struct crank {
 	bool dead, paused;
 	/* memory shared by all (cfg.arena) */
 	struct art_arena_part *shared;
+	const struct art_arena_part **part; /* [n] of its host */
 	struct art_arena arena;
 	bool awake;          /* looks at it now and then */
 	bool inside;         /* a machine call is running */
@@ -185,7 +186,6 @@ struct cluster {
 	struct art_env env; /* of world and transports: plain memory */
 	struct art_sim_world *world;
 	struct crank *rank;
-	const struct art_arena_part **part; /* [n], with cfg.arena */
 	struct comm_rec comms[CLUSTER_COMMS];
 	struct view_rec *view;
 	uint32_t nview, newest;

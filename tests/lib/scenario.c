@@ -38,7 +38,7 @@ static const char *const profile_names[SCENARIO_PROFILES] = {
 	[SCENARIO_ODD] = "odd",
 	[SCENARIO_POLICY] = "policy",
 	[SCENARIO_HALVES] = "halves", [SCENARIO_LEVELS] = "levels",
-	[SCENARIO_EDGES] = "edges",
+	[SCENARIO_EDGES] = "edges", [SCENARIO_COMMS] = "comms",
 };
 
 const char *scenario_profile_name(enum scenario_profile p)

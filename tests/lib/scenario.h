@@ -46,6 +46,7 @@ enum scenario_profile {
 	SCENARIO_HALVES,  /* an even number falls into exact halves, with and without a tie-break */
 	SCENARIO_LEVELS,  /* a change in two levels: those who pass on die, are slow or reach not all */
 	SCENARIO_EDGES,   /* hosts that live and do not reach each other any more; deaths beside it */
+	SCENARIO_COMMS,   /* as mixed, and communicators are made and freed all the time */
 	SCENARIO_PROFILES
 };
 const char *scenario_profile_name(enum scenario_profile p);
@@ -148,6 +149,9 @@ struct scenario_totals {
 void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile profile);
 /* Its last part: whether there is an arbiter of exact halves, and what becomes of it. */
 void scenario_draw_arbiter(struct scenario *s);
+/* Something wrong with the call @item, before which all have a pause: of one rank, or of several. */
+void scenario_draw_oddities(struct scenario *s, int item);
+void scenario_draw_odd_ranks(struct scenario *s, int item);
 /* Hosts, a detector, dead edges and what happens beside them. */
 void scenario_draw_edges(struct scenario *s);
 /* What becomes of a rank that may have to pass on a change of the view, soon after the first fault. */

@@ -336,6 +336,15 @@ static void draw_free(struct draft *d)
 	d->open[comm] = false;
 }
 
+/* A call that one rank may get wrong, each after a pause of its own. */
+static void draw_odd(struct draft *d)
+{
+	append(d, CLUSTER_SLEEP);
+	same_for_all(d);
+	d->odd = d->s->nitems;
+	draw_call(d);
+}
+
 static void draw_body(struct draft *d)
 {
 	struct scenario *s = d->s;
@@ -344,12 +353,7 @@ static void draw_body(struct draft *d)
 	bool freed = false;
 
 	for (int i = 0; i < calls; i++) {
-		if (i == odd) {
-			append(d, CLUSTER_SLEEP);
-			same_for_all(d);
-			d->odd = s->nitems;
-		}
-		draw_call(d);
+		i == odd ? draw_odd(d) : draw_call(d);
 		if (d->nwait && scenario_chance(&s->rng, 20))
 			draw_wait(d);
 		if (scenario_chance(&s->rng, 12))
@@ -364,92 +368,50 @@ static void draw_body(struct draft *d)
 	wait_all(d);
 }
 
-/* ---- programs of which one rank's part is wrong ---- */
-
-static void draw_deadline(struct scenario *s, int item)
+/* Communicators that are made, used and freed, again and again, now and then with calls in flight; whoever has
+ * freed one may be several calls ahead of the others when it makes the next. */
+static void draw_cycles(struct draft *d)
 {
-	int late = (int)scenario_below(&s->rng, (uint64_t)s->n);
-	uint64_t ns = 100 * US + scenario_below(&s->rng, 900 * US);
+	struct scenario *s = d->s;
+	int odd = (int)scenario_below(&s->rng, 4), rounds = 0;
 
-	for (int r = 0; r < s->n; r++)
-		s->item[r][item].call.deadline_ns = ns;
-	s->classes[SCENARIO_C_DEADLINE]++;
-	/* half of the time somebody comes too late for it */
-	if (scenario_chance(&s->rng, 50))
-		s->item[late][item - 1].ns = 2 * ns;
-}
+	d->open[0] = true;
+	d->ncomms = 1;
+	while (d->numbers + 4 < NOWHERE && d->ncomms < CLUSTER_COMMS && s->nitems < SCENARIO_ITEMS - 16) {
+		int parent = scenario_chance(&s->rng, 70) ? 0 : draw_comm(d), child = d->ncomms++;
 
-static void draw_mismatch(struct scenario *s, int item)
-{
-	struct cluster_call *c = &s->item[scenario_below(&s->rng, (uint64_t)s->n)][item].call;
-
-	s->classes[SCENARIO_C_MISMATCH]++;
-	if (c->kind == ART_C_BARRIER) {
-		c->kind = ART_C_ALLREDUCE;
-		c->count = 1;
-		c->type = ART_T_UINT64;
-		c->op = ART_O_SUM;
-	} else if (scenario_chance(&s->rng, 50) || c->kind == ART_C_ALLREDUCE) {
-		c->count++;
-	} else {
-		c->root = (c->root + 1) % s->n;
+		scenario_chance(&s->rng, 40) ? draw_colours(d, parent, child) : draw_dup(d, parent, child);
+		d->open[child] = true;
+		for (int n = 1 + (int)scenario_below(&s->rng, 4); n > 0; n--)
+			draw_call(d);
+		if (rounds++ == odd)
+			draw_odd(d);
+		if (scenario_chance(&s->rng, 40))
+			draw_sleep(d);
+		for (int n = (int)scenario_below(&s->rng, 3); n > 0; n--)
+			draw_free(d);
+		if (d->nwait && scenario_chance(&s->rng, 30))
+			draw_wait(d);
+		if (scenario_chance(&s->rng, 25))
+			wait_all(d);
 	}
-}
-
-static void draw_refusal(struct scenario *s, int item)
-{
-	s->item[scenario_below(&s->rng, (uint64_t)s->n)][item].call.refuse = ART_ERR_COUNT;
-	s->classes[SCENARIO_C_REFUSED]++;
-}
-
-static void draw_oddities(struct scenario *s, int item)
-{
-	unsigned which = (unsigned)scenario_below(&s->rng, 100);
-
-	if (which >= 20)
-		return;
-	if (which < 12) {
-		draw_deadline(s, item);
-	} else if (which < 15) {
-		draw_mismatch(s, item);
-	} else if (which < 18) {
-		draw_refusal(s, item);
-	} else {
-		s->item[scenario_below(&s->rng, (uint64_t)s->n)][item].verb = CLUSTER_EXIT;
-		s->classes[SCENARIO_C_EXIT]++;
-	}
-}
-
-/* Some ranks have another count than the rest, alike among themselves, and come when they like. */
-static void draw_odd_ranks(struct scenario *s, int item)
-{
-	uint32_t odd = (uint32_t)scenario_next(&s->rng);
-
-	for (int r = 0; r < s->n; r++) {
-		struct cluster_call *c = &s->item[r][item].call;
-
-		s->item[r][item - 1].ns = scenario_below(&s->rng, 400 * US);
-		if (!(odd >> r & 1) || r == c->root)
-			continue;
-		c->kind = c->kind == ART_C_BARRIER ? ART_C_ALLREDUCE : c->kind;
-		c->type = c->type ? c->type : ART_T_UINT64;
-		c->op = c->op || c->kind == ART_C_BCAST || c->flags & CLUSTER_USER_AFFINE ||
-			c->flags & CLUSTER_USER ? c->op : ART_O_SUM;
-		c->count++;
-	}
-	s->classes[SCENARIO_C_MISMATCH]++;
+	wait_all(d);
 }
 
 static void draw_program(struct scenario *s)
 {
 	struct draft d = { .s = s };
 
-	draw_comms(&d);
-	draw_body(&d);
+	if (s->profile == SCENARIO_COMMS) {
+		draw_cycles(&d);
+	} else {
+		draw_comms(&d);
+		draw_body(&d);
+	}
 	if (mixed(s))
-		draw_oddities(s, d.odd);
+		scenario_draw_oddities(s, d.odd);
 	if (s->profile == SCENARIO_ODD)
-		draw_odd_ranks(s, d.odd);
+		scenario_draw_odd_ranks(s, d.odd);
 	add_call(&d, ART_C_FINALIZE, 0, 0);
 }
 
@@ -876,7 +838,7 @@ void scenario_draw(struct scenario *s, uint64_t seed, enum scenario_profile prof
 	s->n = draw_size(s);
 	cluster_defaults(&s->cfg, s->n, seed);
 	draw_hosts(s);
-	s->cfg.arena = seed % 4 != 0; /* if they are all of one host */
+	s->cfg.arena = seed % 4 != 0;
 	s->cfg.lends = seed % 3 == 1;
 	s->small_max = scenario_chance(&s->rng, 50) ? 2048 : 64;
 	s->log_ops = scenario_chance(&s->rng, 60) ? 64 : 2 + (uint32_t)scenario_below(&s->rng, 4);

@@ -45,12 +45,12 @@ await_none() { # the job may be over: only time bounds this
 	done
 }
 
-# A job of ranks that compute until a byte comes through the FIFO `gate`.
+# A job of ranks that compute until a byte comes through the FIFO `gate`. $mode: how t_gate does it.
 busy_job() { # OPTIONS...
 	rm -f gate
 	mkfifo gate
 	exec {gate}<>gate
-	jobbegin "$@" "$programs/t_gate" lossy gate
+	jobbegin "$@" "$programs/t_gate" "${mode:-lossy}" gate
 	ranks=$2
 	await all_up "$ranks" || complain "$case: the job has not started"
 }
@@ -146,9 +146,23 @@ t_hosts_that_do_not_come() {
 	is "bad list" "$rc $(cat err)" "125 artrun: --hosts 'art[1-': entry 1: '[' without ']' in 'art[1-'"
 }
 
+# Of one host; who is alone there shares nothing.
+t_memory_is_shared() {
+	local sent rounds mode=pairs
+	busy_job -n 5 --hosts 'art[1-2]:2,art3'
+	await grep -q '20000 done' out || complain "$case: the job does not get on"
+	is "parts that a pair maps" "$(lab exec 2 grep -c memfd:art-arena "/proc/$(pid_of 3)/maps")" 2
+	is "memory that nobody uses" "$(lab exec 3 grep -c memfd:art-arena "/proc/$(pid_of 4)/maps")" 0
+	lab exec 1 "$build/art-info" --job "$(pid_of 0)" --details >told
+	open_gate
+	is code $rc 0
+	sent=$(sed -nE 's/^  rank 0, .*connections, ([0-9]+) messages.*/\1/p' told)
+	rounds=$(sed -nE 's/^([0-9]+) rounds$/\1/p' out)
+	[ "${rounds:-0}" -gt "$((20 * ${sent:-1000000}))" ] || complain "$case: $sent messages in $rounds rounds"
+}
+
 t_a_rank_is_killed() {
 	busy_job -n 8 --hosts 'art[1-4]:2'
-	is "memory that nobody uses" "$(lab exec 2 grep -c memfd:art-arena "/proc/$(pid_of 3)/maps")" 0
 	lab exec 2 kill -KILL "$(pid_of 3)"
 	await grep -q 'rank 3 ' err
 	open_gate

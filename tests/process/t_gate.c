@@ -4,7 +4,8 @@
  *
  *   t_gate late WHO FIFO    rank WHO comes to an allreduce only after a byte came through FIFO
  *   t_gate busy FIFO        all ranks do allreduces until a byte came through FIFO to rank 0
- *   t_gate lossy FIFO       the same, and ranks may be lost meanwhile
+ *   t_gate pairs FIFO       likewise, each two neighbours on a communicator of their own, and now and then on the world
+ *   t_gate lossy FIFO       the same as busy, and ranks may be lost meanwhile
  *   t_gate told FIFO        as lossy, and each rank says how many contribute when that changes, and with
  *                           which error its calls end
  *   t_gate abort WHO CODE   rank WHO calls art_abort, the others do allreduces until they have lost it
@@ -21,7 +22,7 @@
 
 static int usage(void)
 {
-	fputs("usage: t_gate late WHO FIFO | t_gate busy|lossy|told FIFO | t_gate abort WHO CODE\n", stderr);
+	fputs("usage: t_gate late WHO FIFO | t_gate busy|pairs|lossy|told FIFO | t_gate abort WHO CODE\n", stderr);
 	return 2;
 }
 
@@ -107,6 +108,36 @@ static void busy(const char *fifo, bool lossy)
 	}
 }
 
+static void pairs(const char *fifo)
+{
+	int fd = my_rank == 0 ? open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+	int in = my_rank + 1, out, pair, rank, size, stop, over;
+	art_comm_t two;
+	long rounds = 0;
+
+	CHECK(my_rank != 0 || fd >= 0);
+	OK(art_comm_split(ART_COMM_WORLD, my_rank / 2, 0, &two));
+	OK(art_comm_rank(two, &rank));
+	OK(art_comm_size(two, &size));
+	pair = size == 1 ? in : rank ? 2 * in - 1 : 2 * in + 1;
+	do {
+		for (int i = 0; i < 500; i++, rounds++) {
+			OK(art_allreduce(&in, &out, 1, ART_INT32, ART_SUM, two));
+			CHECK(out == pair);
+		}
+		if (my_rank == 0 && rounds == 20000)
+			printf("20000 done\n");
+		fflush(stdout);
+		stop = byte_came(fd);
+		OK(art_allreduce(&stop, &over, 1, ART_INT32, ART_SUM, ART_COMM_WORLD));
+	} while (!over);
+	OK(art_comm_free(&two));
+	if (my_rank == 0) {
+		close(fd);
+		printf("%ld rounds\n", rounds);
+	}
+}
+
 static void say_count(void)
 {
 	static int last;
@@ -170,6 +201,8 @@ int main(int argc, char **argv)
 		late(atoi(argv[2]), argv[3]);
 	else if (argc == 3 && strcmp(argv[1], "busy") == 0)
 		busy(argv[2], false);
+	else if (argc == 3 && strcmp(argv[1], "pairs") == 0)
+		pairs(argv[2]);
 	else if (argc == 3 && strcmp(argv[1], "lossy") == 0)
 		busy(argv[2], true);
 	else if (argc == 3 && strcmp(argv[1], "told") == 0)

@@ -44,6 +44,17 @@ look shm ' [1-9][0-9]* shared; shm: 0 connections'
 look shm '^    data connections made: [1-9][0-9]* shm$' off
 look shm,tcp '^    data connections made: [1-9][0-9]* shm$' off
 
+# ---- operations of communicators go through memory that their ranks share, too ----
+begin "$artrun" -n 4 "$programs/t_gate" pairs gate
+await grep -q '20000 done' out || complain "pairs: the job does not get on"
+told 'messages' || complain "pairs: art-info tells nothing"
+printf . >&"$gate"
+finish
+[ $rc = 0 ] || complain "pairs: exit status $rc"
+sent=$(sed -nE 's/^  rank .*connections, ([0-9]+) messages.*/\1/p' told | sort -n | tail -1)
+rounds=$(sed -nE 's/^([0-9]+) rounds$/\1/p' out)
+[ "${rounds:-0}" -gt "$((20 * ${sent:-1000000}))" ] || complain "pairs: $sent messages in $rounds rounds"
+
 # ---- the same programs over each ----
 for transport in tcp shm tcp,shm; do
 	for program in comms nonblocking userop; do

@@ -7,7 +7,7 @@
  *	campaign --seed A[:B]           these seeds only
  *	campaign --count N --jobs J     N seeds from 0, J processes
  *	campaign --profile NAME         mixed (default), split, late, ballot, old, rerun, odd,
- *	                                policy, halves, levels, edges, all
+ *	                                policy, halves, levels, edges, comms, all
  *	campaign --seed A --verbose     one seed with its schedule and its log
  *
  * A default run and one of --count begin with the seeds that once found a fault (kept[]).

@@ -13,7 +13,7 @@
 #include "coll/combine.h"
 #include "tests/lib/cluster.h"
 
-#define CALLS 30
+#define CALLS 31 /* the first makes a communicator */
 #define AFTER 6 /* calls when the liar is gone */
 
 struct liar {
@@ -41,22 +41,26 @@ static void lie(struct cluster *c, void *arg)
 {
 	struct liar *l = arg;
 	struct art_arena_part *p = cluster_part(c, l->rank);
-	struct art_arena_slot *s = &p->slot[below(l, 4)];
+	bool dup = below(l, 2) && atomic_load(&p->channel[0].state); /* where the dup's ops go, or the world's */
+	struct art_arena_marks *m = dup ? &p->channel[0] : &p->world;
+	struct art_arena_slot *s = dup ? cluster_slot(c, l->rank, 0, (unsigned)below(l, 2)) :
+				   &p->slot[below(l, 4)];
 
 	if (!cluster_alive(c, l->rank))
 		return;
-	switch (below(l, 11)) {
+	switch (below(l, 12)) {
 	case 0: atomic_store(&p->state, (uint32_t)below(l, 5)); break;
+	case 10: atomic_store(&m->state, (uint32_t)below(l, 5)); break;
 	case 1: atomic_store(&p->doze, (uint32_t)below(l, UINT32_MAX)); break;
-	case 2: atomic_store(&p->done, below(l, 2) ? below(l, CALLS) : below(l, UINT64_MAX)); break;
+	case 2: atomic_store(&m->done, below(l, 2) ? below(l, CALLS) : below(l, UINT64_MAX)); break;
 	case 3: atomic_store(&s->flag, flag(l)); break;
 	case 4: s->sig = (uint32_t)below(l, UINT32_MAX); break;
 	case 5: s->lag = (uint16_t)below(l, below(l, 2) ? 4 : UINT16_MAX + 1); break;
-	case 6: atomic_store(&p->sure, flag(l)); break;
+	case 6: atomic_store(&m->sure, flag(l)); break;
 	case 8: atomic_store(below(l, 2) ? &s->put : below(l, 2) ? &s->made : &s->got,
 			     below(l, 2) ? below(l, 6) : below(l, UINT64_MAX)); break;
-	case 9: atomic_store(&p->bulk, flag(l)); break;
-	case 10: atomic_store(&p->alone, flag(l)); break;
+	case 9: atomic_store(&m->bulk, flag(l)); break;
+	case 11: atomic_store(&m->alone, flag(l)); break;
 	default:
 		for (size_t i = 0; i < sizeof(*s); i++)
 			((uint8_t *)s)[i] = (uint8_t)below(l, 256);
@@ -71,10 +75,12 @@ static void die(struct cluster *c, void *arg)
 	cluster_kill(c, l->rank);
 }
 
+/* On the world, and on a communicator that has a channel. */
 static void call_some(struct cluster *c, struct liar *l, int n)
 {
 	for (int i = 0; i < n; i++) {
 		struct cluster_call call = { .kind = below(l, 3) ? ART_C_ALLREDUCE : ART_C_BARRIER,
+					     .comm = (int)below(l, 2),
 					     .flags = below(l, 2) ? CLUSTER_NONBLOCK : 0 };
 
 		if (call.kind == ART_C_ALLREDUCE) {
@@ -114,6 +120,7 @@ static bool run(uint64_t seed)
 {
 	struct liar l = { .rng = seed * UINT64_C(0x9e3779b97f4a7c15) + 1 };
 	struct cluster_item wait = { .verb = CLUSTER_WAITALL };
+	struct cluster_call dup = { .kind = ART_C_DUP, .child = 1 };
 	struct cluster_cfg cfg;
 	struct cluster *c;
 	bool good;
@@ -125,7 +132,8 @@ static bool run(uint64_t seed)
 	if (!c)
 		return false;
 	l.rank = (int)below(&l, (uint64_t)cluster_n(c));
-	call_some(c, &l, CALLS);
+	cluster_call(c, CLUSTER_ALL, &dup);
+	call_some(c, &l, CALLS - 1);
 	cluster_program(c, CLUSTER_ALL, &wait, 1);
 	cluster_after(c, 1 + below(&l, 20000), lie, &l);
 	cluster_after(c, 1 + below(&l, 3000000), die, &l);

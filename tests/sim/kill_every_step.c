@@ -10,7 +10,8 @@
  *	                --kill R:OP:STEP:ATTEMPT [--with WHOM] [--second R:OP:STEP:ATTEMPT]
  *
  * COLL barrier, bcast, reduce, allreduce, split (odd and even, backwards; then an allreduce on what it
- * made), create (all but slot 1, likewise), agree, shrink (then an allreduce among those left);
+ * made), create (all but slot 1, likewise), agree, shrink (then an allreduce among those left), with size shared freed
+ * after that, and another one made and used;
  * POLICY exclude, error, mirror (with the parent, then, dies the buddy); SIZE none, small, medium, large, user (an operator
  * that does not commute), shared (in memory that all share), ring, chain, pieces (shared, more than there is room
  * for), levels (small, and the view changes in two levels), steps (halving, scatter); WHOM alone, parent, root, leader, all.
@@ -74,6 +75,11 @@ struct sweep {
 
 /* ---- one run ---- */
 
+static bool is_shared(enum size size)
+{
+	return size == SIZE_SHARED || size == SIZE_PIECES;
+}
+
 static void small_rings(struct art_core_cfg *core, int rank, void *arg)
 {
 	enum size size = *(enum size *)arg;
@@ -118,6 +124,21 @@ static struct cluster_call the_call(const struct what *w)
 	return c;
 }
 
+/* Which has the memory that the first one had, when that is stable. */
+static void make_another(struct cluster *c, int rank, int child, const struct cluster_call *call)
+{
+	struct cluster_call end = { .kind = ART_C_FREE, .comm = child };
+	struct cluster_call dup = { .kind = ART_C_DUP, .child = MAX_RANKS };
+	struct cluster_call use = *call;
+	struct cluster_item rest = { .verb = CLUSTER_SLEEP, .ns = ART_NS_PER_MS };
+
+	cluster_call(c, rank, &end);
+	cluster_program(c, rank, &rest, 1);
+	cluster_call(c, rank, &dup);
+	use.comm = MAX_RANKS;
+	cluster_call(c, rank, &use);
+}
+
 /* The policy, the call under test, an allreduce that shows that life goes on, the end. */
 static void set_program(struct cluster *c, const struct what *w)
 {
@@ -143,6 +164,8 @@ static void set_program(struct cluster *c, const struct what *w)
 		next.comm = 0;
 		if (child)
 			cluster_call(c, r, &next);
+		if (child && is_shared(w->size))
+			make_another(c, r, child, &next);
 		cluster_call(c, r, &end);
 	}
 }
@@ -229,11 +252,6 @@ static void report(struct cluster *c, const char *name, bool ended, struct tally
 	if (total > bad && t->bad < MAX_SHOWN)
 		printf("FAIL %s: memory not given back\n", name);
 	t->bad += total > 0;
-}
-
-static bool is_shared(enum size size)
-{
-	return size == SIZE_SHARED || size == SIZE_PIECES;
 }
 
 /* Runs it. False: the last of its coordinates was never reached, the sweep is past the end. */
@@ -331,7 +349,7 @@ static void sweep_second(const struct what *w, int op, uint64_t first, uint64_t 
 static bool sensible(const struct what *w)
 {
 	if (w->coll == ART_C_BARRIER || w->coll > ART_C_ALLREDUCE)
-		return (w->size == SIZE_NONE || (w->size == SIZE_SHARED && w->coll == ART_C_BARRIER)) &&
+		return (w->size == SIZE_NONE || (w->size == SIZE_SHARED && w->coll != ART_C_AGREE)) &&
 		       w->root == 0 && w->loss != ART_LOSS_MIRROR;
 	if (w->size == SIZE_NONE)
 		return false;

@@ -56,6 +56,8 @@ static const struct mutant mutants[] = {
 	{ 27, "a tree goes round the dead edges that its rank knows", { SCENARIO_EDGES, SCENARIO_EDGES } },
 	{ 28, "an outcome had late is that of the next participants", { SCENARIO_MIXED, SCENARIO_LATE } },
 	{ 29, "who has lent memory does not wait until it was read", { SCENARIO_MIXED, SCENARIO_RERUN } },
+	{ 30, "a channel of shared memory is free as soon as all have called free",
+	  { SCENARIO_COMMS, SCENARIO_MIXED } },
 	{ 31, "the short way keeps nothing for others", { SCENARIO_MIXED, SCENARIO_LATE } },
 };
 #define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))

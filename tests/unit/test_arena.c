@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/env.h"
@@ -92,7 +93,7 @@ static void strangers(void)
 static void look_alikes(void)
 {
 	struct art_tp_self a = self_of(0, 11), b = self_of(1, 12);
-	size_t bytes = art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK);
+	size_t bytes = art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK, ART_ARENA_NARROW);
 	struct art_shared s, t;
 	int fd[3];
 
@@ -136,7 +137,7 @@ static void a_limit_on_files(void)
 	CU_ASSERT_EQUAL(unit_open_fds(), before);
 }
 
-/* A job on several hosts has none, nor one that is too large: memory that nobody uses is not kept. */
+/* Ranks of one host share it, wherever others are; who is alone does not keep what nobody uses. */
 static void none_that_nobody_uses(void)
 {
 	struct art_tp_self a = self_of(0, 11), b = self_of(1, 12);
@@ -149,14 +150,46 @@ static void none_that_nobody_uses(void)
 	art__shared_peer(&s, &env, &a, 1, getpid(), 12);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(s.arena.part[1]);
 	art__shared_ready(&s);
-	CU_ASSERT_PTR_NULL(s.arena.mine);
-	art__shared_close(&s); /* does no harm */
-	art__shared_close(&t);
-	a.size = ART_ARENA_RANKS + 1;
-	art__shared_open(&s, &env, &a);
-	CU_ASSERT_PTR_NULL(s.arena.mine);
+	CU_ASSERT_EQUAL(state_of(s.arena.mine), ART_ARENA_READY);
+	CU_ASSERT_PTR_NULL(s.arena.part[2]);
+	art__shared_ready(&t); /* was told of nobody */
+	CU_ASSERT_PTR_NULL(t.arena.mine);
+	art__shared_close(&t); /* does no harm */
+	art__shared_close(&s);
 	CU_ASSERT_EQUAL(unit_open_fds(), before);
-	art__shared_ready(&s);
+}
+
+static size_t blocks(const struct art_shared *s)
+{
+	struct stat st;
+
+	CU_ASSERT_EQUAL(fstat(s->fd, &st), 0);
+	return (size_t)st.st_blocks * 512;
+}
+
+/* Memory for a channel is there once it is wanted, not before, and then all of it. */
+static void channels_have_memory_when_used(void)
+{
+	struct art_tp_self a = self_of(0, 11);
+	size_t each = art__arena_channel_bytes(ART_ARENA_MAX, ART_ARENA_NARROW), page = 4096, none, first;
+	struct art_arena_room room;
+	struct art_shared s;
+
+	art__shared_open(&s, &env, &a);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s.arena.mine);
+	none = blocks(&s);
+	first = art__shared_bytes(&s);
+	CU_ASSERT(none <= first + page);
+	for (unsigned k = 0; k < ART_ARENA_CHANNELS; k++) {
+		room = art__arena_channel(&s.arena, k);
+		CU_ASSERT(s.arena.room(s.arena.self, k));
+		CU_ASSERT(s.arena.room(s.arena.self, k)); /* again: it is there */
+		CU_ASSERT(blocks(&s) + page >= none + (k + 1) * each);
+		CU_ASSERT_EQUAL(art__shared_bytes(&s), first + (k + 1) * each);
+		CU_ASSERT_EQUAL(room.out + room.bulk / 2 - room.slot, each);
+		memset((uint8_t *)s.arena.mine + room.slot, 1, each);
+	}
+	CU_ASSERT_EQUAL(room.slot + each, art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK, ART_ARENA_NARROW));
 	art__shared_close(&s);
 }
 
@@ -168,6 +201,7 @@ int main(void)
 		{ "look-alikes", look_alikes },
 		{ "a limit on files", a_limit_on_files },
 		{ "none that nobody uses", none_that_nobody_uses },
+		{ "channels have memory when used", channels_have_memory_when_used },
 		CU_TEST_INFO_NULL,
 	};
 

@@ -64,8 +64,8 @@ static void every_pair_once(void)
 	}
 }
 
-/* Of four: 0 and 1 have all parts, 2 does not share memory, 3 has not said yet. */
-static void none_for_what_is_shared(void)
+/* Of four: 0 and 1 have all parts, 2 cannot have them, 3 has not said yet. @far: or it is elsewhere. */
+static void none_for_what_is_shared_by(bool far)
 {
 	const int n = 4;
 	static const uint32_t state[] = {ART_ARENA_READY, ART_ARENA_READY, ART_ARENA_NONE, ART_ARENA_UNKNOWN};
@@ -78,7 +78,7 @@ static void none_for_what_is_shared(void)
 	art__set_fill(&all, (uint32_t)n);
 	for (int i = 0; i < n; i++) {
 		atomic_store(&memory[i].state, state[i]);
-		part[i] = i == 2 ? NULL : &memory[i];
+		part[i] = i == 3 && far ? NULL : &memory[i];
 	}
 	port.arena = &arena;
 	memset(opened, 0, sizeof(opened));
@@ -92,12 +92,18 @@ static void none_for_what_is_shared(void)
 	port.arena = NULL;
 	for (int a = 0; a < n; a++)
 		for (int b = 0; b < n; b++) {
-			bool shared = a < 2 && b < 2;
+			bool shared = a < 2 && b < 2 && !far;
 
 			CU_ASSERT_EQUAL(opened[ART_CHAN_CTL][a][b] + opened[ART_CHAN_CTL][b][a], a != b);
 			CU_ASSERT_EQUAL(opened[ART_CHAN_DATA][a][b] + opened[ART_CHAN_DATA][b][a],
 					a != b && !shared);
 		}
+}
+
+static void none_for_what_is_shared(void)
+{
+	none_for_what_is_shared_by(false);
+	none_for_what_is_shared_by(true);
 }
 
 static void the_star(void)
