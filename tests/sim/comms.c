@@ -305,6 +305,31 @@ static unsigned failed_operations_leave_little_behind(const char *name)
 	return ends(c);
 }
 
+/* Threads of a rank may make several at a time: each is offered what the others are not, and all find a way. */
+static unsigned what_is_made_at_once_does_not_share_memory(const char *name)
+{
+	struct cluster_item wait = { .verb = CLUSTER_WAITALL };
+	uint64_t taken = cluster_marks[ART_M_CHANNEL_TAKEN];
+	struct cluster_cfg cfg;
+	struct cluster *c;
+
+	cluster_defaults(&cfg, 4, 7);
+	cfg.arena = true;
+	c = job_with(&cfg, name);
+	for (int child = 1; child < 4; child++)
+		calls(c, ALL, (struct cluster_call){ .kind = ART_C_DUP, .child = child, .flags = CLUSTER_NONBLOCK });
+	cluster_program(c, ALL, &wait, 1);
+	for (int i = 0; i < 9; i++)
+		sums_on(c, ALL, 1 + i % 3);
+	finalizes(c, ALL);
+	runs(c);
+	for (int i = 0; i < 12; i++)
+		all_get(c, i, ART_SUCCESS);
+	if (cluster_marks[ART_M_CHANNEL_TAKEN] == taken)
+		cluster_fail(c, "none got any");
+	return ends(c);
+}
+
 static const struct word_scenario scenarios[] = {
 	SCENARIO(a_split_goes_by_colour_key_and_rank),
 	SCENARIO(a_list_may_turn_ranks_round_and_leave_some_out),
@@ -319,6 +344,7 @@ static const struct word_scenario scenarios[] = {
 	SCENARIO(a_deadline_binds_its_communicator_only),
 	SCENARIO(splits_of_splits_end_with_one_rank_each),
 	SCENARIO(failed_operations_leave_little_behind),
+	SCENARIO(what_is_made_at_once_does_not_share_memory),
 };
 
 int main(int argc, char **argv)
