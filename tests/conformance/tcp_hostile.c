@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -630,6 +631,27 @@ static void one_call_and_no_memory_per_small_message(struct conf *c)
 	conf_end(c);
 }
 
+/* No packet of others is on the way, and a timer that spreads ours is not wanted. */
+static void no_pacing_within_a_host(struct conf *c)
+{
+	int connected = 0;
+
+	begin(c);
+	for (int fd = 0; fd < 256; fd++) {
+		struct sockaddr_in peer;
+		socklen_t len = sizeof(peer), size = 16;
+		char name[16] = "";
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0 || peer.sin_family != AF_INET)
+			continue;
+		CHECK(c, getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &size) == 0);
+		CHECK(c, strcmp(name, "reno") == 0);
+		connected++;
+	}
+	CHECK(c, connected >= 2); /* both ends */
+	conf_end(c);
+}
+
 /* The @n-th allocation from here on fails. True if there was one. */
 static bool once_without_memory(struct conf *c, long n)
 {
@@ -714,6 +736,7 @@ static const struct conf_case cases[] = {
 	{ "dial_liars", dial_liars },
 	{ "deaf_for_as_long_as_dialling_may_take", deaf_for_as_long_as_dialling_may_take },
 	{ "one_call_and_no_memory_per_small_message", one_call_and_no_memory_per_small_message },
+	{ "no_pacing_within_a_host", no_pacing_within_a_host },
 	{ "every_allocation_fails_in_turn", every_allocation_fails_in_turn },
 	{ "descriptors_close_on_exec", descriptors_close_on_exec },
 };

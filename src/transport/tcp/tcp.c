@@ -188,6 +188,8 @@ static bool listen_on(struct art_tcp *t, int *lfd, union art_tcp_addr *a)
 	if (a->sa.sa_family == AF_INET6 &&
 	    setsockopt(*lfd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
 		goto err_close;
+	if (art__tcp_loopback(a))
+		art__tcp_tune_near(*lfd);
 	if (bind(*lfd, &a->sa, len) < 0 || listen(*lfd, BACKLOG) < 0 ||
 	    getsockname(*lfd, &a->sa, &len) < 0 || !watch_own(t, lfd))
 		goto err_close;

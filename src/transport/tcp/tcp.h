@@ -285,6 +285,13 @@ static inline void art__tcp_set_hot(struct art_tcp *t, struct art_tcp_conn *c, u
 }
 void art__tcp_forget_queue(struct art_tcp *t, struct art_tcp_peer *p);
 
+/* tcp_near.c: within one host */
+/* @a is an address of this host, port or not. */
+bool art__tcp_near(const struct art_tcp *t, const union art_tcp_addr *a);
+bool art__tcp_loopback(const union art_tcp_addr *a);
+/* Before it connects or listens, or as early as can be. */
+void art__tcp_tune_near(int fd);
+
 /* tcp_run.c */
 int art__tcp_send_run(struct art_tcp *t, int peer, struct art_tp_run *run);
 

@@ -300,7 +300,7 @@ void art__tcp_break(struct art_tcp *t, struct art_tcp_conn *c, enum art_tp_why w
  * bytes are under way is therefore noticed by heartbeats, or by the kernel after some 15 minutes.
  * Socket buffers are left to the kernel, too, which sizes them by use. Failing here costs latency
  * or evidence, not the connection. */
-static void tune(int fd)
+static void tune(int fd, bool near)
 {
 	int on = 1, idle_s = 5, pause_s = 1, probes = 5;
 
@@ -309,6 +309,8 @@ static void tune(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause_s, sizeof(pause_s));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	if (near)
+		art__tcp_tune_near(fd);
 }
 
 /* The first time all addresses of a peer are tried at once, later with pauses. */
@@ -365,7 +367,7 @@ static void attempt(struct art_tcp *t, struct art_tcp_conn *c)
 		art__tcp_retry(t, c);
 		return;
 	}
-	tune(c->fd);
+	tune(c->fd, art__tcp_near(t, a));
 	art__tcp_set_state(t, c, ART_TCP_CONNECT);
 	/* An address that swallows everything leaves time for the other one. */
 	c->deadline_ns = art__env_now(t->env) + t->connect_ns / (uint64_t)t->peer[c->peer].addr.n;
@@ -445,7 +447,7 @@ static void admit(struct art_tcp *t, int fd, const union art_tcp_addr *from)
 	t->n[ART_TCP_N_ACCEPTED]++;
 	c->from = *from;
 	c->deadline_ns = art__env_now(t->env) + ART_TCP_HELLO_NS;
-	tune(fd);
+	tune(fd, art__tcp_near(t, from));
 	if (t->n_pending > ART_TCP_PENDING_MAX) {
 		struct art_tcp_conn *oldest = TAILQ_FIRST(&t->pending);
 
