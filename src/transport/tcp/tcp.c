@@ -23,7 +23,8 @@
 #define CONNECT_NS (5 * ART_NS_PER_S)
 #define BACKLOG 512
 #define EVENTS 64
-#define SPINS 8 /* every so many polls epoll is asked even if connections are hot */
+#define SPINS 8 /* every so many polls epoll is asked even if connections are hot, */
+#define SPINS_ALL 64 /* and if there are no others, so that it can only tell of new ones */
 #define DRAIN_CALLS 64
 #define SCRATCH (ART_TP_HEAD + ART_TP_BODY_MAX + ART_TCP_SEAL_BYTES)
 #define DRAIN_BYTES (16u * 1024)
@@ -277,19 +278,21 @@ static void poll_todo(struct art_tcp *t)
 static bool poll_hot(struct art_tcp *t)
 {
 	struct art_tcp_conn *hot[ART_TCP_HOT_MAX], *c;
+	unsigned every;
 	int n = 0;
 
 	if (t->n_hot > ART_TCP_HOT_MAX)
 		return false;
 	for (c = TAILQ_FIRST(&t->ups); c && c->hot; c = TAILQ_NEXT(c, list))
 		hot[n++] = c;
+	every = c ? SPINS : SPINS_ALL;
 	for (int i = 0; i < n; i++) {
 		if (hot[i]->state == ART_TCP_UP && !art__tcp_recv(t, hot[i]))
 			art__tcp_set_hot(t, hot[i], hot[i]->hot - 1);
 	}
 	if (n == 0 || t->n_blocked > 0 || t->n_pending > 0 || !TAILQ_EMPTY(&t->dials))
 		return false;
-	return ++t->spins % SPINS != 0;
+	return ++t->spins % every != 0;
 }
 
 static void on_event(struct art_tcp *t, struct art_tcp_conn *c, uint32_t events)
