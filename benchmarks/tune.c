@@ -24,17 +24,24 @@ enum { ROUNDS_MIN = 5, ROUNDS_MAX = 400, ALGOS_MAX = 8, SIZES_MAX = 40 };
 struct algo {
 	const char *name;
 	size_t from, upto; /* bytes it is for; 0: any number */
+	enum { ANY_RANKS, POWER_OF_TWO, OTHERS } ranks;
 };
 
 /* What is by size comes first where it is what auto takes. */
 static const struct algo to_all[] = {
-	{ "tree", 0, 0 }, { "chain", 0, 0 }, { "scatter", 256, 0 }, { NULL, 0, 0 },
+	{ "tree", 0, 0, ANY_RANKS }, { "chain", 0, 0, ANY_RANKS }, { "scatter", 256, 0, ANY_RANKS },
+	{ NULL, 0, 0, ANY_RANKS },
 };
-static const struct algo to_one[] = { { "tree", 0, 0 }, { "chain", 0, 0 }, { NULL, 0, 0 } };
+static const struct algo to_one[] = {
+	{ "rabenseifner", 1 << 20, 0, POWER_OF_TWO }, { "tree", 0, 0, ANY_RANKS }, { "chain", 0, 0, ANY_RANKS },
+	{ "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS }, { "rabenseifner", 1 << 20, 0, OTHERS },
+	{ NULL, 0, 0, ANY_RANKS },
+};
 static const struct algo to_each[] = {
-	{ "doubling", 0, 16 << 10 }, { "rabenseifner", 1 << 20, 0 }, { "tree", 0, 0 }, { "doubling", (16 << 10) + 1, 64 << 10 },
-	{ "chain", 0, 0 }, { "ring", 256, 0 }, { "rabenseifner", 256, (1 << 20) - 1 },
-	{ NULL, 0, 0 },
+	{ "doubling", 0, 16 << 10, ANY_RANKS }, { "rabenseifner", 1 << 20, 0, ANY_RANKS },
+	{ "tree", 0, 0, ANY_RANKS }, { "doubling", (16 << 10) + 1, 64 << 10, ANY_RANKS },
+	{ "chain", 0, 0, ANY_RANKS }, { "ring", 256, 0, ANY_RANKS },
+	{ "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS }, { NULL, 0, 0, ANY_RANKS },
 };
 
 struct cell { /* one size */
@@ -55,19 +62,22 @@ struct tune {
 	int done, all;           /* sizes */
 };
 
-static bool fits(const struct algo *a, size_t bytes)
+static bool fits(const struct algo *a, size_t bytes, int size)
 {
-	return bytes >= a->from && (!a->upto || bytes <= a->upto);
+	bool power = !(size & (size - 1));
+
+	return bytes >= a->from && (!a->upto || bytes <= a->upto) &&
+	       (a->ranks == ANY_RANKS || power == (a->ranks == POWER_OF_TWO));
 }
 
-static void choose_algos(const struct bench_op *op, struct cell *c)
+static void choose_algos(const struct bench_op *op, struct cell *c, int size)
 {
 	const struct algo *a = op == &bench_allreduce ? to_each :
 			       op == &bench_bcast     ? to_all :
 							to_one;
 
 	for (; a->name; a++)
-		if (fits(a, c->bytes))
+		if (fits(a, c->bytes, size))
 			c->algo[c->n++] = a;
 }
 
@@ -188,7 +198,7 @@ static void tune_op(struct tune *u, const struct bench_op *op, struct bench *b, 
 		b->count = bytes / b->type->bytes;
 		for (int i = 0; i < ALGOS_MAX; i++)
 			c->t[i] = times + i * ROUNDS_MAX;
-		choose_algos(op, c);
+		choose_algos(op, c, u->size);
 		progress(u, op->name);
 		measure(u, op, b, c);
 		u->done++;

@@ -296,7 +296,7 @@ const struct art_setting art__settings[] = {
 		read_coll_bcast, "one of: auto, tree, chain, scatter"),
 	SETTING("ART_COLL_REDUCE", coll_reduce, "auto",
 		"how reductions to a root go by messages; the same at every rank",
-		read_coll_reduce, "one of: auto, tree, chain"),
+		read_coll_reduce, "one of: auto, tree, chain, rabenseifner"),
 	SETTING("ART_COLL_ALLREDUCE", coll_allreduce, "auto",
 		"how allreduces go by messages; the same at every rank", read_coll_allreduce,
 		"one of: auto, tree, chain, doubling, ring, rabenseifner"),

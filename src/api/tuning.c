@@ -32,7 +32,8 @@ static const struct named bcast[] = {
 	{"scatter", ART_ALGO_SCATTER}, {NULL, 0},
 };
 static const struct named reduce[] = {
-	{"auto", ART_ALGO_AUTO}, {"tree", ART_ALGO_TREE}, {"chain", ART_ALGO_CHAIN}, {NULL, 0},
+	{"auto", ART_ALGO_AUTO}, {"tree", ART_ALGO_TREE}, {"chain", ART_ALGO_CHAIN},
+	{"rabenseifner", ART_ALGO_HALVING}, {NULL, 0},
 };
 static const struct named allreduce[] = {
 	{"auto", ART_ALGO_AUTO}, {"tree", ART_ALGO_TREE}, {"chain", ART_ALGO_CHAIN},
@@ -46,7 +47,7 @@ static const struct {
 	const char *words;
 } ops[ART_C_ALLREDUCE + 1] = {
 	[ART_C_BCAST] = {"bcast", bcast, "one of: auto, tree, chain, scatter"},
-	[ART_C_REDUCE] = {"reduce", reduce, "one of: auto, tree, chain"},
+	[ART_C_REDUCE] = {"reduce", reduce, "one of: auto, tree, chain, rabenseifner"},
 	[ART_C_ALLREDUCE] = {"allreduce", allreduce,
 			     "one of: auto, tree, chain, doubling, ring, rabenseifner"},
 };

@@ -12,7 +12,8 @@
  *   ordered               in order of rank, along the tree
  *   dead edges            the tree, which goes round them (shape.c), unless something is set or the order
  *                         matters: what goes over them between pairs is carried (core/relay.c)
- *   what is left          as set; auto: doubling if it is short, halving if it is long, else the tree
+ *   what is left          as set; auto: doubling if it is short, halving if it is long (a reduce: and the number
+ *                         of ranks is a power of two), else the tree
  *   cores are shared      the tree for what would be doubling by itself, and for a barrier
  *
  * Doubling takes log2 p rounds in which all send, the tree twice as many in which one message is sent for each
@@ -21,7 +22,9 @@
  *
  * In a long allreduce the top of a tree receives and sends the vector log2 p times, in halving each rank
  * less than twice. Below 1 MiB what the steps wait for each other outweighs that where ranks
- * share cores. A ring, with 2 (p-1) steps, was never better than both by more than the noise of the measurement.
+ * share cores. In a reduce there is less to be gained, and what folds costs it all again. A ring, with 2 (p-1)
+ * steps, was where ranks share cores never faster than the faster of the two, though from 1 MiB on mostly faster than
+ * the tree.
  */
 #include "base/marks.h"
 #include "coll/coll.h"
@@ -82,6 +85,28 @@ static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
 	return doubling ? ART_ALGO_DOUBLING : ART_ALGO_TREE;
 }
 
+/* In a uniform one the root tells the others, which only the tree does. */
+static bool may_halve_to_root(const struct art_op *op)
+{
+	return op->comm->npart > 2 && one_each(op) && !op->uniform;
+}
+
+static bool none_folds(const struct art_comm *m)
+{
+	return !(m->npart & (m->npart - 1));
+}
+
+static enum art_algo reduce(const struct art_op *op, enum art_algo set)
+{
+	bool is_long = op->bytes >= op->comm->coll->cfg.halving_min && none_folds(op->comm);
+
+	if (!pieces_any_order(op))
+		return ART_ALGO_TREE;
+	if ((set == ART_ALGO_HALVING || (set == ART_ALGO_AUTO && is_long)) && may_halve_to_root(op))
+		return ART_ALGO_HALVING;
+	return set == ART_ALGO_CHAIN ? set : ART_ALGO_TREE;
+}
+
 enum art_algo art__choose_usual(const struct art_op *op)
 {
 	enum art_algo set = (enum art_algo)op->algo;
@@ -90,7 +115,7 @@ enum art_algo art__choose_usual(const struct art_op *op)
 	case ART_C_BCAST:
 		return bcast(op, set);
 	case ART_C_REDUCE:
-		return set == ART_ALGO_CHAIN && pieces_any_order(op) ? set : ART_ALGO_TREE;
+		return reduce(op, set);
 	case ART_C_ALLREDUCE:
 		return allreduce(op, set);
 	default:
@@ -102,7 +127,8 @@ enum art_algo art__choose_usual(const struct art_op *op)
  * had, so it keeps to them. */
 enum art_algo art__choose_torn(const struct art_op *op)
 {
-	bool pairs = op->way == ART_C_BARRIER || op->way == ART_C_ALLREDUCE;
+	bool pairs = op->way == ART_C_BARRIER || op->way == ART_C_ALLREDUCE ||
+		     (op->way == ART_C_REDUCE && art__choose_usual(op) == ART_ALGO_HALVING);
 
 	if (!pairs || op->algo != ART_ALGO_AUTO || op->call.kind == ART_C_FINALIZE ||
 	    op->comm->npart == 2 || !art__shape_any_order(op))

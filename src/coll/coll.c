@@ -45,6 +45,7 @@ void art__coll_fini(struct art_ops *c)
 	art__arena_fini(c);
 	art__env_free(c->env, c->blocked);
 	art__env_free(c->env, c->early_bytes);
+	art__pool_put(&c->pool, c->room);
 	art__pool_fini(&c->pool);
 }
 

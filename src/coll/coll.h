@@ -159,6 +159,8 @@ struct art_steps {
 	uint32_t ntx, nrx, tx_at, rx_at;
 	uint64_t tx_off, rx_off; /* bytes of the hop at hand */
 	uint64_t span, segment;  /* more than a hop can have; of a message */
+	uint8_t *out;            /* where it is put together; NULL: nothing is */
+	size_t room;             /* bytes of it that are ours, from the pool; 0: it is the receive buffer */
 	struct art_hop hop[];
 };
 
@@ -399,6 +401,8 @@ struct art_ops {
 	struct art_ft *ft;
 	struct art_core_cfg cfg;
 	struct art_pool pool;
+	uint8_t *room;           /* scratch of a plan that is over, for the next one (steps.c); or NULL */
+	size_t room_bytes;
 	struct art_comm *comms;
 	struct art_comm *world;
 	struct art_op *active;

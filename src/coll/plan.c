@@ -11,6 +11,9 @@
  *
  *   step 0 fold | 1 .. k halving, [lo, hi) --> a half of it | k+1 .. 2k back | 2k+1 unfold
  *
+ * A reduce goes the same way, but in each round back only who is not on the root's side sends, and has then done
+ * its part. The root folds into nobody.
+ *
  * What comes in a step on the way back is what was sent to the same partner in the step that it mirrors:
  * it had all of it before it could send this.
  *
@@ -52,61 +55,84 @@ static struct art_hop *receive(struct art_op *op, int slot, uint32_t step, uint6
 	return h;
 }
 
-/* ---- allreduce ---- */
+/* ---- allreduce and reduce ---- */
 
-static int position_of(int newrank, int rem)
+#define NO_ROOT (-1) /* all get the result */
+
+static int position_of(int newrank, int rem, int root_pos)
 {
-	return newrank < rem ? 2 * newrank + 1 : newrank + rem;
+	if (newrank >= rem)
+		return newrank + rem;
+	return root_pos == 2 * newrank ? root_pos : 2 * newrank + 1;
 }
 
-/* Rounds and back, of the ranks that fold into nobody. */
-static void halve(struct art_op *op, int newrank, int rem, uint32_t k)
-{
-	uint64_t lo[32] = { 0 }, hi[32] = { op->call.count };
+/* What is left of the vector after so many rounds. */
+struct halves {
+	uint64_t lo[32], hi[32];
+};
 
+/* Of the ranks that fold into nobody. */
+static void halve(struct art_op *op, int newrank, int rem, int root_pos, uint32_t k, struct halves *v)
+{
 	for (uint32_t j = 0; j < k; j++) {
-		int partner = newrank ^ 1 << j, slot = op->comm->part[position_of(partner, rem)];
-		uint64_t mid = lo[j] + (hi[j] - lo[j]) / 2;
+		int partner = newrank ^ 1 << j, slot = op->comm->part[position_of(partner, rem, root_pos)];
+		uint64_t mid = v->lo[j] + (v->hi[j] - v->lo[j]) / 2;
 		bool low = partner > newrank;
 		struct art_hop *in;
 
-		lo[j + 1] = low ? lo[j] : mid;
-		hi[j + 1] = low ? mid : hi[j];
-		send(op, slot, 1 + j, low ? mid : lo[j], low ? hi[j] : mid);
-		in = receive(op, slot, 1 + j, lo[j + 1], hi[j + 1]);
+		v->lo[j + 1] = low ? v->lo[j] : mid;
+		v->hi[j + 1] = low ? mid : v->hi[j];
+		send(op, slot, 1 + j, low ? mid : v->lo[j], low ? v->hi[j] : mid);
+		in = receive(op, slot, 1 + j, v->lo[j + 1], v->hi[j + 1]);
 		in->combine = true;
 		in->theirs_left = !low;
 	}
-	for (uint32_t j = k; j-- > 0;) {
-		int partner = newrank ^ 1 << j, slot = op->comm->part[position_of(partner, rem)];
-		bool low = partner > newrank;
+}
 
-		send(op, slot, 2 * k - j, lo[j + 1], hi[j + 1]);
-		receive(op, slot, 2 * k - j, low ? hi[j + 1] : lo[j], low ? hi[j] : lo[j + 1]);
+/* The same way back. To a root only those who are nearer to it receive. */
+static void put_together(struct art_op *op, int newrank, int rem, int root_pos, uint32_t k,
+			 const struct halves *v)
+{
+	int root = root_pos < 2 * rem ? root_pos / 2 : root_pos - rem;
+
+	for (uint32_t j = k; j-- > 0;) {
+		int partner = newrank ^ 1 << j, slot = op->comm->part[position_of(partner, rem, root_pos)];
+		bool low = partner > newrank, away = (newrank ^ root) >> j & 1;
+
+		if (root_pos == NO_ROOT || away)
+			send(op, slot, 2 * k - j, v->lo[j + 1], v->hi[j + 1]);
+		if (root_pos != NO_ROOT && away)
+			return;
+		receive(op, slot, 2 * k - j, low ? v->hi[j + 1] : v->lo[j], low ? v->hi[j] : v->lo[j + 1]);
 	}
 }
 
-static void plan_allreduce(struct art_op *op)
+static void plan_reduction(struct art_op *op, int root_pos)
 {
 	const struct art_comm *m = op->comm;
 	uint32_t k = 31 - (uint32_t)__builtin_clz((unsigned)m->npart);
 	int rem = m->npart - (1 << k), pos = m->mypos;
 	bool pair = pos < 2 * rem;
+	int newrank = pair ? pos / 2 : pos - rem;
 	uint64_t n = op->call.count;
+	struct halves v = { { 0 }, { n } };
 
-	if (pair && pos % 2 == 0) {
-		send(op, m->part[pos + 1], 0, 0, n);
-		receive(op, m->part[pos + 1], 2 * k + 1, 0, n);
+	if (pair && position_of(newrank, rem, root_pos) != pos) {
+		send(op, m->part[pos ^ 1], 0, 0, n);
+		if (root_pos == NO_ROOT)
+			receive(op, m->part[pos ^ 1], 2 * k + 1, 0, n);
 		return;
 	}
 	if (pair) {
-		struct art_hop *in = receive(op, m->part[pos - 1], 0, 0, n);
+		struct art_hop *in = receive(op, m->part[pos ^ 1], 0, 0, n);
 
-		in->combine = in->theirs_left = true;
+		in->combine = true;
+		in->theirs_left = pos % 2;
 	}
-	halve(op, pair ? pos / 2 : pos - rem, rem, k);
-	if (pair)
-		send(op, m->part[pos - 1], 2 * k + 1, 0, n);
+	halve(op, newrank, rem, root_pos, k, &v);
+	put_together(op, newrank, rem, root_pos, k, &v);
+	if (pair && root_pos == NO_ROOT)
+		send(op, m->part[pos ^ 1], 2 * k + 1, 0, n);
 }
 
 /* ---- bcast ---- */
@@ -189,14 +215,11 @@ static void gather_ring(struct art_op *op, int root_pos, int v)
 	}
 }
 
-static void plan_bcast(struct art_op *op)
+static void plan_bcast(struct art_op *op, int root_pos)
 {
 	const struct art_comm *m = op->comm;
-	int root_pos = 0, v;
+	int v = (m->mypos - root_pos + m->npart) % m->npart;
 
-	while (m->part[root_pos] != op->root)
-		root_pos++;
-	v = (m->mypos - root_pos + m->npart) % m->npart;
 	scatter(op, root_pos, v);
 	if (m->npart & (m->npart - 1))
 		gather_ring(op, root_pos, v);
@@ -204,10 +227,19 @@ static void plan_bcast(struct art_op *op)
 		gather_doubling(op, root_pos, v);
 }
 
+static int root_of(const struct art_op *op)
+{
+	int pos = 0;
+
+	while (op->comm->part[pos] != op->root)
+		pos++;
+	return pos;
+}
+
 void art__plan_make(struct art_op *op)
 {
 	if (op->way == ART_C_BCAST)
-		plan_bcast(op);
+		plan_bcast(op, root_of(op));
 	else
-		plan_allreduce(op);
+		plan_reduction(op, op->way == ART_C_REDUCE ? root_of(op) : NO_ROOT);
 }

@@ -20,6 +20,8 @@
  */
 #include "coll/coll.h"
 
+#define ROOM_KEPT (4u << 20) /* bytes of scratch for the next op, at most */
+
 static uint64_t length(const struct art_hop *h)
 {
 	return h->end - h->begin;
@@ -66,6 +68,46 @@ static void ready(struct art_steps *g, struct art_hop *hop, uint32_t n)
 	}
 }
 
+/* Where it is put together: who is not the root of a reduce has no memory of the caller's for that. What the
+ * last one had is used again, since fresh memory costs more than what is done in it. */
+static bool find_room(struct art_op *op)
+{
+	struct art_ops *c = op->comm->coll;
+	struct art_steps *g = op->steps;
+
+	g->out = op->call.recvbuf;
+	if (op->way != ART_C_REDUCE || op->root == c->cfg.slot || !g->nrx)
+		return true;
+	g->room = op->bytes;
+	g->out = c->room_bytes >= op->bytes ? c->room : NULL;
+	if (g->out) {
+		g->room = c->room_bytes;
+		c->room = NULL;
+		c->room_bytes = 0;
+	} else {
+		g->out = art__pool_get(&c->pool, op->bytes);
+	}
+	return g->out != NULL;
+}
+
+static void leave_room(struct art_op *op)
+{
+	struct art_ops *c = op->comm->coll;
+	struct art_steps *g = op->steps;
+	uint8_t *worse = g->out;
+
+	if (!g->room)
+		return;
+	if (g->out && g->room > c->room_bytes && g->room <= ROOM_KEPT) {
+		worse = c->room;
+		c->room = g->out;
+		c->room_bytes = g->room;
+	}
+	art__pool_put(&c->pool, worse);
+	g->out = NULL;
+	g->room = 0;
+}
+
 bool art__steps_begin(struct art_op *op)
 {
 	struct art_ops *c = op->comm->coll;
@@ -83,6 +125,10 @@ bool art__steps_begin(struct art_op *op)
 	if (!g->segment)
 		g->segment = op->elsize;
 	art__plan_make(op);
+	if (!find_room(op)) {
+		art__steps_end(op);
+		return false;
+	}
 	ready(g, g->tx, g->ntx);
 	ready(g, g->rx, g->nrx);
 	if (op->way == ART_C_BCAST && !g->nrx)
@@ -93,6 +139,7 @@ bool art__steps_begin(struct art_op *op)
 
 void art__steps_end(struct art_op *op)
 {
+	leave_room(op);
 	art__pool_put(&op->comm->coll->pool, op->steps);
 	op->steps = NULL;
 }
@@ -126,9 +173,9 @@ static bool send_hop(struct art_op *op)
 {
 	struct art_steps *g = op->steps;
 	struct art_hop *h = &g->tx[g->tx_at];
-	bool again = ART_COLL_MUTANT(op->comm->coll, 26) && op->replays;
+	bool again = ART_COLL_MUTANT(op->comm->coll, 26) && op->replays && g->out;
 	uint64_t n = may_go(g, h);
-	const uint8_t *from = h->raw && !again ? op->input : op->call.recvbuf;
+	const uint8_t *from = h->raw && !again ? op->input : g->out;
 
 	if (!n || op->comm->coll->blocked[h->slot])
 		return false;
@@ -149,6 +196,13 @@ void art__steps_step(struct art_op *op)
 		;
 	if (g->rx_at < g->nrx)
 		return;
+	if (op->way == ART_C_REDUCE && op->root != op->comm->coll->cfg.slot) {
+		if (g->tx_at < g->ntx)
+			return;
+		leave_room(op);
+		art__op_return_early(op); /* its part is out */
+		return;
+	}
 	op->idle = g->tx_at == g->ntx;
 	art__op_hold(op);
 }
@@ -165,7 +219,7 @@ static bool later(const struct art_steps *g, int from, uint64_t step)
 static void take(struct art_op *op, const struct art_hop *h, uint64_t at, const uint8_t *body,
 		 size_t len)
 {
-	uint8_t *out = (uint8_t *)op->call.recvbuf + at;
+	uint8_t *out = op->steps->out + at;
 	const uint8_t *mine = h->raw ? op->input + at : out;
 
 	if (!h->combine)

@@ -60,7 +60,7 @@ enum art_algo {
 	ART_ALGO_CHAIN,    /* each rank has one neighbour before it and one behind it */
 	ART_ALGO_DOUBLING, /* recursive doubling; of at most one message */
 	ART_ALGO_RING,     /* reduce-scatter and allgather round a ring */
-	ART_ALGO_HALVING,  /* recursive halving, then doubling (Rabenseifner) */
+	ART_ALGO_HALVING,  /* recursive halving, then doubling, or to the root (Rabenseifner) */
 	ART_ALGO_SCATTER,  /* a bcast as scatter and allgather */
 };
 

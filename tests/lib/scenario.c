@@ -508,7 +508,7 @@ void scenario_print(const struct scenario *s, FILE *out)
 /* Of the seed alone: kept schedules draw the same numbers as ever. Half of them choose by size. */
 static void tune_algorithms(const struct scenario *s, struct art_core_cfg *core)
 {
-	static const uint8_t rooted[] = { ART_ALGO_TREE, ART_ALGO_CHAIN };
+	static const uint8_t rooted[] = { ART_ALGO_TREE, ART_ALGO_CHAIN, ART_ALGO_HALVING };
 	static const uint8_t down[] = { ART_ALGO_TREE, ART_ALGO_CHAIN, ART_ALGO_SCATTER, ART_ALGO_SCATTER };
 	static const uint8_t sum[] = { ART_ALGO_TREE, ART_ALGO_CHAIN, ART_ALGO_DOUBLING,
 				       ART_ALGO_RING, ART_ALGO_HALVING, ART_ALGO_HALVING };
@@ -519,7 +519,7 @@ static void tune_algorithms(const struct scenario *s, struct art_core_cfg *core)
 	if (x & 1)
 		return;
 	core->algo[ART_C_BCAST] = down[x >> 13 & 3];
-	core->algo[ART_C_REDUCE] = rooted[x >> 2 & 1];
+	core->algo[ART_C_REDUCE] = rooted[x >> 16 & 3 ? x >> 2 & 1 : 2];
 	core->algo[ART_C_ALLREDUCE] = sum[(x >> 3) % (sizeof(sum) / sizeof(sum[0]))];
 	if (x >> 12 & 1)
 		core->ring_segment = 256;

@@ -8,7 +8,7 @@ set -u
 export ART_TRANSPORT=tcp ART_ERRORS=return
 results() { grep -c "has a result of $1\$" out; }
 
-# killed VICTIM [bcast]: in round 2 of 50 or not long after, of 5 ranks
+# killed VICTIM [bcast|reduce]: in round 2 of 50 or not long after, of 5 ranks
 killed() {
 	begin "$artrun" -n 5 "$programs/t_large" $((1 << 20)) 50 ${2-}
 	until_said out "^rank $1 enters round 2"
@@ -22,6 +22,10 @@ t_ring() { ART_COLL_ALLREDUCE=ring killed 2; }
 t_rabenseifner() { # one that is folded into a neighbour, one that is not
 	ART_COLL_ALLREDUCE=rabenseifner killed 0
 	ART_COLL_ALLREDUCE=rabenseifner killed 3
+}
+t_reduced() { # the same, to rank 0: its neighbour folds into it
+	ART_COLL_REDUCE=rabenseifner killed 1 reduce
+	ART_COLL_REDUCE=rabenseifner killed 3 reduce
 }
 t_chain() { ART_COLL_ALLREDUCE=chain killed 1; }
 t_scatter() { # a leaf, one that passes on

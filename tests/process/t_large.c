@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Description: allreduces of one size, for scripts that do something to ranks or links meanwhile. Every
- * element of every result is checked against its contributors. Or bcasts, from rank 0.
+ * element of every result is checked against its contributors. Or bcasts from rank 0, or reduces to it.
  *
- *   t_large BYTES ROUNDS [bcast]
+ *   t_large BYTES ROUNDS [bcast|reduce]
  *
  * Each rank says which process it is, when it enters a round, and how many contributed to its result; a
  * rank that was told to leave says so and exits with 3.
@@ -58,7 +58,23 @@ static int broadcast(uint64_t *out, size_t count, uint64_t round)
 	return art_bcast(out, count, ART_UINT64, 0, ART_COMM_WORLD);
 }
 
-static void one_round(uint64_t *in, uint64_t *out, size_t count, uint64_t round, bool bcast)
+enum what { ALLREDUCE, BCAST, REDUCE };
+
+static int call(enum what what, uint64_t *in, uint64_t *out, size_t count, uint64_t round)
+{
+	if (what == BCAST)
+		return broadcast(out, count, round);
+	return what == REDUCE ? art_reduce(in, out, count, ART_UINT64, ART_SUM, 0, ART_COMM_WORLD) :
+				art_allreduce(in, out, count, ART_UINT64, ART_SUM, ART_COMM_WORLD);
+}
+
+static bool read_what(int argc, char **argv, enum what *what)
+{
+	*what = argc < 4 ? ALLREDUCE : strcmp(argv[3], "bcast") == 0 ? BCAST : REDUCE;
+	return argc == 3 || (argc == 4 && (*what == BCAST || strcmp(argv[3], "reduce") == 0));
+}
+
+static void one_round(uint64_t *in, uint64_t *out, size_t count, uint64_t round, enum what what)
 {
 	struct sums s, root = { 1, 1 };
 	int rc;
@@ -66,16 +82,17 @@ static void one_round(uint64_t *in, uint64_t *out, size_t count, uint64_t round,
 	for (size_t i = 0; i < count; i++)
 		in[i] = given((uint64_t)my_rank, round, i);
 	say("enters round", round);
-	rc = bcast ? broadcast(out, count, round) :
-		     art_allreduce(in, out, count, ART_UINT64, ART_SUM, ART_COMM_WORLD);
+	rc = call(what, in, out, count, round);
 	if (rc == ART_ERR_EVICTED) {
 		say("was evicted in round", round);
 		exit(3);
 	}
 	OK(rc);
+	if (what == REDUCE && my_rank != 0)
+		return;
 	s = sums_of_contributors();
 	for (size_t i = 0; i < count; i++) {
-		if (out[i] == expected(bcast ? &root : &s, round, i))
+		if (out[i] == expected(what == BCAST ? &root : &s, round, i))
 			continue;
 		fprintf(stderr, "rank %d, round %llu, element %zu of %zu: %llx, not %llx (%llu ranks)\n", my_rank,
 			(unsigned long long)round, i, count, (unsigned long long)out[i],
@@ -91,10 +108,11 @@ int main(int argc, char **argv)
 	long rounds;
 	uint64_t *in, *out;
 
-	bool bcast = argc == 4 && strcmp(argv[3], "bcast") == 0;
+	enum what what;
 
-	if (argc != 3 + bcast || (count = strtoull(argv[1], NULL, 10) / 8) == 0 || (rounds = atol(argv[2])) < 1) {
-		fputs("usage: t_large BYTES ROUNDS [bcast]\n", stderr);
+	if (!read_what(argc, argv, &what) || (count = strtoull(argv[1], NULL, 10) / 8) == 0 ||
+	    (rounds = atol(argv[2])) < 1) {
+		fputs("usage: t_large BYTES ROUNDS [bcast|reduce]\n", stderr);
 		return 2;
 	}
 	begin_quietly();
@@ -105,7 +123,7 @@ int main(int argc, char **argv)
 	printf("rank %d is process %d\n", my_rank, (int)getpid());
 	fflush(stdout);
 	for (long round = 0; round < rounds; round++)
-		one_round(in, out, count, (uint64_t)round, bcast);
+		one_round(in, out, count, (uint64_t)round, what);
 	free(in);
 	free(out);
 	return finish();

@@ -92,7 +92,7 @@ static void small_rings(struct art_core_cfg *core, int rank, void *arg)
 	if (size == SIZE_LEVELS)
 		core->star_max = 1;
 	if (size == SIZE_STEPS) {
-		core->algo[ART_C_ALLREDUCE] = ART_ALGO_HALVING;
+		core->algo[ART_C_REDUCE] = core->algo[ART_C_ALLREDUCE] = ART_ALGO_HALVING;
 		core->algo[ART_C_BCAST] = ART_ALGO_SCATTER;
 	}
 	if (size == SIZE_CHAIN)
@@ -362,8 +362,7 @@ static bool sensible(const struct what *w)
 	if (w->size == SIZE_LEVELS)
 		return w->coll == ART_C_ALLREDUCE && w->root == 0 && w->n > 4 && w->n < 8 && !w->loss;
 	if (w->size == SIZE_STEPS)
-		return w->coll != ART_C_REDUCE && w->root < 2 && w->n > 2 &&
-		       (w->coll == ART_C_BCAST || w->root == 0);
+		return w->root < 2 && w->n > 2 && (w->coll != ART_C_ALLREDUCE || w->root == 0);
 	if (w->size == SIZE_CHAIN)
 		return w->coll != ART_C_ALLREDUCE && w->root < 2 && w->n > 2 && w->n < 6;
 	if (w->coll == ART_C_BCAST)
