@@ -102,8 +102,7 @@ static bool deliver(struct art_rdma *t, int peer)
 			art__rdma_pair_end(t, peer, ART_TP_GARBAGE);
 			return true;
 		}
-		c->rx.at = art__rdma_next(c->rx.bytes, c->rx.at, len);
-		c->rx.records++;
+		art__rdma_took(&c->rx, head, len);
 		c->pulls_read += pulled == ART_RDMA_PULL_THERE;
 		c->owed |= pulled == ART_RDMA_PULL_THERE || c->rx.owed;
 		c->rx.owed = false;

@@ -279,6 +279,9 @@ bool art__rdma_post_receives(struct art_rdma *t, struct art_rdma_conn *c, unsign
 bool art__rdma_sq_room(const struct art_rdma *t, const struct art_rdma_conn *c);
 /* Writes the record at @at, of @len bytes; it has a slot. False: the way is broken. */
 bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len);
+/* As post_record, of one whose bytes are at @out, to be taken inline. */
+bool art__rdma_post_compact(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, const uint8_t *out,
+			    size_t len);
 /* As post_record, the body being @loan's. */
 bool art__rdma_post_gather(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len,
 			   const struct art_rdma_loan *loan, size_t body);

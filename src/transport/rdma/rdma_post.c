@@ -84,11 +84,13 @@ static bool post(struct art_rdma *t, struct art_rdma_conn *c, struct ibv_send_wr
 	return true;
 }
 
-bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len)
+/* @len bytes at @from as the record at @at. */
+static bool post_write(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, const uint8_t *from,
+		       size_t len)
 {
 	uint64_t offset = at & (c->tx.bytes - 1);
 	struct ibv_sge sge = {
-		.addr = (uintptr_t)(c->tx.copy + offset),
+		.addr = (uintptr_t)from,
 		.length = (uint32_t)len,
 		.lkey = c->mr->lkey,
 	};
@@ -103,6 +105,18 @@ bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t
 	assert(offset + len <= c->tx.bytes + ART_RDMA_SPILL);
 	t->n[ART_RDMA_N_SENT]++;
 	return post(t, c, &wr, WRITE);
+}
+
+bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len)
+{
+	return post_write(t, c, at, c->tx.copy + (at & (c->tx.bytes - 1)), len);
+}
+
+bool art__rdma_post_compact(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, const uint8_t *out,
+			    size_t len)
+{
+	assert(len <= c->inline_bytes);
+	return post_write(t, c, at, out, len);
 }
 
 bool art__rdma_post_gather(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len,

@@ -8,10 +8,12 @@
 #include <sodium.h>
 #include <string.h>
 
-#define HEAD_SENT (ART_TP_HEAD - ART_TP_HEAD_MAC)
+#define HEAD_SENT ART_RDMA_HEAD_SENT
 #define COUNT_MASK 0x7fffu
 
 _Static_assert(HEAD_SENT + sizeof(uint64_t) == ART_RDMA_LINE, "word and head are one line");
+_Static_assert((ART_RDMA_COMPACT_BITS & (ART_RDMA_MARKS | (2 * ART_TP_BODY_MAX - 1))) == 0,
+	       "marks and length have bits of their own");
 _Static_assert(ART_RDMA_KEY_BYTES == crypto_shorthash_KEYBYTES &&
 	       ART_RDMA_SEAL == crypto_shorthash_BYTES, "a seal is SipHash's");
 _Static_assert(ART_RDMA_RECORD_MAX + ART_RDMA_RING_MIN / 4 + ART_RDMA_LINE <= ART_RDMA_RING_MIN,
@@ -42,28 +44,75 @@ static size_t sealed_bytes(size_t body)
 					   : ART_RDMA_LINE;
 }
 
-size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
-		     const struct iovec *iov, int niov, size_t body)
+/* The record at tx->at is in the copy. */
+static void written(struct art_rdma_tx *tx, const uint8_t head[ART_TP_HEAD], size_t body)
 {
-	uint8_t *rec = tx->copy + (tx->at & (tx->bytes - 1)), *to = rec + ART_RDMA_LINE;
-	size_t bytes = art__rdma_record_bytes(body);
-	uint64_t word = art__rdma_word_of(tx->at, body), seal;
+	memcpy(tx->head, head, HEAD_SENT);
+	tx->at = art__rdma_next(tx->bytes, tx->at, body);
+	tx->records++;
+}
 
-	assert(art__rdma_has_space(tx, body) && iov[0].iov_len == ART_TP_HEAD);
-	memcpy(rec, &word, sizeof(word));
-	memcpy(rec + sizeof(word), iov[0].iov_base, HEAD_SENT);
+/* Where the body of a record ends; it is padded. */
+static uint8_t *put_body(uint8_t *to, const struct iovec *iov, int niov, size_t body)
+{
+	uint8_t *end = to + body;
+
 	for (int i = 1; i < niov; i++) {
 		if (iov[i].iov_len)
 			memcpy(to, iov[i].iov_base, iov[i].iov_len);
 		to += iov[i].iov_len;
 	}
-	assert(to == rec + ART_RDMA_LINE + body);
-	memset(to, 0, (size_t)(rec + bytes - ART_RDMA_SEAL - to));
+	assert(to == end);
+	memset(to, 0, (size_t)-body & 7);
+	return to + ((size_t)-body & 7);
+}
+
+size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
+		     const struct iovec *iov, int niov, size_t body)
+{
+	uint8_t *rec = tx->copy + (tx->at & (tx->bytes - 1)), *end;
+	uint64_t word = art__rdma_word_of(tx->at, body), seal;
+
+	assert(art__rdma_has_space(tx, body) && iov[0].iov_len == ART_TP_HEAD);
+	memcpy(rec, &word, sizeof(word));
+	memcpy(rec + sizeof(word), iov[0].iov_base, HEAD_SENT);
+	end = put_body(rec + ART_RDMA_LINE, iov, niov, body);
 	seal = seal_of(key, rec, sealed_bytes(body));
-	memcpy(rec + bytes - ART_RDMA_SEAL, &seal, sizeof(seal));
-	tx->at = art__rdma_next(tx->bytes, tx->at, body);
-	tx->records++;
-	return bytes;
+	memcpy(end, &seal, sizeof(seal));
+	written(tx, iov[0].iov_base, body);
+	return art__rdma_record_bytes(body);
+}
+
+/* The copy is what may be sent again: it needs no seal. */
+size_t art__rdma_put_compact(struct art_rdma_tx *tx, const struct art_rdma_key *key,
+			     const struct iovec *iov, int niov, size_t body,
+			     uint8_t out[ART_RDMA_SMALL])
+{
+	uint8_t *rec = tx->copy + (tx->at & (tx->bytes - 1)), *to = out + sizeof(uint64_t);
+	uint64_t word = art__rdma_word_of(tx->at, body), seal;
+	size_t padded = (body + 7) & ~(size_t)7;
+
+	assert(art__rdma_has_space(tx, body) && body <= ART_RDMA_SMALL_BODY);
+	memcpy(rec, &word, sizeof(word));
+	memcpy(rec + sizeof(word), iov[0].iov_base, HEAD_SENT);
+	(void)put_body(rec + ART_RDMA_LINE, iov, niov, body);
+	word |= ART_RDMA_COMPACT;
+	for (unsigned i = 0; i < ART_RDMA_HEAD_WORDS; i++) {
+		const uint8_t *of = rec + sizeof(word) + (size_t)8 * i;
+
+		if (memcmp(of, tx->head + (size_t)8 * i, 8) == 0)
+			continue;
+		memcpy(to, of, 8);
+		to += 8;
+		word |= UINT64_C(1) << (ART_RDMA_DIFFERS_SHIFT + i);
+	}
+	memcpy(to, rec + ART_RDMA_LINE, padded);
+	to += padded;
+	memcpy(out, &word, sizeof(word));
+	seal = seal_of(key, out, (size_t)(to - out));
+	memcpy(to, &seal, sizeof(seal));
+	written(tx, iov[0].iov_base, body);
+	return (size_t)(to - out) + sizeof(seal);
 }
 
 size_t art__rdma_put_ends(struct art_rdma_tx *tx, const struct art_rdma_key *key,
@@ -79,8 +128,7 @@ size_t art__rdma_put_ends(struct art_rdma_tx *tx, const struct art_rdma_key *key
 	memset(to, 0, (size_t)(rec + bytes - ART_RDMA_SEAL - to));
 	seal = seal_of(key, rec, ART_RDMA_LINE);
 	memcpy(rec + bytes - ART_RDMA_SEAL, &seal, sizeof(seal));
-	tx->at = art__rdma_next(tx->bytes, tx->at, body);
-	tx->records++;
+	written(tx, head, body);
 	return bytes;
 }
 
@@ -99,8 +147,7 @@ size_t art__rdma_put_lent(struct art_rdma_tx *tx, const struct art_rdma_key *key
 	memcpy(rec + ART_RDMA_LINE + sizeof(from->addr), &from->rkey, sizeof(from->rkey));
 	seal = seal_of(key, rec, ART_RDMA_LINE + ART_RDMA_SOURCE);
 	memcpy(rec + ART_RDMA_LINE + ART_RDMA_SOURCE, &seal, sizeof(seal));
-	tx->at = art__rdma_next(tx->bytes, tx->at, body);
-	tx->records++;
+	written(tx, head, body);
 	return ART_RDMA_LINE + ART_RDMA_SOURCE + ART_RDMA_SEAL;
 }
 
@@ -110,7 +157,7 @@ bool art__rdma_peek(const struct art_rdma_rx *rx, uint64_t at, size_t *len, bool
 
 	memcpy(&word, rx->ring + (at & (rx->bytes - 1)), sizeof(word));
 	*lent = (word & ART_RDMA_LENT) != 0;
-	word &= ~ART_RDMA_MARKS;
+	word &= ~(ART_RDMA_MARKS | (word & ART_RDMA_COMPACT ? ART_RDMA_COMPACT_BITS : 0));
 	*len = (uint32_t)word;
 	return *len <= ART_TP_BODY_MAX && word == art__rdma_word_of(at, *len) &&
 	       (!*lent || *len > ART_RDMA_SMALL_BODY);
@@ -134,6 +181,41 @@ bool art__rdma_get_lent(const struct art_rdma_rx *rx, const struct art_rdma_key 
 	return true;
 }
 
+static unsigned bits_set(uint64_t bits)
+{
+	return (unsigned)__builtin_popcountll(bits);
+}
+
+/* @word is what a compact record begins with: the head is that of the last one, but for what has come. */
+static bool get_compact(struct art_rdma_rx *rx, const struct art_rdma_key *key, uint64_t word,
+			uint8_t head[ART_TP_HEAD], const uint8_t **body, size_t *len)
+{
+	const uint8_t *rec = rx->ring + (rx->at & (rx->bytes - 1));
+	uint64_t differs = word & (ART_RDMA_COMPACT_BITS & ~(uint64_t)ART_RDMA_COMPACT), seal;
+	size_t n = (uint32_t)(word & ~(uint64_t)ART_RDMA_COMPACT_BITS), sealed;
+	uint8_t *at = rx->small + sizeof(word);
+
+	if (n > ART_RDMA_SMALL_BODY || (word & ~(uint64_t)ART_RDMA_COMPACT_BITS) != art__rdma_word_of(rx->at, n))
+		return false;
+	sealed = sizeof(word) + (size_t)8 * bits_set(differs) + ((n + 7) & ~(size_t)7);
+	memcpy(rx->small, rec, sealed);
+	memcpy(&seal, rec + sealed, sizeof(seal));
+	if (memcmp(rx->small, &word, sizeof(word)) != 0 || seal != seal_of(key, rx->small, sealed))
+		return false;
+	memcpy(head, rx->head, HEAD_SENT);
+	memset(head + HEAD_SENT, 0, ART_TP_HEAD_MAC);
+	for (unsigned i = 0; i < ART_RDMA_HEAD_WORDS; i++) {
+		if (!(differs >> (ART_RDMA_DIFFERS_SHIFT + i) & 1))
+			continue;
+		memcpy(head + (size_t)8 * i, at, 8);
+		at += 8;
+	}
+	rx->owed = false;
+	*body = at;
+	*len = n;
+	return true;
+}
+
 /* The peer can still write here: everything is read once, and what was checked is what is used. */
 bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 		   uint8_t head[ART_TP_HEAD], const uint8_t **body, size_t *len)
@@ -144,6 +226,8 @@ bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 	size_t n;
 
 	memcpy(&word, rec, sizeof(word));
+	if (word & ART_RDMA_COMPACT)
+		return get_compact(rx, key, word, head, body, len);
 	n = (uint32_t)(word & ~(uint64_t)ART_RDMA_OWED);
 	if (n > ART_TP_BODY_MAX || (word & ~(uint64_t)ART_RDMA_OWED) != art__rdma_word_of(rx->at, n))
 		return false;
@@ -157,6 +241,13 @@ bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 	*body = (n <= ART_RDMA_SMALL_BODY ? copy : rec) + ART_RDMA_LINE;
 	*len = n;
 	return true;
+}
+
+void art__rdma_took(struct art_rdma_rx *rx, const uint8_t head[ART_TP_HEAD], size_t body)
+{
+	memcpy(rx->head, head, HEAD_SENT);
+	rx->at = art__rdma_next(rx->bytes, rx->at, body);
+	rx->records++;
 }
 
 void art__rdma_written(const struct art_rdma_tx *tx, uint64_t at, uint8_t head[ART_TP_HEAD],

@@ -10,7 +10,10 @@
  *     seal (8)  by a key of the connection, over all before it where the record is small, else over
  *               word and head
  *
- *
+ *   compact record, of a small one that is sent inline: the length has the bit COMPACT, and a bit for each of
+ *     the seven words of the head that differs from that of the record before. Only these come, then body and
+ *     seal: heads of one stream have most in common, and an 8-byte message has few other bytes. It takes the
+ *     room in the ring that it would have had whole, and lies whole in the sender's copy.
  *   The length of a record whose body stays in its owner's memory until there is credit has the bit OWED.
  *   lent record: likewise with the bit LENT; the room of the body begins with where the body is to be read
  *     (address 8 | key 4 | 0 4), behind which comes a seal over all that. The reader puts the body over it.
@@ -47,6 +50,12 @@
 
 #define ART_RDMA_LENT 0x80000000u /* in the length of a record */
 #define ART_RDMA_OWED 0x40000000u /* likewise: its sender waits for credit for it */
+#define ART_RDMA_COMPACT 0x20000000u /* likewise: of its head comes what differs: */
+#define ART_RDMA_DIFFERS_SHIFT 20   /* a bit for each word of it, from here on */
+#define ART_RDMA_HEAD_SENT (ART_TP_HEAD - ART_TP_HEAD_MAC)
+#define ART_RDMA_HEAD_WORDS (ART_RDMA_HEAD_SENT / 8u)
+#define ART_RDMA_COMPACT_BITS \
+	(ART_RDMA_COMPACT | ((UINT64_C(1) << ART_RDMA_HEAD_WORDS) - 1) << ART_RDMA_DIFFERS_SHIFT)
 #define ART_RDMA_MARKS ((uint64_t)ART_RDMA_LENT | ART_RDMA_OWED)
 #define ART_RDMA_SOURCE 16u
 
@@ -67,6 +76,7 @@ struct art_rdma_tx {
 	uint64_t acked;   /* read by the peer */
 	uint32_t records, records_acked; /* counted */
 	uint32_t window;  /* so many may be under way */
+	_Alignas(8) uint8_t head[ART_RDMA_HEAD_SENT]; /* of the last record */
 };
 
 struct art_rdma_rx {
@@ -75,6 +85,7 @@ struct art_rdma_rx {
 	uint64_t at;      /* of the next record */
 	uint32_t records; /* read */
 	bool owed;        /* credit for the last one is waited for */
+	_Alignas(8) uint8_t head[ART_RDMA_HEAD_SENT]; /* of the last one that was taken */
 	_Alignas(16) uint8_t small[ART_RDMA_SMALL]; /* a copy of the one that is read */
 };
 
@@ -104,6 +115,11 @@ static inline bool art__rdma_has_space(const struct art_rdma_tx *tx, size_t body
 size_t art__rdma_put(struct art_rdma_tx *tx, const struct art_rdma_key *key,
 		     const struct iovec *iov, int niov, size_t body);
 
+/* As put, of a small record that goes out of @out, compact; its bytes, not more than it has whole. */
+size_t art__rdma_put_compact(struct art_rdma_tx *tx, const struct art_rdma_key *key,
+			     const struct iovec *iov, int niov, size_t body,
+			     uint8_t out[ART_RDMA_SMALL]);
+
 /* As put, of a record of which the body is left out. */
 size_t art__rdma_put_ends(struct art_rdma_tx *tx, const struct art_rdma_key *key,
 			  const uint8_t head[ART_TP_HEAD], size_t body);
@@ -123,14 +139,17 @@ static inline bool art__rdma_may_be_small(const struct art_rdma_rx *rx)
 {
 	const uint64_t *word = (const uint64_t *)(const void *)(rx->ring + (rx->at & (rx->bytes - 1)));
 
-	return __atomic_load_n(word, __ATOMIC_ACQUIRE) - art__rdma_word_of(rx->at, 0) <=
-	       ART_RDMA_SMALL_BODY;
+	return ((__atomic_load_n(word, __ATOMIC_ACQUIRE) ^ art__rdma_word_of(rx->at, 0)) &
+		~(uint64_t)ART_RDMA_COMPACT_BITS) <= ART_RDMA_SMALL_BODY;
 }
 
 /* The record at rx->at: its head is copied, *body points into the ring, or rx->small. False: there is
  * none, or not this one. Unless it is small it must have been announced. */
 bool art__rdma_get(struct art_rdma_rx *rx, const struct art_rdma_key *key,
 		   uint8_t head[ART_TP_HEAD], const uint8_t **body, size_t *len);
+
+/* The record at rx->at, with @head and @body bytes, is read: the next one is behind it. */
+void art__rdma_took(struct art_rdma_rx *rx, const uint8_t head[ART_TP_HEAD], size_t body);
 
 /* Whether a record at @at begins there, by its first word: its length, and whether it is a lent one. */
 bool art__rdma_peek(const struct art_rdma_rx *rx, uint64_t at, size_t *len, bool *lent);

@@ -82,18 +82,28 @@ static bool is_carried(const struct art_rdma *t, const struct art_rdma_peer *p)
 	return !t->alone && p->state != ART_RDMA_UP && !p->held;
 }
 
+static void cannot_post(struct art_rdma *t, struct art_rdma_conn *c)
+{
+	c->failed = "cannot be posted to";
+	art__rdma_todo(t, c->peer);
+	art__rdma_kick(t);
+}
+
 /* A record that cannot be posted is in the copy all the same: it is sent again over the carrier. */
 static void to_ring(struct art_rdma *t, struct art_rdma_conn *c, const struct iovec *iov, int niov,
 		    size_t body)
 {
+	uint8_t out[ART_RDMA_SMALL];
 	uint64_t at = c->tx.at;
-	size_t len = art__rdma_put(&c->tx, &c->tx_key, iov, niov, body);
+	bool ok;
 
-	if (art__rdma_post_record(t, c, at, len))
-		return;
-	c->failed = "cannot be posted to";
-	art__rdma_todo(t, c->peer);
-	art__rdma_kick(t);
+	if (body <= ART_RDMA_SMALL_BODY && art__rdma_record_bytes(body) <= c->inline_bytes)
+		ok = art__rdma_post_compact(t, c, at, out,
+					    art__rdma_put_compact(&c->tx, &c->tx_key, iov, niov, body, out));
+	else
+		ok = art__rdma_post_record(t, c, at, art__rdma_put(&c->tx, &c->tx_key, iov, niov, body));
+	if (!ok)
+		cannot_post(t, c);
 }
 
 static bool post_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint8_t *head, size_t len,
@@ -121,11 +131,8 @@ static void to_ring_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint
 	loan->end = c->tx.at;
 	STAILQ_INSERT_TAIL(&c->loans, loan, next);
 	t->n[ART_RDMA_N_LENT]++;
-	if (ok)
-		return;
-	c->failed = "cannot be posted to";
-	art__rdma_todo(t, c->peer);
-	art__rdma_kick(t);
+	if (!ok)
+		cannot_post(t, c);
 }
 
 static int to_carrier(struct art_rdma *t, int peer, const struct iovec *iov, int niov)
