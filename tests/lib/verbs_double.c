@@ -5,6 +5,7 @@
  */
 #include "tests/lib/verbs_double.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@
 	} while (0)
 
 struct verbs_double verbs_double;
-static const struct verbs_double fresh = {.max_inline = 256, .max_cqe = 65536, .max_reads = 8, .max_sge = 4,
+static const struct verbs_double fresh = {.max_inline = 256, .max_cqe = 65536, .max_reads = 8, .max_sge = 16,
 					  .fail_with = IBV_WC_RETRY_EXC_ERR};
 
 struct context {
@@ -656,7 +657,7 @@ static void told(struct qp *p, const struct wr *w)
 		.wr_id = p->receive[p->receive_at],
 		.opcode = IBV_WC_RECV_RDMA_WITH_IMM,
 		.byte_len = (uint32_t)w->len,
-		.imm_data = w->v.imm_data,
+		.imm_data = w->v.imm_data ^ htonl(verbs_double.imm_flip),
 		.wc_flags = IBV_WC_WITH_IMM,
 		.qp_num = p->v.qp_num,
 	};

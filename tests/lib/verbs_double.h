@@ -31,6 +31,7 @@ struct verbs_double {
 	long fail_at;         /* the work request of this number (1..) fails; 0: none */
 	bool fail_on;         /* and all behind it */
 	long fail_every;      /* every so many-th */
+	uint32_t imm_flip;    /* these bits of immediate data arrive wrong */
 	bool reads_held;      /* no read happens, nor what was posted behind it */
 	long fail_read;       /* every so many-th read fails half way */
 	enum ibv_wc_status fail_with;

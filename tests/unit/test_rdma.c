@@ -456,8 +456,9 @@ static void lent_traffic(int n)
 /* Whole, once, in order with those that are copied; registered is what is lent, and only so long. */
 static void lent_messages_are_read_where_they_lie(void)
 {
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 16; i++) {
 		large = i & 4 ? ART_RDMA_READ : ART_RDMA_WRITE;
+		verbs_double.max_sge = i & 8 ? 4 : 16; /* several records a write, or one */
 		begin(false);
 		move_to_rings();
 		verbs_double.late = i & 1;
@@ -472,6 +473,51 @@ static void lent_messages_are_read_where_they_lie(void)
 		take_back(0);
 		take_back(1);
 		CU_ASSERT(user_bytes(0) + user_bytes(1) == 0 && verbs_double.open_mrs == 2);
+		finish();
+	}
+}
+
+/* Records that have waited for credit go as few writes, each of which is told of once. */
+static void what_waits_goes_together(void)
+{
+	unsigned long posts;
+
+	large = ART_RDMA_WRITE;
+	begin(false);
+	move_to_rings();
+	verbs_double.held = true;
+	for (int k = 0; k < 15; k++) /* seven find room */
+		CU_ASSERT(lend_one(0, ART_TP_BODY_MAX));
+	posts = verbs_double.posts;
+	verbs_double.held = false;
+	while (!(all_came() && all_back()))
+		turn();
+	CU_ASSERT(!ends[1].disorder && ends[0].downs + ends[1].downs == 0 && verbs_double.not_ready == 0);
+	CU_ASSERT(count(0, ART_RDMA_N_QUEUED) >= 6);
+	posts = verbs_double.posts - posts; /* of both: records, and credit for them */
+	CU_ASSERT(posts < 8 + 4); /* three or four of a record each are two of several */
+	take_back(0);
+	finish();
+}
+
+/* Who says that more has come than there is room for says nothing that is believed. */
+static void too_much_is_announced(void)
+{
+	for (unsigned flip = 1; flip < 64; flip *= 2) {
+		large = ART_RDMA_WRITE;
+		begin(false);
+		move_to_rings();
+		verbs_double.imm_flip = flip;
+		CU_ASSERT(lend_one(0, 60000));
+		ends[1].tp->ops->poll(ends[1].tp, 16);
+		verbs_double.imm_flip = 0;
+		if (flip < ART_RDMA_GATHERED) { /* what was not written is no record */
+			UNTIL(ends[1].downs == 1 && ends[1].why == ART_TP_GARBAGE);
+		} else {
+			UNTIL(all_came() && count(1, ART_RDMA_N_BROKEN) == 1);
+			CU_ASSERT(ends[1].downs == 0 && !ends[1].disorder);
+		}
+		UNTIL(all_back());
 		finish();
 	}
 }
@@ -739,6 +785,8 @@ int main(void)
 	CU_add_test(s, "garbage in a ring ends the connection", garbage_in_a_ring_ends_the_connection);
 	CU_add_test(s, "alone it ends with its way", alone_it_ends_with_its_way);
 	CU_add_test(s, "lent messages are read where they lie", lent_messages_are_read_where_they_lie);
+	CU_add_test(s, "what waits goes together", what_waits_goes_together);
+	CU_add_test(s, "too much is announced", too_much_is_announced);
 	CU_add_test(s, "a way breaks while it lends", a_way_breaks_while_it_lends);
 	CU_add_test(s, "events while it lends", events_while_it_lends);
 	CU_add_test(s, "dropped in every phase", dropped_in_every_phase);

@@ -83,6 +83,17 @@ struct art_rdma_pull { /* a lent message whose body is being read */
 	uint8_t head[ART_TP_HEAD];
 };
 
+#define ART_RDMA_GATHERED 4 /* records of one write, at most */
+#define ART_RDMA_SGES (2 * ART_RDMA_GATHERED + 1)  /* a body is the user's, what is between ours */
+
+struct art_rdma_gather { /* records that one write brings, which lie one behind the other */
+	uint64_t at;  /* of the first */
+	size_t bytes; /* up to the end of the last */
+	unsigned records;
+	int n;
+	struct ibv_sge sge[ART_RDMA_SGES];
+};
+
 enum art_rdma_state {
 	ART_RDMA_NONE,
 	ART_RDMA_OFFERED, /* queue pair made, receives posted */
@@ -282,9 +293,11 @@ bool art__rdma_post_record(struct art_rdma *t, struct art_rdma_conn *c, uint64_t
 /* As post_record, of one whose bytes are at @out, to be taken inline. */
 bool art__rdma_post_compact(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, const uint8_t *out,
 			    size_t len);
-/* As post_record, the body being @loan's. */
-bool art__rdma_post_gather(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len,
-			   const struct art_rdma_loan *loan, size_t body);
+/* Adds the record at @at, of @len bytes, whose body is @loan's, to what one write is going to bring. */
+void art__rdma_gather(struct art_rdma_conn *c, struct art_rdma_gather *g, uint64_t at, size_t len,
+		      const struct art_rdma_loan *loan, size_t body);
+/* As post_record, of all of them. */
+bool art__rdma_post_gather(struct art_rdma *t, struct art_rdma_conn *c, struct art_rdma_gather *g);
 /* Reads the body of the lent record @p from @from. */
 bool art__rdma_post_pull(struct art_rdma *t, struct art_rdma_conn *c, const struct art_rdma_pull *p,
 			 const struct art_rdma_source *from);

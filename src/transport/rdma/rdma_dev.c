@@ -20,7 +20,6 @@
 
 #define GIDS_MAX 256
 #define CQ_MAX 65536u
-#define GATHERED 3 /* pieces of a record: its head, a body that is the user's, its seal */
 #define SCORE_NAMED 8 /* beyond all others */
 
 bool art__rdma_dev_any(const char **why)
@@ -188,6 +187,14 @@ static uint8_t reads_of(const struct ibv_device_attr *attr)
 	return (uint8_t)(n <= 0 ? 0 : n < ART_RDMA_READS ? n : ART_RDMA_READS);
 }
 
+/* An odd number: a record has a head, a body that is the user's, and a seal. */
+static unsigned sges_of(const struct ibv_device_attr *attr)
+{
+	if (attr->max_sge >= ART_RDMA_SGES)
+		return ART_RDMA_SGES;
+	return attr->max_sge < 3 ? 1 : ((unsigned)attr->max_sge - 1) | 1;
+}
+
 static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pairs)
 {
 	struct art_rdma_dev *d = &t->dev;
@@ -205,7 +212,7 @@ static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pai
 	d->mtu = c->mtu;
 	d->infiniband = c->infiniband;
 	d->reads = reads_of(&attr);
-	d->sges = attr.max_sge >= GATHERED ? GATHERED : 1;
+	d->sges = sges_of(&attr);
 	/* else a child of fork() could get the pages that the device reads, and this process new ones */
 	d->lends = ibv_is_fork_initialized() == IBV_FORK_UNNEEDED;
 	d->pd = ibv_alloc_pd(d->ctx);

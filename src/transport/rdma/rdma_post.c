@@ -2,7 +2,7 @@
  *
  * Work requests and their completions.
  *
- *   immediate data: 0 | 0...             a record has come
+ *   immediate data: 0 | number - 1       so many records have come
  *                   1 | records | lines  (15 bits each) so far is read of what you wrote
  *   wr_id:          kind (8) | generation (16) | peer (16) | number of the request (24)
  *
@@ -119,26 +119,43 @@ bool art__rdma_post_compact(struct art_rdma *t, struct art_rdma_conn *c, uint64_
 	return post_write(t, c, at, out, len);
 }
 
-bool art__rdma_post_gather(struct art_rdma *t, struct art_rdma_conn *c, uint64_t at, size_t len,
-			   const struct art_rdma_loan *loan, size_t body)
+/* What is between two records of one write goes with them: the copy has room for it, and so has the ring. */
+void art__rdma_gather(struct art_rdma_conn *c, struct art_rdma_gather *g, uint64_t at, size_t len,
+		      const struct art_rdma_loan *loan, size_t body)
 {
-	uint64_t offset = at & (c->tx.bytes - 1);
+	uint64_t from = (uintptr_t)(c->tx.copy + (at & (c->tx.bytes - 1)));
 	size_t past = ART_RDMA_LINE + body;
-	struct ibv_sge sge[3] = {
-		{(uintptr_t)(c->tx.copy + offset), ART_RDMA_LINE, c->mr->lkey},
-		{(uintptr_t)loan->body, (uint32_t)body, loan->reg->mr->lkey},
-		{(uintptr_t)(c->tx.copy + offset + past), (uint32_t)(len - past), c->mr->lkey},
-	};
+	struct ibv_sge *sge = &g->sge[g->n ? g->n - 1 : 0];
+
+	assert(len > past && len - past <= ART_RDMA_PAST_MAX && g->n + 2 <= ART_RDMA_SGES);
+	if (g->n == 0) {
+		g->at = at;
+		*sge = (struct ibv_sge){from, 0, c->mr->lkey};
+		g->n = 1;
+	}
+	assert(from >= sge->addr);
+	sge->length = (uint32_t)(from - sge->addr) + ART_RDMA_LINE;
+	sge[1] = (struct ibv_sge){(uintptr_t)loan->body, (uint32_t)body, loan->reg->mr->lkey};
+	sge[2] = (struct ibv_sge){from + past, (uint32_t)(len - past), c->mr->lkey};
+	g->n += 2;
+	g->bytes = (size_t)(at - g->at) + len;
+	g->records++;
+}
+
+bool art__rdma_post_gather(struct art_rdma *t, struct art_rdma_conn *c, struct art_rdma_gather *g)
+{
+	uint64_t offset = g->at & (c->tx.bytes - 1);
 	struct ibv_send_wr wr = {
-		.sg_list = sge,
-		.num_sge = 3,
+		.sg_list = g->sge,
+		.num_sge = g->n,
 		.opcode = IBV_WR_RDMA_WRITE_WITH_IMM,
+		.imm_data = htonl(g->records - 1),
 		.wr.rdma = {.remote_addr = c->remote + offset, .rkey = c->rkey},
 	};
 
-	assert(len > past && len - past <= ART_RDMA_PAST_MAX &&
-	       offset + len <= c->tx.bytes + ART_RDMA_SPILL);
-	t->n[ART_RDMA_N_SENT]++;
+	assert(g->records >= 1 && g->records <= ART_RDMA_GATHERED);
+	assert(offset + g->bytes <= c->tx.bytes + ART_RDMA_SPILL);
+	t->n[ART_RDMA_N_SENT] += g->records;
 	return post(t, c, &wr, WRITE);
 }
 
@@ -217,11 +234,13 @@ static void on_receive(struct art_rdma *t, struct art_rdma_conn *c, const struct
 
 	if (!(wc->wc_flags & IBV_WC_WITH_IMM)) {
 		fail(t, c, "a message that is not a write with immediate data");
-	} else if (!(imm & CREDIT)) {
-		c->announced++;
+	} else if (imm < ART_RDMA_GATHERED) {
+		c->announced += imm + 1;
 		art__rdma_pull(t, c);
 		if (art__rdma_ahead(c) < 0 || c->credit_owed)
 			art__rdma_todo(t, c->peer);
+	} else if (!(imm & CREDIT)) {
+		fail(t, c, "more records than one write can have");
 	} else if (!art__rdma_credit(&c->tx, imm & COUNT_MASK, imm >> 15 & COUNT_MASK)) {
 		fail(t, c, "credit for what was not sent");
 	} else {

@@ -106,31 +106,38 @@ static void to_ring(struct art_rdma *t, struct art_rdma_conn *c, const struct io
 		cannot_post(t, c);
 }
 
-static bool post_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint8_t *head, size_t len,
-		      const struct art_rdma_loan *loan)
+/* A device that cannot gather is read from. */
+static bool is_read(const struct art_rdma *t, const struct art_rdma_conn *c)
+{
+	return (t->large == ART_RDMA_READ || t->dev.sges < 3) && c->reads;
+}
+
+/* Writes the ends of a record into the copy. @g: what its write brings beside it; NULL: it is to be read. */
+static size_t put_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint8_t *head, size_t len,
+		       struct art_rdma_loan *loan, struct art_rdma_gather *g)
 {
 	struct art_rdma_source from = {(uintptr_t)loan->body, loan->reg->mr->rkey};
-	uint64_t at = c->tx.at;
 	size_t bytes;
 
-	if (t->large == ART_RDMA_READ && c->reads) {
-		bytes = art__rdma_put_lent(&c->tx, &c->tx_key, head, len, &from);
-		return art__rdma_post_record(t, c, at, bytes);
-	}
-	bytes = art__rdma_put_ends(&c->tx, &c->tx_key, head, len);
-	return art__rdma_post_gather(t, c, at, bytes, loan, len);
+	loan->at = c->tx.at;
+	bytes = g ? art__rdma_put_ends(&c->tx, &c->tx_key, head, len)
+		  : art__rdma_put_lent(&c->tx, &c->tx_key, head, len, &from);
+	if (g)
+		art__rdma_gather(c, g, loan->at, bytes, loan, len);
+	loan->end = c->tx.at;
+	STAILQ_INSERT_TAIL(&c->loans, loan, next);
+	t->n[ART_RDMA_N_LENT]++;
+	return bytes;
 }
 
 static void to_ring_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint8_t *head, size_t len,
 			 struct art_rdma_loan *loan)
 {
-	bool ok;
+	struct art_rdma_gather g = {.records = 0};
+	bool reads = is_read(t, c), ok;
+	size_t bytes = put_lent(t, c, head, len, loan, reads ? NULL : &g);
 
-	loan->at = c->tx.at;
-	ok = post_lent(t, c, head, len, loan);
-	loan->end = c->tx.at;
-	STAILQ_INSERT_TAIL(&c->loans, loan, next);
-	t->n[ART_RDMA_N_LENT]++;
+	ok = reads ? art__rdma_post_record(t, c, loan->at, bytes) : art__rdma_post_gather(t, c, &g);
 	if (!ok)
 		cannot_post(t, c);
 }
@@ -226,7 +233,7 @@ static struct art_rdma_loan *lend(struct art_rdma *t, int peer, const struct iov
 	if (!l || len < LEND_MIN || t->large == ART_RDMA_COPY || !t->dev.lends || p->ending ||
 	    p->state != ART_RDMA_UP)
 		return NULL;
-	if (t->dev.sges == 1 && !(t->large == ART_RDMA_READ && p->conn->reads))
+	if (t->dev.sges < 3 && !is_read(t, p->conn))
 		return NULL;
 	return art__rdma_loan(t, l, iov[1].iov_base, len);
 }
@@ -269,6 +276,66 @@ int art__rdma_send(struct art_rdma *t, int peer, const struct iovec *iov, int ni
 	return send_later(t, peer, iov, niov, ART_TP_HEAD + len, loan);
 }
 
+static void take_off(struct art_rdma *t, struct art_rdma_peer *p)
+{
+	struct art_rdma_chunk *k = STAILQ_FIRST(&p->queue);
+
+	STAILQ_REMOVE_HEAD(&p->queue, next);
+	p->queued -= k->len;
+	t->queued -= k->len;
+	art__env_free(t->env, k);
+}
+
+/* How many of those that wait one write could bring, once there is space, and where they end. */
+static unsigned could_gather(const struct art_rdma *t, const struct art_rdma_peer *p, uint64_t *end)
+{
+	const struct art_rdma_tx *tx = &p->conn->tx;
+	const struct art_rdma_chunk *k;
+	unsigned n = 0;
+
+	*end = tx->at;
+	STAILQ_FOREACH(k, &p->queue, next) {
+		uint64_t next = art__rdma_next(tx->bytes, *end, k->len - ART_TP_HEAD);
+
+		if (!k->loan || 2 * n + 3 > t->dev.sges || (n && next - tx->at > tx->bytes / 2))
+			return n;
+		*end = next;
+		n++;
+		if ((next & (tx->bytes - 1)) == 0)
+			return n; /* the next one would begin at the start */
+	}
+	return n;
+}
+
+/* One write costs a device less than several, and who waits here waits for it anyway. As long as something
+ * that is lent is under way there will be credit. */
+static unsigned to_gather(const struct art_rdma *t, const struct art_rdma_peer *p)
+{
+	const struct art_rdma_conn *c = p->conn;
+	uint64_t end;
+	unsigned n = could_gather(t, p, &end);
+
+	if (end - c->tx.acked <= c->tx.bytes && c->tx.records - c->tx.records_acked + n <= c->tx.window)
+		return n;
+	return STAILQ_EMPTY(&c->loans) ? 1 : 0;
+}
+
+/* False: there is no space, or not for as many as it is worth to wait for. */
+static bool send_gathered(struct art_rdma *t, struct art_rdma_peer *p)
+{
+	struct art_rdma_gather g = {.records = 0};
+
+	for (unsigned n = to_gather(t, p); n > 0; n--) {
+		struct art_rdma_chunk *k = STAILQ_FIRST(&p->queue);
+
+		(void)put_lent(t, p->conn, k->data, k->len - ART_TP_HEAD, k->loan, &g);
+		take_off(t, p);
+	}
+	if (g.records && !art__rdma_post_gather(t, p->conn, &g))
+		cannot_post(t, p->conn);
+	return g.records > 0;
+}
+
 /* 1: gone, 0: there is no space yet, -1: lost. */
 static int send_first(struct art_rdma *t, int peer)
 {
@@ -277,22 +344,21 @@ static int send_first(struct art_rdma *t, int peer)
 	struct iovec v[2] = {{k->data, ART_TP_HEAD},
 			     {(void *)(uintptr_t)k->body, k->len - ART_TP_HEAD}};
 
-	if (ring_takes(t, p, v[1].iov_len) && k->loan) {
-		to_ring_lent(t, p->conn, k->data, v[1].iov_len, k->loan);
-		k->loan = NULL; /* with the record now */
-	} else if (ring_takes(t, p, v[1].iov_len)) {
-		to_ring(t, p->conn, v, 2, v[1].iov_len);
+	if (ring_takes(t, p, v[1].iov_len)) {
+		if (k->loan && !is_read(t, p->conn))
+			return send_gathered(t, p);
+		if (k->loan)
+			to_ring_lent(t, p->conn, k->data, v[1].iov_len, k->loan);
+		else
+			to_ring(t, p->conn, v, 2, v[1].iov_len);
 	} else if (!is_carried(t, p) || p->carrier_full) {
 		return 0;
 	} else if (to_carrier(t, peer, v, 2) < 0) {
 		return -1;
-	}
-	if (k->loan)
+	} else if (k->loan) {
 		art__rdma_loan_over(t, k->loan);
-	STAILQ_REMOVE_HEAD(&p->queue, next);
-	p->queued -= k->len;
-	t->queued -= k->len;
-	art__env_free(t->env, k);
+	}
+	take_off(t, p);
 	return 1;
 }
 
