@@ -57,6 +57,8 @@
 	X(ARBITER_DECIDED)    /* and had it in both phases */ \
 	X(EVICTED_TOLD)       /* a rank outside the view was told that it is evicted */ \
 	X(NO_QUORUM)          /* a rank gave up waiting for a quorum */ \
+	X(PLACED)             /* a body was put into the receive buffer before its message came */ \
+	X(UNPLACED)           /* an attempt ended while one was to come there */ \
 	X(EARLY_FRAME)        /* a frame came for an op not entered here yet */ \
 	X(LOG_FULL)           /* a return waited for room in the log */ \
 	X(NOT_KEPT)           /* a large payload that went by messages was stable before it was kept */ \

@@ -129,6 +129,7 @@ struct art_treeop {
 	struct art_rx down_rx;  /* from the parent, the top (fwd) or the partner (swap) */
 	bool down_begun;        /* something came (a payload may be empty) */
 	uint64_t final;         /* bytes of the result, from 0, that may go down */
+	uint64_t placed;        /* of these so many, from 0, were or are put into the receive buffer (lend.c) */
 };
 
 /* Running state of an allreduce round a ring (ring.c). */
@@ -527,6 +528,8 @@ void art__op_take_back(struct art_op *op);
 void art__coll_recall(struct art_ops *c);
 bool art__coll_lends(const struct art_ops *c);
 void art__coll_returned(struct art_ops *c, struct art_op *op);
+/* As art_machine_ops.place. */
+uint8_t *art__coll_place(struct art_ops *c, int from, const struct art_hdr *h, struct art_lending *in);
 void art__op_forget(struct art_op *op);
 void art__op_free_all(struct art_ops *c);
 bool art__op_is_frozen(const struct art_op *op);
@@ -621,6 +624,8 @@ enum art_take art__tree_data(struct art_op *op, int from, const struct art_hdr *
 			     const uint8_t *body);
 void art__tree_credit(struct art_op *op, int from, const struct art_hdr *h);
 void art__tree_end(struct art_op *op);
+/* Where a message goes that comes down, if it may be put there before. */
+uint8_t *art__tree_place(struct art_op *op, int from, const struct art_hdr *h);
 bool art__tree_shape(struct art_op *op); /* shape.c; false: out of memory */
 bool art__shape_torn(const struct art_comm *m);
 bool art__shape_any_order(const struct art_op *op);

@@ -11,11 +11,17 @@
  * attempt that is over is read in vain: a member has been frozen before the decision and drops it by its
  * epoch, and a rank that leaves has no queue pair to read by (rule R6).
  *
+ * The other way round, the transport may ask where the body of a message will go, and have its own device read it
+ * to there (place): a part of the receive buffer of an attempt that is running, which nothing has come for. Who
+ * ends the attempt first sees to it that nothing comes any more (unplace in art__tree_end()): not later than
+ * the buffer is the caller's again, or another attempt's.
+ *
  * Short payloads, and what is put together in scratch that is used again, is copied: a rank that has
  * returned early must not wait for one that has not called.
  */
 #include <assert.h>
 
+#include "base/marks.h"
 #include "coll/coll.h"
 
 static bool lies_in(const void *buf, uint64_t bytes, const uint8_t *body, size_t len)
@@ -56,6 +62,25 @@ int art__op_lend(struct art_op *op, int slot, const struct art_hdr *h, const voi
 	op->nlent += lent;
 	op->lends |= lent;
 	return room;
+}
+
+uint8_t *art__coll_place(struct art_ops *c, int from, const struct art_hdr *h, struct art_lending *in)
+{
+	struct art_comm *m = c->frozen || h->kind != ART_K_DATA ? NULL : art__comm_find(c, h->comm);
+	struct art_op *op = m && h->seq > m->stable && m->made ? art__op_find(m, h->seq) : NULL;
+	uint8_t *at = NULL;
+
+	if (!op || !op->entered || op->state != ART_OP_RUNNING || op->idle || op->work || op->refused ||
+	    op->code || !op->tree || op->bytes <= ART_EAGER || !op->call.recvbuf || h->sig != op->sig ||
+	    h->epoch != op->epoch || !c->port->unplace || art__ft_op_frozen(c->ft, m->id, h->seq))
+		return NULL;
+	at = art__tree_place(op, from, h);
+	if (!at)
+		return NULL;
+	*in = (struct art_lending){ .op = op, .base = op->call.recvbuf, .bytes = op->bytes };
+	op->lends = true; /* it is registered, until it is taken back */
+	ART_MARK(c->env, ART_M_PLACED);
+	return at;
 }
 
 void art__op_take_back(struct art_op *op)

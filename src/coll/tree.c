@@ -15,6 +15,7 @@
  */
 #include <art/status.h>
 
+#include "base/marks.h"
 #include "coll/coll.h"
 
 static int me(const struct art_op *op)
@@ -167,6 +168,10 @@ void art__tree_end(struct art_op *op)
 
 	if (!t)
 		return;
+	if (t->placed > t->final) { /* the receive buffer is somebody else's from now on */
+		ART_MARK(op->comm->coll->env, ART_M_UNPLACED);
+		op->comm->coll->port->unplace(op->comm->coll->port->self, op);
+	}
 	for (int i = 0; i < t->nkid; i++)
 		art__pool_put(pool, t->kid[i].whole);
 	art__pool_put(pool, t->down_rx.whole);
@@ -324,6 +329,19 @@ static void step_up(struct art_op *op)
 	}
 }
 
+/* Each place once in an attempt, in order: what was placed is delivered before anything behind it. */
+uint8_t *art__tree_place(struct art_op *op, int from, const struct art_hdr *h)
+{
+	struct art_treeop *t = op->tree;
+	uint64_t at = t->placed > t->final ? t->placed : t->final;
+
+	if (h->phase != ART_PH_DOWN || !t->down || from != t->parent || h->off != at ||
+	    h->len > op->bytes - at)
+		return NULL;
+	t->placed = at + h->len;
+	return (uint8_t *)op->call.recvbuf + at;
+}
+
 static enum art_take data_up(struct art_op *op, int from, const struct art_hdr *h,
 			     const uint8_t *body)
 {
@@ -382,7 +400,7 @@ static enum art_take data_down(struct art_op *op, const struct art_hdr *h, const
 
 	if (h->off != t->final || h->len > op->bytes - t->final || (!op->bytes && t->down_begun))
 		return ART_IGNORED;
-	if (h->len)
+	if (h->len && body != (uint8_t *)op->call.recvbuf + h->off)
 		memcpy((uint8_t *)op->call.recvbuf + h->off, body, h->len);
 	t->final += h->len;
 	t->down_begun = true;

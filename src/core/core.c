@@ -556,6 +556,11 @@ static void on_computed(struct art_machine *m, struct art_job *job)
 	art__coll_tidy(&c->ops);
 }
 
+static uint8_t *on_place(struct art_machine *m, int from, const struct art_hdr *h, struct art_lending *in)
+{
+	return art__coll_place(&core_of(m)->ops, from, h, in);
+}
+
 static void on_returned(struct art_machine *m, struct art_op *op)
 {
 	struct art_core *c = core_of(m);
@@ -694,6 +699,7 @@ static const struct art_machine_ops core_machine = {
 	.looked = on_looked,
 	.voted = on_voted,
 	.returned = on_returned,
+	.place = on_place,
 	.computed = on_computed,
 	.tick = on_tick,
 	.wake_ns = on_wake,

@@ -77,6 +77,13 @@ static int port_lend(void *self, int to, const struct art_hdr *h, const void *bo
 	return art__link_lend(&e->link, to, h, body, len, from, lent);
 }
 
+static void port_unplace(void *self, struct art_op *op)
+{
+	struct art_engine *e = self;
+
+	art__link_unplace(&e->link, op);
+}
+
 static void port_lent_over(void *self, struct art_op *op)
 {
 	struct art_engine *e = self;
@@ -169,6 +176,7 @@ void art__engine_port(struct art_engine *e, struct art_port *port)
 		.lends = port_lends,
 		.lend = port_lend,
 		.lent_over = port_lent_over,
+		.unplace = port_unplace,
 		.fence = port_fence,
 		.relink = port_relink,
 		.open = port_open,

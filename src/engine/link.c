@@ -148,6 +148,23 @@ static void on_returned(void *self, void *token)
 	m->ops->returned(m, token);
 }
 
+static bool on_place(void *self, int peer, const uint8_t *head, size_t len, struct art_tp_place *out)
+{
+	struct art_link_chan *c = self;
+	struct art_machine *m = c->link->machine;
+	struct art_lending in;
+	struct art_hdr h;
+
+	art__wire_read(head, &h);
+	if (!m->ops->place || h.src != (uint32_t)peer || h.len != len)
+		return false;
+	out->at = m->ops->place(m, peer, &h, &in);
+	out->token = in.op;
+	out->base = (void *)(uintptr_t)in.base;
+	out->bytes = in.bytes;
+	return out->at;
+}
+
 static void on_deaf(void *self)
 {
 	struct art_link_chan *c = self;
@@ -173,6 +190,7 @@ void art__link_up(struct art_link *l, enum art_chan chan, struct art_tp_up *up)
 	up->down = on_down;
 	up->deaf = on_deaf;
 	up->returned = chan == ART_CHAN_DATA ? on_returned : NULL;
+	up->place = chan == ART_CHAN_DATA ? on_place : NULL;
 }
 
 void art__link_attach(struct art_link *l, enum art_chan chan, struct art_tp *tp)
@@ -324,6 +342,14 @@ void art__link_lent_over(struct art_link *l, struct art_op *op)
 
 	if (tp->ops->lent_over)
 		tp->ops->lent_over(tp, op);
+}
+
+void art__link_unplace(struct art_link *l, struct art_op *op)
+{
+	struct art_tp *tp = l->chan[ART_CHAN_DATA].tp;
+
+	if (tp->ops->unplace)
+		tp->ops->unplace(tp, op);
 }
 
 void art__link_fence(struct art_link *l, int slot)

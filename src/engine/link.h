@@ -53,11 +53,12 @@ int art__link_send(struct art_link *l, enum art_chan chan, int to, const struct 
 /* art_port.send_run, the same. */
 size_t art__link_send_run(struct art_link *l, int to, const struct art_hdr *h, const void *body,
 			  size_t len, size_t each, bool *room);
-/* art_port.lends, lend and lent_over. */
+/* art_port.lends, lend, lent_over and unplace. */
 bool art__link_lends(const struct art_link *l, int to);
 int art__link_lend(struct art_link *l, int to, const struct art_hdr *h, const void *body, size_t len,
 		   const struct art_lending *from, bool *lent);
 void art__link_lent_over(struct art_link *l, struct art_op *op);
+void art__link_unplace(struct art_link *l, struct art_op *op);
 void art__link_fence(struct art_link *l, int slot);
 void art__link_relink(struct art_link *l, int slot);
 /* A connection, for later. If it cannot be had nobody misses it now. */

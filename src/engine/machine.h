@@ -67,6 +67,9 @@ struct art_port {
 	/* The caller of @op is about to have the memory again, or what was sent of the op means nothing to any
 	 * member any more. No returned() follows. Not NULL where lend() is not. */
 	void (*lent_over)(void *self, struct art_op *op);
+	/* What place() has answered for @op is over: nothing is put there any more, from the return on. Bodies
+	 * that were to come there come as anything. NULL: place() is never asked. */
+	void (*unplace)(void *self, struct art_op *op);
 	/* Fence a leaving slot: data connection closed, nothing more accepted from it. */
 	void (*fence)(void *self, int slot);
 	/* End the data connection to a member; the next send makes a new one. */
@@ -122,6 +125,10 @@ struct art_machine_ops {
 	void (*voted)(struct art_machine *m, const uint8_t *p, size_t len);
 	/* What one lend() of @op had left in use is the caller's again. NULL: nothing is lent. */
 	void (*returned)(struct art_machine *m, struct art_op *op);
+	/* Where the body of a data message that may come soon from @from is to go, if that is known and nobody
+	 * looks there before: it may be put there, and frame() then has it as its body. @in: the memory it lies
+	 * in, and whose that is. NULL: it comes with frame(). May be NULL, too. */
+	uint8_t *(*place)(struct art_machine *m, int from, const struct art_hdr *h, struct art_lending *in);
 	/* The user function of @job has returned. */
 	void (*computed)(struct art_machine *m, struct art_job *job);
 	/* Time passed. Called at or after wake_ns(). */

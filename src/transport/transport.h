@@ -49,6 +49,14 @@ struct art_tp_loan {
 	size_t bytes;     /* they are registered together */
 };
 
+/* Memory that the body of a message may be put into, by a device, before message() is called. */
+struct art_tp_place {
+	void *token;   /* whose it is: unplace() */
+	void *base;    /* it lies in these bytes, of which more are going to be used so: */
+	size_t bytes;  /* they are registered together */
+	uint8_t *at;
+};
+
 /* What a transport tells its user. */
 struct art_tp_up {
 	void *self;
@@ -72,6 +80,10 @@ struct art_tp_up {
 	/* What one lend() for @token had left in use is its owner's again: it was read, or will not be. Comes
 	 * after drop() and reset(), too. NULL: nothing is lent. */
 	void (*returned)(void *self, void *token);
+	/* The body of a message that may come soon, after others, can be put at out->at: nobody else looks at
+	 * that before message() is called, with this as its @body, or the connection has ended, or unplace(). Its
+	 * own device reads it to there; no peer writes. False, or NULL: it comes like others. */
+	bool (*place)(void *self, int peer, const uint8_t *head, size_t len, struct art_tp_place *out);
 };
 
 /* Who we are; the handshake of every connection is bound to it. */
@@ -153,6 +165,10 @@ struct art_tp_ops {
 	 * To be called before its owner may unmap it. What has not been returned was sent to peers that are
 	 * not going to look at the bodies any more: they get anything in their place. */
 	void (*lent_over)(struct art_tp *tp, const void *token);
+	/* Nothing is put into memory of @token any more, from the return on: a device that would is waited for, not
+	 * for long, or made to end. Of what was to come there the bodies are not looked at. NULL: nothing is
+	 * ever put there. */
+	void (*unplace)(struct art_tp *tp, const void *token);
 	/* Delivers what has arrived and writes what is queued. At most @budget messages. Number of
 	 * upcalls made; 0: there was nothing to do. */
 	int (*poll)(struct art_tp *tp, int budget);

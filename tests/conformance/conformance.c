@@ -242,7 +242,7 @@ void conf_open(struct conf *c, int slot)
 		.incarnation = CONF_INCARNATION,
 	};
 	struct art_tp_up up = { n, body_len, on_message, on_room, on_up, on_down, on_deaf,
-				NULL };
+				NULL, NULL };
 
 	memset(self.key, CONF_KEY_BYTE, sizeof(self.key));
 	*n = (struct conf_node){ .c = c, .slot = slot };

@@ -149,7 +149,7 @@ static struct bench *the_bench(void)
 	struct art_tp_self self = { .slot = 0, .size = 3, .job = CONF_JOB,
 				    .incarnation = CONF_INCARNATION };
 	struct art_tp_opts opts = { .security = ART_TP_MAC };
-	struct art_tp_up up = { &b, body_len, on_message, on_room, on_up, on_down, NULL, NULL };
+	struct art_tp_up up = { &b, body_len, on_message, on_room, on_up, on_down, NULL, NULL, NULL };
 	char addr[ART_TP_ADDR_MAX];
 
 	if (b.tp)

@@ -305,11 +305,11 @@ static void wrap_frame(struct art_machine *m, enum art_chan chan, int from, cons
 	if (r->dead || !cluster__step(r))
 		return;
 	r->got[chan]++;
+	cluster__lend_came(r, chan, h);
 	if (r->cluster->cfg.verbose)
 		cluster__log(r->cluster, r->slot, "got %s from %d: epoch %u comm %llx seq %llu phase %u",
 			     art__wire_kind_name(h->kind), from, (unsigned)h->epoch,
-			     (unsigned long long)h->comm, (unsigned long long)h->seq,
-			     (unsigned)h->phase);
+			     (unsigned long long)h->comm, (unsigned long long)h->seq, (unsigned)h->phase);
 	r->machine->ops->frame(r->machine, chan, from, h, body);
 }
 
@@ -335,7 +335,7 @@ static void wrap_link_down(struct art_machine *m, enum art_chan chan, int peer)
 
 static const struct art_machine_ops wrap_ops = {
 	.frame = wrap_frame, .room = wrap_room, .link_down = wrap_link_down,
-	.returned = cluster__lend_returned,
+	.returned = cluster__lend_returned, .place = cluster__lend_place,
 };
 
 /* ---- the port: every effect is a step ---- */

@@ -68,6 +68,15 @@ struct heard {
 	uint32_t lost; /* slots, of the first 32 */
 };
 
+#define CRANK_PLACED 16
+
+struct crank_placed { /* bodies of an attempt that may be put into its receive buffer */
+	uint64_t comm, seq;
+	uint32_t epoch;
+	unsigned n; /* that have not come yet, at least */
+	struct art_op *op;
+};
+
 struct crank {
 	struct cluster *cluster;
 	int slot;
@@ -80,6 +89,8 @@ struct crank {
 	struct art_tp *tp[2];
 	struct art_fault_opts fault[2];
 	bool dead, paused;
+	struct crank_placed placed[CRANK_PLACED];
+	size_t nplaced;
 	/* memory shared by all (cfg.arena) */
 	struct art_arena_part *shared;
 	const struct art_arena_part **part; /* [n] of its host */
@@ -261,6 +272,10 @@ void cluster__arena_close(struct cluster *c);
 /* ---- cluster_arbiter.c ---- */
 void cluster__lend_port(struct crank *r);
 void cluster__lend_returned(struct art_machine *wrap, struct art_op *op);
+/* A frame is about to be handed on. */
+void cluster__lend_came(struct crank *r, enum art_chan chan, const struct art_hdr *h);
+uint8_t *cluster__lend_place(struct art_machine *wrap, int from, const struct art_hdr *h,
+			     struct art_lending *in);
 void cluster__arbiter_port(struct crank *r);
 void cluster__arbiter_end(struct cluster *c);
 

@@ -35,12 +35,15 @@ struct end {
 	bool disorder;
 	unsigned lent, returned; /* counted */
 	uint8_t *buf;            /* [SLOTS] bodies that are lent */
+	uint8_t *in;             /* [SLOTS] where bodies may be put */
+	unsigned in_place;       /* so many came there */
 };
 
 #define SLOTS 24
 #define BUF_BYTES (SLOTS * (size_t)ART_TP_BODY_MAX)
 
 static struct end ends[2];
+static bool places; /* bodies may be put where they go */
 static unsigned warnings;
 static char warned[256];
 
@@ -93,6 +96,7 @@ static void on_message(void *self, int peer, const uint8_t *head, const uint8_t 
 
 	(void)peer;
 	memcpy(&number, head + 8, sizeof(number));
+	e->in_place += body == e->in + number % SLOTS * (size_t)ART_TP_BODY_MAX;
 	e->disorder |= number != e->got;
 	for (size_t i = 0; i < len; i++)
 		e->disorder |= body[i] != (uint8_t)(number + i);
@@ -116,6 +120,19 @@ static void on_down(void *self, int peer, enum art_tp_why why)
 	(void)peer;
 	((struct end *)self)->downs++;
 	((struct end *)self)->why = why;
+}
+
+/* Most of them. */
+static bool on_place(void *self, int peer, const uint8_t *head, size_t len, struct art_tp_place *out)
+{
+	struct end *e = self;
+	uint64_t number;
+
+	(void)peer;
+	CU_ASSERT(len <= ART_TP_BODY_MAX && e->tp);
+	memcpy(&number, head + 8, sizeof(number));
+	*out = (struct art_tp_place){e->in, e->in, BUF_BYTES, e->in + number % SLOTS * (size_t)ART_TP_BODY_MAX};
+	return places && number % 5;
 }
 
 static void on_returned(void *self, void *token)
@@ -218,9 +235,10 @@ static void begin(bool alone)
 	for (int i = 0; i < 2; i++) {
 		struct art_tp_self self = {.slot = i, .size = 2, .job = 1, .incarnation = 1};
 		struct art_tp_up up = {&ends[i], body_len, on_message, on_room, on_up, on_down, NULL,
-				       on_returned};
+				       on_returned, on_place};
 
 		ends[i].buf = malloc(BUF_BYTES);
+		ends[i].in = malloc(BUF_BYTES);
 		CU_ASSERT_FATAL(art__rdma_ops.open(&env, &self, &opts, &up, &ends[i].tp) == 0);
 		CU_ASSERT_FATAL(art__rdma_ops.listen(ends[i].tp, ends[i].addr) == 0);
 	}
@@ -248,7 +266,9 @@ static void finish(void)
 		if (ends[i].tp)
 			ends[i].tp->ops->close(ends[i].tp);
 		free(ends[i].buf);
+		free(ends[i].in);
 	}
+	places = false;
 	CU_ASSERT(verbs_double.registered == 0);
 	verbs_double_reset(); /* nothing is open any more */
 }
@@ -477,6 +497,69 @@ static void lent_messages_are_read_where_they_lie(void)
 	}
 }
 
+/* Where the receiver wants them, whole, in order with those it wants nowhere. */
+static void bodies_are_read_to_where_they_go(void)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		large = ART_RDMA_READ;
+		places = true;
+		begin(false);
+		move_to_rings();
+		verbs_double.late = i & 1;
+		verbs_double.backwards = i & 2;
+		lent_traffic(300);
+		UNTIL(all_came() && all_back());
+		CU_ASSERT(!ends[0].disorder && !ends[1].disorder && ends[0].downs + ends[1].downs == 0);
+		CU_ASSERT(ends[1].in_place > 40 && ends[1].in_place == count(1, ART_RDMA_N_PLACED));
+		CU_ASSERT(count(1, ART_RDMA_N_PULLED) > ends[1].in_place);
+		take_back(0);
+		take_back(1);
+		CU_ASSERT(user_bytes(0) == BUF_BYTES); /* for what is put there */
+		for (int k = 0; k < 2; k++)
+			ends[k].tp->ops->lent_over(ends[k].tp, ends[k].in);
+		CU_ASSERT(user_bytes(0) + user_bytes(1) == 0 && verbs_double.open_mrs == 2);
+		finish();
+	}
+}
+
+/* The receiver wants its memory back while reads to it are under way: from then on nothing comes there. Reads
+ * that end in time leave the way as it is; one that does not ends with the way, and its body comes again. */
+static void no_read_goes_on_to_what_was_taken_away(void)
+{
+	for (int i = 0; i < 12; i++) {
+		bool stuck = i % 2, unplaced = i % 3;
+		static uint8_t was[BUF_BYTES];
+
+		large = ART_RDMA_READ;
+		places = true;
+		begin(false);
+		move_to_rings();
+		verbs_double.late = true;
+		for (int k = 0; k < 6; k++)
+			CU_ASSERT(lend_one(0, 50000));
+		verbs_double_run();
+		verbs_double.reads_held = true;
+		ends[1].tp->ops->poll(ends[1].tp, 16);
+		CU_ASSERT(verbs_double.reads == 6 && count(1, ART_RDMA_N_PLACED) >= 4);
+		verbs_double.reads_held = stuck;
+		if (unplaced)
+			ends[1].tp->ops->unplace(ends[1].tp, ends[1].in);
+		else
+			ends[1].tp->ops->lent_over(ends[1].tp, ends[1].in);
+		memset(ends[1].in, 0x77, BUF_BYTES);
+		memset(was, 0x77, BUF_BYTES);
+		verbs_double.reads_held = places = false;
+		verbs_double_run();
+		CU_ASSERT(count(1, ART_RDMA_N_BROKEN) == stuck);
+		UNTIL(all_came() && all_back() && count(0, ART_RDMA_N_BROKEN) == stuck);
+		CU_ASSERT(memcmp(ends[1].in, was, BUF_BYTES) == 0);
+		CU_ASSERT(ends[1].disorder == !stuck); /* they came as anything, in time */
+		ends[1].tp->ops->lent_over(ends[1].tp, ends[1].in);
+		CU_ASSERT(user_bytes(1) == 0 && ends[0].downs + ends[1].downs == 0);
+		finish();
+	}
+}
+
 /* Records that have waited for credit go as few writes, each of which is told of once. */
 static void what_waits_goes_together(void)
 {
@@ -528,6 +611,7 @@ static void a_way_breaks_while_it_lends(void)
 {
 	for (long at = 1; at < 120; at++) {
 		large = at >= 60 || at % 4 == 0 ? ART_RDMA_READ : ART_RDMA_WRITE;
+		places = at % 3;
 		begin(false);
 		move_to_rings();
 		verbs_double.late = at % 2;
@@ -545,6 +629,8 @@ static void a_way_breaks_while_it_lends(void)
 		UNTIL(all_came());
 		take_back(0);
 		take_back(1);
+		for (int k = 0; k < 2; k++)
+			ends[k].tp->ops->lent_over(ends[k].tp, ends[k].in);
 		CU_ASSERT(verbs_double.open_mrs == 0 && verbs_double.open_qps == 0);
 		finish();
 	}
@@ -555,6 +641,7 @@ static void events_while_it_lends(void)
 {
 	for (int i = 0; i < 40; i++) {
 		large = i < 20 ? ART_RDMA_READ : ART_RDMA_WRITE;
+		places = i < 10;
 		begin(false);
 		move_to_rings();
 		lent_traffic((int)draw(20));
@@ -573,11 +660,12 @@ static void events_while_it_lends(void)
  * who was dropped reads on, nothing is read into a ring that was, and what was lent comes back. */
 static void dropped_in_every_phase(void)
 {
-	for (int phase = 0; phase < 4; phase++) {
+	for (int n = 0, phase = 0; n < 8; n++, phase = n % 4) {
 		for (int who = 0; who < 2; who++) { /* the lender drops, or the reader */
 			unsigned long reads;
 
 			large = ART_RDMA_READ;
+			places = n >= 4;
 			begin(false);
 			move_to_rings();
 			verbs_double.late = true;
@@ -608,6 +696,7 @@ static void reset_while_it_lends(void)
 {
 	for (int i = 0; i < 20; i++) {
 		large = i < 10 ? ART_RDMA_READ : ART_RDMA_WRITE;
+		places = i % 2;
 		begin(false);
 		move_to_rings();
 		verbs_double.reads_held = true;
@@ -785,6 +874,8 @@ int main(void)
 	CU_add_test(s, "garbage in a ring ends the connection", garbage_in_a_ring_ends_the_connection);
 	CU_add_test(s, "alone it ends with its way", alone_it_ends_with_its_way);
 	CU_add_test(s, "lent messages are read where they lie", lent_messages_are_read_where_they_lie);
+	CU_add_test(s, "bodies are read to where they go", bodies_are_read_to_where_they_go);
+	CU_add_test(s, "no read goes on to what was taken away", no_read_goes_on_to_what_was_taken_away);
 	CU_add_test(s, "what waits goes together", what_waits_goes_together);
 	CU_add_test(s, "too much is announced", too_much_is_announced);
 	CU_add_test(s, "a way breaks while it lends", a_way_breaks_while_it_lends);

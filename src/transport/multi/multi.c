@@ -256,6 +256,13 @@ static void on_returned(void *self, void *token)
 	m->up.returned(m->up.self, token);
 }
 
+static bool on_place(void *self, int peer, const uint8_t *head, size_t len, struct art_tp_place *out)
+{
+	struct multi *m = self;
+
+	return m->up.place(m->up.self, peer, head, len, out);
+}
+
 static void on_room(void *self, int peer)
 {
 	struct multi *m = self;
@@ -289,11 +296,12 @@ static int open_inner(struct multi *m, const struct art_multi_opts *mo,
 		      const struct art_tp_opts *opts)
 {
 	struct art_tp_up up = {m,	  on_head,     on_message, on_room,
-			       on_far_up, on_far_down, on_far_deaf, NULL};
+			       on_far_up, on_far_down, on_far_deaf, NULL, NULL};
 	struct art_tp_opts inner = *opts;
 	int rc;
 
 	up.returned = m->up.returned ? on_returned : NULL;
+	up.place = m->up.place ? on_place : NULL;
 	inner.world = mo->far_world;
 	rc = mo->far->open(m->env, &m->self, &inner, &up, &m->far);
 	if (rc)
@@ -478,6 +486,14 @@ static void multi_lent_over(struct art_tp *tp, const void *token)
 		m->far->ops->lent_over(m->far, token);
 }
 
+static void multi_unplace(struct art_tp *tp, const void *token)
+{
+	struct multi *m = multi(tp);
+
+	if (m->far->ops->unplace)
+		m->far->ops->unplace(m->far, token);
+}
+
 /* ---- polling ---- */
 
 static int look(struct art_tp *tp, int budget)
@@ -596,6 +612,7 @@ const struct art_tp_ops art__multi_ops = {
 	.lends = multi_lends,
 	.lend = multi_lend,
 	.lent_over = multi_lent_over,
+	.unplace = multi_unplace,
 	.poll = multi_poll,
 	.fd = multi_fd,
 	.arm = multi_arm,

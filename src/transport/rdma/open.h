@@ -21,6 +21,7 @@ enum art_rdma_count {
 	ART_RDMA_N_RESENT,   /* messages sent again over the carrier */
 	ART_RDMA_N_LENT,     /* messages whose bodies stay in the user's memory */
 	ART_RDMA_N_PULLED,   /* bodies read out of a peer's */
+	ART_RDMA_N_PLACED,   /* of these, to where the user wants them */
 	ART_RDMA_N_USER_BYTES, /* of the user's memory, registered now */
 	ART_RDMA_N_REGISTERED, /* times that some of it was */
 	ART_RDMA_N_LAST

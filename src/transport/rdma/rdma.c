@@ -103,7 +103,8 @@ static bool deliver(struct art_rdma *t, int peer)
 			return true;
 		}
 		art__rdma_took(&c->rx, head, len);
-		c->pulls_read += pulled == ART_RDMA_PULL_THERE;
+		if (pulled == ART_RDMA_PULL_THERE)
+			art__rdma_pull_done(t, c);
 		c->owed |= pulled == ART_RDMA_PULL_THERE || c->rx.owed;
 		c->rx.owed = false;
 		t->n[ART_RDMA_N_EARLY] += !due;
@@ -305,7 +306,7 @@ static void set_up(struct art_rdma *t, const struct art_env *env, const struct a
 static int open_carrier(struct art_rdma *t, const struct art_tp_opts *opts)
 {
 	const struct art_rdma_opts *ro = opts->world;
-	struct art_tp_up up = {t, on_head, on_message, on_room, on_up, on_down, on_deaf, NULL};
+	struct art_tp_up up = {t, on_head, on_message, on_room, on_up, on_down, on_deaf, NULL, NULL};
 	struct art_tp_opts inner = *opts;
 
 	inner.world = ro->carrier_world;
@@ -564,6 +565,11 @@ static int rdma_lend(struct art_tp *tp, int peer, const struct iovec iov[2],
 	return art__rdma_send(rdma(tp), peer, iov, 2, loan, lent);
 }
 
+static void rdma_unplace(struct art_tp *tp, const void *token)
+{
+	art__rdma_unplace(rdma(tp), token);
+}
+
 static void rdma_lent_over(struct art_tp *tp, const void *token)
 {
 	art__rdma_lent_over(rdma(tp), token);
@@ -671,6 +677,7 @@ const char *art__rdma_count(const struct art_tp *tp, unsigned i, uint64_t *n)
 		[ART_RDMA_N_RESENT] = "rdma-resent",
 		[ART_RDMA_N_LENT] = "rdma-lent",
 		[ART_RDMA_N_PULLED] = "rdma-pulled",
+		[ART_RDMA_N_PLACED] = "rdma-placed",
 		[ART_RDMA_N_USER_BYTES] = "rdma-user-bytes-registered",
 		[ART_RDMA_N_REGISTERED] = "rdma-user-registrations",
 	};
@@ -695,6 +702,7 @@ const struct art_tp_ops art__rdma_ops = {
 	.send = rdma_send,
 	.lend = rdma_lend,
 	.lent_over = rdma_lent_over,
+	.unplace = rdma_unplace,
 	.poll = rdma_poll,
 	.fd = rdma_fd,
 	.arm = rdma_arm,

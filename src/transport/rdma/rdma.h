@@ -59,6 +59,7 @@
 struct art_rdma_reg { /* memory of the user that peers may read */
 	TAILQ_ENTRY(art_rdma_reg) next;
 	const void *token; /* NULL: its owner has it again */
+	bool place;        /* our device may write to it, and no peer may read */
 	const uint8_t *base;
 	size_t bytes;
 	struct ibv_mr *mr;
@@ -80,6 +81,9 @@ TAILQ_HEAD(art_rdma_regs, art_rdma_reg);
 struct art_rdma_pull { /* a lent message whose body is being read */
 	uint64_t at;
 	size_t len;
+	uint8_t *to;        /* into the ring, or where the user wants it: */
+	const void *token;  /* whose memory that is; NULL: it is the ring's, or nobody's any more */
+	struct art_rdma_reg *reg;
 	uint8_t head[ART_TP_HEAD];
 };
 
@@ -199,6 +203,7 @@ struct art_rdma_dev {
 	uint8_t mtu;
 	uint8_t reads;        /* at once, each way; 0: none */
 	bool lends;           /* memory of the user may be registered */
+	bool places;          /* likewise, for our device to write to */
 	unsigned sges;        /* pieces that a write gathers */
 	bool down;            /* the port is; nothing new is tried */
 };
@@ -274,12 +279,21 @@ void art__rdma_loan_over(struct art_rdma *t, struct art_rdma_loan *loan);
 /* Tells the owners. Only in poll(). */
 void art__rdma_tell_returned(struct art_rdma *t);
 void art__rdma_lent_over(struct art_rdma *t, const void *token);
+/* Memory of the user that a body is going to be read to; NULL: cannot be had. It is in use until release. */
+struct art_rdma_reg *art__rdma_place(struct art_rdma *t, const struct art_tp_place *p, size_t len);
+void art__rdma_release(struct art_rdma *t, struct art_rdma_reg *r);
 /* All of it; only before the end. */
 void art__rdma_forget_loans(struct art_rdma *t);
 
 /* rdma_pull.c: bodies that are read out of a peer's memory */
 /* Looks for lent records among what has been announced, and starts to read. */
 void art__rdma_pull(struct art_rdma *t, struct art_rdma_conn *c);
+/* The read that was next is delivered now. */
+void art__rdma_pull_done(struct art_rdma *t, struct art_rdma_conn *c);
+/* Of a way that is fenced. */
+void art__rdma_forget_pulls(struct art_rdma *t, struct art_rdma_conn *c);
+/* Nothing is read to memory of @token any more. */
+void art__rdma_unplace(struct art_rdma *t, const void *token);
 /* What the next record is. PULL_NONE: none that is lent. */
 enum art_rdma_pulled { ART_RDMA_PULL_NONE, ART_RDMA_PULL_WAITS, ART_RDMA_PULL_THERE };
 enum art_rdma_pulled art__rdma_pulled(const struct art_rdma_conn *c, uint8_t head[ART_TP_HEAD],

@@ -215,6 +215,7 @@ static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pai
 	d->sges = sges_of(&attr);
 	/* else a child of fork() could get the pages that the device reads, and this process new ones */
 	d->lends = ibv_is_fork_initialized() == IBV_FORK_UNNEEDED;
+	d->places = d->lends && t->up.place;
 	d->pd = ibv_alloc_pd(d->ctx);
 	d->channel = d->pd ? ibv_create_comp_channel(d->ctx) : NULL;
 	if (!d->channel)

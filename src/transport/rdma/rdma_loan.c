@@ -7,7 +7,8 @@
  * (lent_over()): till then the user may not unmap it, afterwards nobody would tell us. The pieces that
  * nothing is lent of now are let go, the oldest first, when there are too many.
  *
- * A peer can read what is registered, and cannot write to it. Pinned pages are copied for a child at
+ * A peer can read what is registered, and cannot write to it; memory that our own device is to read to is
+ * registered apart, and no peer has a key for it. Pinned pages are copied for a child at
  * fork() by systems that say so; on others nothing is lent, because parent and device could part.
  */
 #include "transport/rdma/rdma.h"
@@ -19,9 +20,10 @@
 #define PIECE ((size_t)4 << 20)
 #define BYTES_MAX ((size_t)64 << 20) /* of all that is registered */
 
-static bool covers(const struct art_rdma_reg *r, const void *token, const uint8_t *body, size_t len)
+static bool covers(const struct art_rdma_reg *r, const void *token, bool place, const uint8_t *body,
+		   size_t len)
 {
-	return r->token == token && body >= r->base && len <= r->bytes &&
+	return r->token == token && r->place == place && body >= r->base && len <= r->bytes &&
 	       (size_t)(body - r->base) <= r->bytes - len;
 }
 
@@ -50,7 +52,7 @@ static bool make_room(struct art_rdma *t, size_t bytes)
 }
 
 /* The piece of the buffer in which @body begins, and what a message can reach beyond. */
-static struct art_rdma_reg *enter(struct art_rdma *t, const struct art_tp_loan *l,
+static struct art_rdma_reg *enter(struct art_rdma *t, const struct art_tp_loan *l, bool place,
 				  const uint8_t *body)
 {
 	const uint8_t *base = l->base;
@@ -62,15 +64,20 @@ static struct art_rdma_reg *enter(struct art_rdma *t, const struct art_tp_loan *
 	if (!r)
 		return NULL;
 	r->token = l->token;
+	r->place = place;
 	r->base = base + at;
 	r->bytes = bytes;
 	errno = 0;
-	r->mr = ibv_reg_mr(t->dev.pd, (void *)(uintptr_t)r->base, bytes, IBV_ACCESS_REMOTE_READ);
+	r->mr = ibv_reg_mr(t->dev.pd, (void *)(uintptr_t)r->base, bytes,
+			   place ? IBV_ACCESS_LOCAL_WRITE : IBV_ACCESS_REMOTE_READ);
 	if (!r->mr) {
 		art__env_log(t->env, ART_LOG_INFO,
 			     "RDMA device %s registers no memory of the program (%s): it is copied",
 			     t->dev.name, strerror(errno));
-		t->large = ART_RDMA_COPY; /* what has failed once costs time each time */
+		if (place) /* what has failed once costs time each time */
+			t->dev.places = false;
+		else
+			t->large = ART_RDMA_COPY;
 		art__env_free(t->env, r);
 		return NULL;
 	}
@@ -81,19 +88,37 @@ static struct art_rdma_reg *enter(struct art_rdma *t, const struct art_tp_loan *
 	return r;
 }
 
-static struct art_rdma_reg *find(struct art_rdma *t, const void *token, const uint8_t *body,
-				 size_t len)
+static struct art_rdma_reg *find(struct art_rdma *t, const struct art_tp_loan *l, bool place,
+				 const uint8_t *body, size_t len)
 {
 	struct art_rdma_reg *r;
 
 	TAILQ_FOREACH_REVERSE(r, &t->regs, art_rdma_regs, next)
-		if (covers(r, token, body, len))
+		if (covers(r, l->token, place, body, len))
 			break;
-	if (!r || r == TAILQ_LAST(&t->regs, art_rdma_regs))
+	if (!r)
+		return enter(t, l, place, body);
+	if (r == TAILQ_LAST(&t->regs, art_rdma_regs))
 		return r;
 	TAILQ_REMOVE(&t->regs, r, next);
 	TAILQ_INSERT_TAIL(&t->regs, r, next);
 	return r;
+}
+
+struct art_rdma_reg *art__rdma_place(struct art_rdma *t, const struct art_tp_place *p, size_t len)
+{
+	struct art_tp_loan all = {p->token, p->base, p->bytes};
+	struct art_rdma_reg *r = t->dev.places ? find(t, &all, true, p->at, len) : NULL;
+
+	if (r)
+		r->loans++;
+	return r;
+}
+
+void art__rdma_release(struct art_rdma *t, struct art_rdma_reg *r)
+{
+	if (--r->loans == 0 && !r->token)
+		let_go(t, r);
 }
 
 struct art_rdma_loan *art__rdma_loan(struct art_rdma *t, const struct art_tp_loan *l,
@@ -107,9 +132,7 @@ struct art_rdma_loan *art__rdma_loan(struct art_rdma *t, const struct art_tp_loa
 		return NULL;
 	loan->token = l->token;
 	loan->body = body;
-	loan->reg = find(t, l->token, body, len);
-	if (!loan->reg)
-		loan->reg = enter(t, l, body);
+	loan->reg = find(t, l, false, body, len);
 	if (!loan->reg) {
 		art__env_free(t->env, loan);
 		return NULL;
@@ -123,8 +146,7 @@ void art__rdma_loan_over(struct art_rdma *t, struct art_rdma_loan *loan)
 	struct art_rdma_reg *r = loan->reg;
 
 	loan->reg = NULL;
-	if (--r->loans == 0 && !r->token)
-		let_go(t, r);
+	art__rdma_release(t, r);
 	if (!loan->token) {
 		art__env_free(t->env, loan);
 		return;
@@ -204,6 +226,7 @@ void art__rdma_lent_over(struct art_rdma *t, const void *token)
 {
 	struct art_rdma_reg *r, *next;
 
+	art__rdma_unplace(t, token);
 	for (int i = 0; is_out(t, token) && i < t->self.size; i++)
 		cut_loans(t, i, token);
 	cut_returned(t, token);

@@ -72,6 +72,7 @@ static void drop_conn(struct art_rdma *t, struct art_rdma_peer *p)
 		return;
 	art__rdma_conn_fence(t, c);
 	art__rdma_loans_over(t, &c->loans, UINT64_MAX); /* no one can read any more */
+	art__rdma_forget_pulls(t, c);
 	p->conn = NULL;
 	art__rdma_count_carrier(t);
 	if (t->polling)

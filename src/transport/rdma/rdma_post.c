@@ -163,9 +163,9 @@ bool art__rdma_post_pull(struct art_rdma *t, struct art_rdma_conn *c, const stru
 			 const struct art_rdma_source *from)
 {
 	struct ibv_sge sge = {
-		.addr = (uintptr_t)(c->mem + (p->at & (c->rx.bytes - 1)) + ART_RDMA_LINE),
+		.addr = (uintptr_t)p->to,
 		.length = (uint32_t)p->len,
-		.lkey = c->mr->lkey,
+		.lkey = p->reg ? p->reg->mr->lkey : c->mr->lkey,
 	};
 	struct ibv_send_wr wr = {
 		.sg_list = &sge,
@@ -236,7 +236,6 @@ static void on_receive(struct art_rdma *t, struct art_rdma_conn *c, const struct
 		fail(t, c, "a message that is not a write with immediate data");
 	} else if (imm < ART_RDMA_GATHERED) {
 		c->announced += imm + 1;
-		art__rdma_pull(t, c);
 		if (art__rdma_ahead(c) < 0 || c->credit_owed)
 			art__rdma_todo(t, c->peer);
 	} else if (!(imm & CREDIT)) {

@@ -219,6 +219,11 @@ static int sim_lend(struct art_tp *tp, int peer, const struct iovec iov[2],
 	return give(i, peer, iov, 2, i->world->cfg.lends && i->up.returned ? loan : NULL, lent);
 }
 
+static void sim_unplace(struct art_tp *tp, const void *token)
+{
+	art__sim_unplace(inst_of(tp), token);
+}
+
 static void sim_lent_over(struct art_tp *tp, const void *token)
 {
 	art__sim_lent_over(inst_of(tp), token);
@@ -327,7 +332,7 @@ static int on_msg(struct sim_inst *i, struct sim_item *it)
 		i->up.down(i->up.self, peer, ART_TP_GARBAGE);
 		return 1;
 	}
-	i->up.message(i->up.self, peer, it->data, it->data + ART_TP_HEAD, it->len);
+	i->up.message(i->up.self, peer, it->data, it->place ? it->place : it->data + ART_TP_HEAD, it->len);
 	return 1;
 }
 
@@ -369,6 +374,7 @@ static int sim_poll(struct art_tp *tp, int budget)
 	if (i->paused || i->dead)
 		return 0;
 	i->polling = true;
+	art__sim_place(i);
 	while (calls < budget && !i->dead && (it = art__sim_list_take(&i->inbox))) {
 		calls += process(i, it);
 		art__sim_item_free(i->world, it);
@@ -543,6 +549,7 @@ const struct art_tp_ops art__sim_ops = {
 	.lends = sim_lends,
 	.lend = sim_lend,
 	.lent_over = sim_lent_over,
+	.unplace = sim_unplace,
 	.poll = sim_poll,
 	.fd = sim_fd,
 	.wake_ns = sim_wake,

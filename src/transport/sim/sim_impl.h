@@ -29,6 +29,10 @@ struct sim_item {
 	enum sim_what what;
 	enum art_tp_why why;   /* SIM_FIN */
 	struct sim_loan *loan; /* its body is still at the sender's; SIM_BACK: this one is over */
+	uint8_t *place;        /* where the receiver has it put, before it looks; NULL: not */
+	void *place_token;
+	bool asked;            /* whether there is a place */
+	bool spoilt;           /* it had one, which was taken away */
 	uint64_t depart, arrive;
 	size_t len;            /* body */
 	size_t cap;            /* bytes of data[] */
@@ -162,6 +166,9 @@ void art__sim_on_cut(struct art_sim_world *w, uint64_t word, uint32_t generation
 bool art__sim_lend(struct sim_inst *i, struct sim_item *it, const uint8_t *body, void *token);
 /* Fetches it. False: it cannot be read any more. */
 bool art__sim_read_lent(struct art_sim_world *w, struct sim_item *it);
+/* What waits for @i and is lent may be put where it goes, from now on: until it is read there is rubbish. */
+void art__sim_place(struct sim_inst *i);
+void art__sim_unplace(struct sim_inst *i, const void *token);
 /* It is over, or lost; its owner will hear of it. */
 void art__sim_loan_back(struct art_sim_world *w, struct sim_loan *l);
 /* A SIM_BACK: number of upcalls. */

@@ -4,6 +4,9 @@
  * the latest moment that there is. Memory that was taken back reads as rubbish. From a sender who is dead,
  * or has ended the connection, nothing can be read: it ends here as well. What has been read comes back to
  * its owner a message's time later.
+ *
+ * The receiver's device puts them where they go (transport.h: place) while they are under way, and others are
+ * still before them: rubbish, again and again, until they are looked at.
  */
 #include <art/status.h>
 #include <assert.h>
@@ -53,9 +56,72 @@ bool art__sim_read_lent(struct art_sim_world *w, struct sim_item *it)
 
 	if (w->dead[l->slot] || it->conn->closed[it->side])
 		return false;
-	if (l->token)
+	if (l->token && !it->spoilt)
 		memcpy(it->data + ART_TP_HEAD, l->body, it->len);
+	if (it->place)
+		memcpy(it->place, it->data + ART_TP_HEAD, it->len);
 	return true;
+}
+
+/* Nothing is put anywhere for who has ended the connection. */
+static bool is_live(const struct sim_inst *i, const struct sim_item *it)
+{
+	const struct sim_peer *p = i->peer[it->conn->end[it->side]];
+
+	return p && p->conn == it->conn && !it->conn->closed[1 - it->side];
+}
+
+static void place(struct sim_inst *i, struct sim_item *it)
+{
+	struct art_tp_place to;
+
+	if (it->what != SIM_MSG || !it->loan || !is_live(i, it))
+		return;
+	if (!it->asked && i->up.place(i->up.self, it->conn->end[it->side], it->data, it->len, &to)) {
+		it->place = to.at;
+		it->place_token = to.token;
+	}
+	it->asked = true;
+	if (it->place)
+		memset(it->place, RUBBISH, it->len);
+}
+
+/* What flies to @i from @peer, oldest first. */
+static struct sim_item *flying(struct sim_inst *i, int peer)
+{
+	struct sim_conn *c = i->peer[peer] ? i->peer[peer]->conn : NULL;
+
+	if (!c)
+		return NULL;
+	return c->dir[c->end[0] == i->self.slot ? 1 : 0].fly.head;
+}
+
+void art__sim_place(struct sim_inst *i)
+{
+	if (!i->up.place || !i->world->loans)
+		return;
+	for (struct sim_item *it = i->inbox.head; it; it = it->next)
+		place(i, it);
+	for (int peer = 0; peer < i->self.size; peer++)
+		for (struct sim_item *it = flying(i, peer); it; it = it->next)
+			place(i, it);
+}
+
+static void unplace(struct sim_item *it, const void *token)
+{
+	if (!it->place || it->place_token != token)
+		return;
+	it->place = NULL;
+	it->spoilt = true;
+}
+
+void art__sim_unplace(struct sim_inst *i, const void *token)
+{
+	for (struct sim_item *it = i->inbox.head; it; it = it->next)
+		unplace(it, token);
+	for (int peer = 0; peer < i->self.size; peer++)
+		for (struct sim_item *it = flying(i, peer); it; it = it->next)
+			unplace(it, token);
 }
 
 static void come_back(void *self, uint64_t word)
