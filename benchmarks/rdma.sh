@@ -137,7 +137,7 @@ echo "|---|---|---|---|---|"
 row "a message of 8 bytes one way, beside ib_write_lat" wire.ping ib_write_lat us
 row "messages of 64 KiB, written out of user memory and copied there, beside ib_write_bw" wire.write ib_write_bw MiB/s
 row "messages of 64 KiB, copied at both ends, beside ib_write_bw" wire.copy ib_write_bw MiB/s
-row "messages of 64 KiB, read out of user memory and copied there, beside ib_read_bw" wire.read ib_read_bw MiB/s
+row "messages of 64 KiB, read out of user memory to user memory, beside ib_read_bw" wire.read ib_read_bw MiB/s
 row "barrier of two, beside ib_write_lat one way" barrier.8.rdma ib_write_lat us
 row "allreduce of 8 bytes, beside ib_write_lat one way" allreduce.8.rdma ib_write_lat us
 row "bcast of 1 MiB, back to back, beside ib_write_bw" stream.rdma ib_write_bw MiB/s

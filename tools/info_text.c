@@ -149,6 +149,9 @@ static void print_rdma(FILE *out, const json_t *chan)
 			integer(counts, "rdma-lent"), integer(counts, "rdma-pulled"),
 			integer(counts, "rdma-user-bytes-registered"),
 			integer(counts, "rdma-user-registrations"));
+	if (integer(counts, "rdma-chose-write") || integer(counts, "rdma-chose-read"))
+		fprintf(out, "    long messages are %s: that was faster on this device\n",
+			integer(counts, "rdma-chose-read") ? "read out of it by the others" : "written out of it");
 }
 
 /* Members who give no sign of life, as this rank sees it: they are given up at the bound. */

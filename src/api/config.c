@@ -74,7 +74,7 @@ static bool read_rdma_device(const char *text, struct art_config *c)
 
 static bool read_rdma_large(const char *text, struct art_config *c)
 {
-	static const char *const words[] = {"write", "read", "copy", NULL};
+	static const char *const words[] = {"auto", "write", "read", "copy", NULL};
 	int i = word(text, words);
 
 	c->rdma_large = i >= 0 ? words[i] : NULL;
@@ -283,9 +283,10 @@ const struct art_setting art__settings[] = {
 		"device[:port[:gid index]] that rdma uses; empty: the one with the address that "
 		"ranks listen on, else the first active one", read_rdma_device,
 		"a device, as device[:port[:gid index]]"),
-	SETTING("ART_RDMA_LARGE", rdma_large, "write",
+	SETTING("ART_RDMA_LARGE", rdma_large, "auto",
 		"what rdma does with long messages: writes them out of the program's memory, has them read "
-		"there, copies them", read_rdma_large, "one of: write, read, copy"),
+		"there, copies them; auto: the first of which is faster", read_rdma_large,
+		"one of: auto, write, read, copy"),
 	SETTING("ART_STATUS", status, "on", "answer art-info --job through a local socket",
 		read_status, "one of: on, off"),
 	SETTING("ART_ARENA", arena, "on",

@@ -7,8 +7,8 @@
  * TRANSPORTS as in ART_TRANSPORT; each process listens at its ADDRESS. ping: a message of BYTES goes
  * there and one comes back, COUNT times; printed is the median time of one way, in microseconds. stream:
  * COUNT messages of BYTES go one way; MiB/s. lent: likewise, and the transport may take
- * them out of the sender's memory (ART_RDMA_LARGE=write|read|copy). All print whether they went over rdma. Both processes
- * spin, but for who waits for a stream.
+ * them out of the sender's memory (ART_RDMA_LARGE=auto|write|read|copy). All print whether they went over rdma.
+ * Both processes spin, but for who waits for a stream.
  */
 #include <errno.h>
 #include <poll.h>

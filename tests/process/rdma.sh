@@ -111,6 +111,9 @@ t_killed_in_a_large_one() {
 t_lent() {
 	local how
 	over_rdma || return 0
+	ART_RDMA_LARGE=auto WIRE_COUNTS=1 run "$build/tests/bench/wire" "$ART_TRANSPORT" 10.77.0.1 10.77.0.2 lent 65536 640
+	is "auto: exit status" $rc 0
+	grep -Eq '^  0 rdma-chose-(write|read) 1' err || complain "$case: neither way was chosen"
 	for how in write read copy; do
 		ART_RDMA_LARGE=$how WIRE_COUNTS=1 run "$build/tests/bench/wire" "$ART_TRANSPORT" 10.77.0.1 10.77.0.2 lent 65536 64
 		is "$how: exit status" $rc 0

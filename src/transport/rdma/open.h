@@ -24,12 +24,15 @@ enum art_rdma_count {
 	ART_RDMA_N_PLACED,   /* of these, to where the user wants them */
 	ART_RDMA_N_USER_BYTES, /* of the user's memory, registered now */
 	ART_RDMA_N_REGISTERED, /* times that some of it was */
+	ART_RDMA_N_CHOSE_WRITE, /* 1: so the long messages go, it was the faster way */
+	ART_RDMA_N_CHOSE_READ,
 	ART_RDMA_N_LAST
 };
 
 /* What becomes of a long message that may be lent. Ends need not agree. */
 enum art_rdma_large {
-	ART_RDMA_WRITE, /* our device writes it to the peer's ring, out of the user's memory (default) */
+	ART_RDMA_AUTO,  /* written or read, as is found to be faster (default) */
+	ART_RDMA_WRITE, /* our device writes it to the peer's ring, out of the user's memory */
 	ART_RDMA_READ,  /* the peer reads it there */
 	ART_RDMA_COPY,  /* it is copied, as all others, and nothing of the user's is registered */
 };
@@ -45,12 +48,19 @@ struct art_rdma_opts {
 
 extern const struct art_tp_ops art__rdma_ops;
 
-/* By its name: "write", "read", "copy"; NULL, or anything else: WRITE. */
+/* By its name: "write", "read", "copy"; NULL, or anything else: AUTO. */
 static inline enum art_rdma_large art__rdma_large(const char *name)
 {
-	if (!name || name[0] == 'w')
+	switch (name ? name[0] : 'a') {
+	case 'w':
 		return ART_RDMA_WRITE;
-	return name[0] == 'r' ? ART_RDMA_READ : name[0] == 'c' ? ART_RDMA_COPY : ART_RDMA_WRITE;
+	case 'r':
+		return ART_RDMA_READ;
+	case 'c':
+		return ART_RDMA_COPY;
+	default:
+		return ART_RDMA_AUTO;
+	}
 }
 
 /* Counters and a word for each; NULL past the last one. */

@@ -680,6 +680,8 @@ const char *art__rdma_count(const struct art_tp *tp, unsigned i, uint64_t *n)
 		[ART_RDMA_N_PLACED] = "rdma-placed",
 		[ART_RDMA_N_USER_BYTES] = "rdma-user-bytes-registered",
 		[ART_RDMA_N_REGISTERED] = "rdma-user-registrations",
+		[ART_RDMA_N_CHOSE_WRITE] = "rdma-chose-write",
+		[ART_RDMA_N_CHOSE_READ] = "rdma-chose-read",
 	};
 
 	if (i >= ART_RDMA_N_LAST)

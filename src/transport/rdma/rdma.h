@@ -73,6 +73,8 @@ struct art_rdma_loan { /* of a message */
 	struct art_rdma_reg *reg;
 	uint64_t at;  /* of its record */
 	uint64_t end; /* where the record behind its own begins */
+	unsigned turn;  /* of the trial, from 1 on; 0: none (rdma_trial.c) */
+	size_t bytes;
 };
 
 STAILQ_HEAD(art_rdma_loans, art_rdma_loan);
@@ -85,6 +87,14 @@ struct art_rdma_pull { /* a lent message whose body is being read */
 	const void *token;  /* whose memory that is; NULL: it is the ring's, or nobody's any more */
 	struct art_rdma_reg *reg;
 	uint8_t head[ART_TP_HEAD];
+};
+
+struct art_rdma_trial { /* of writes and reads in turn (rdma_trial.c) */
+	unsigned turns;     /* that are over; reads have the odd ones */
+	size_t turn_bytes;  /* of the present one, that are back */
+	unsigned out;       /* messages */
+	uint64_t since;     /* something is out, and the last came back */
+	uint64_t bytes[2], ns[2]; /* of writes, of reads */
 };
 
 #define ART_RDMA_GATHERED 4 /* records of one write, at most */
@@ -228,7 +238,8 @@ struct art_rdma {
 	bool armed, kicked, polling;
 	int budget, upcalls;  /* of the present poll() */
 	bool may_offer;       /* in it */
-	enum art_rdma_large large;
+	enum art_rdma_large large; /* AUTO: on trial */
+	struct art_rdma_trial trial;
 	struct art_rdma_regs regs; /* the one that was used last is the last */
 	size_t reg_bytes;
 	struct art_rdma_loans returned; /* their owners are to be told */
@@ -284,6 +295,14 @@ struct art_rdma_reg *art__rdma_place(struct art_rdma *t, const struct art_tp_pla
 void art__rdma_release(struct art_rdma *t, struct art_rdma_reg *r);
 /* All of it; only before the end. */
 void art__rdma_forget_loans(struct art_rdma *t);
+
+/* rdma_trial.c: whether long messages are written or read */
+/* Whether the next one to go out over @c is to be read by the peer. */
+bool art__rdma_reads(const struct art_rdma *t, const struct art_rdma_conn *c);
+/* A message of @len goes out; it is back. */
+void art__rdma_trial_out(struct art_rdma *t, const struct art_rdma_conn *c, struct art_rdma_loan *loan,
+			 size_t len);
+void art__rdma_trial_back(struct art_rdma *t, const struct art_rdma_loan *loan);
 
 /* rdma_pull.c: bodies that are read out of a peer's memory */
 /* Looks for lent records among what has been announced, and starts to read. */

@@ -146,6 +146,7 @@ void art__rdma_loan_over(struct art_rdma *t, struct art_rdma_loan *loan)
 	struct art_rdma_reg *r = loan->reg;
 
 	loan->reg = NULL;
+	art__rdma_trial_back(t, loan);
 	art__rdma_release(t, r);
 	if (!loan->token) {
 		art__env_free(t->env, loan);

@@ -106,12 +106,6 @@ static void to_ring(struct art_rdma *t, struct art_rdma_conn *c, const struct io
 		cannot_post(t, c);
 }
 
-/* A device that cannot gather is read from. */
-static bool is_read(const struct art_rdma *t, const struct art_rdma_conn *c)
-{
-	return (t->large == ART_RDMA_READ || t->dev.sges < 3) && c->reads;
-}
-
 /* Writes the ends of a record into the copy. @g: what its write brings beside it; NULL: it is to be read. */
 static size_t put_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint8_t *head, size_t len,
 		       struct art_rdma_loan *loan, struct art_rdma_gather *g)
@@ -120,6 +114,7 @@ static size_t put_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint8_
 	size_t bytes;
 
 	loan->at = c->tx.at;
+	art__rdma_trial_out(t, c, loan, len);
 	bytes = g ? art__rdma_put_ends(&c->tx, &c->tx_key, head, len)
 		  : art__rdma_put_lent(&c->tx, &c->tx_key, head, len, &from);
 	if (g)
@@ -134,7 +129,7 @@ static void to_ring_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint
 			 struct art_rdma_loan *loan)
 {
 	struct art_rdma_gather g = {.records = 0};
-	bool reads = is_read(t, c), ok;
+	bool reads = art__rdma_reads(t, c), ok;
 	size_t bytes = put_lent(t, c, head, len, loan, reads ? NULL : &g);
 
 	ok = reads ? art__rdma_post_record(t, c, loan->at, bytes) : art__rdma_post_gather(t, c, &g);
@@ -233,7 +228,7 @@ static struct art_rdma_loan *lend(struct art_rdma *t, int peer, const struct iov
 	if (!l || len < LEND_MIN || t->large == ART_RDMA_COPY || !t->dev.lends || p->ending ||
 	    p->state != ART_RDMA_UP)
 		return NULL;
-	if (t->dev.sges < 3 && !is_read(t, p->conn))
+	if (t->dev.sges < 3 && !art__rdma_reads(t, p->conn))
 		return NULL;
 	return art__rdma_loan(t, l, iov[1].iov_base, len);
 }
@@ -345,7 +340,7 @@ static int send_first(struct art_rdma *t, int peer)
 			     {(void *)(uintptr_t)k->body, k->len - ART_TP_HEAD}};
 
 	if (ring_takes(t, p, v[1].iov_len)) {
-		if (k->loan && !is_read(t, p->conn))
+		if (k->loan && !art__rdma_reads(t, p->conn))
 			return send_gathered(t, p);
 		if (k->loan)
 			to_ring_lent(t, p->conn, k->data, v[1].iov_len, k->loan);
