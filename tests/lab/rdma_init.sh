@@ -11,7 +11,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 exec </dev/console >/dev/console 2>&1
-. /job/setting # HOSTS LIMIT SHARE NOW UMASK
+. /job/setting # HOSTS LIMIT SHARE NOW UMASK MACHINE
 
 off() {
 	kill -9 -1
@@ -117,6 +117,15 @@ hosts() {
 	hostname localhost
 }
 
+# This machine is one host, and the other one is at the other end of its only cable.
+one_host() {
+	hostname "machine$MACHINE"
+	printf '127.0.0.1 localhost\n10.77.0.1 machine1\n10.77.0.2 machine2\n' >/new/etc/hosts
+	printf '%s\n' "link set lo up" "link set eth0 mtu 9000 up" "addr add 10.77.0.$MACHINE/24 dev eth0" >/hosts
+	inside ip -batch - </hosts || failed "the network cannot be made"
+	inside rdma link add rxe0 type rxe netdev eth0 || failed "no device rxe0"
+}
+
 # All processors; and the kernel's threads that do the devices' work go before programs that spin.
 all_processors() {
 	local p
@@ -137,7 +146,7 @@ date -s "@$NOW" >/dev/null
 mount_all
 load none
 exec 3<&-
-hosts
+if [ "$MACHINE" ]; then one_host; else hosts; fi
 all_processors
 echo up >"$state"
 umask $UMASK
