@@ -90,19 +90,25 @@ t_kills() {
 	unset ART_ERRORS
 }
 
-# Killed while a part of 8 MiB is under way: how much its host has sent tells where in it.
+# Killed while a part of 8 MiB is under way: how much its host has sent tells where in it. A command given is
+# called before.
+killed_after() { # WHO MIB ROUNDS [COMMAND]
+	local before
+	before=$(sent $1)
+	begin_on_hosts 4 "$programs/t_large" $((8 << 20)) $3
+	until_said out "^rank $1 enters round 0"
+	await has_sent $1 $((before + ($2 << 20))) || complain "$case: host $1 sends nothing"
+	${4-:}
+	kill -KILL "$(pid_of $1)"
+	finish
+	is "rank $1 killed after $2 MiB: exit status" $rc 0
+	[ "$(results 3)" -ge 3 ] || complain "$case: $(results 3) results without it"
+}
 t_killed_in_a_large_one() {
-	local who at before
+	local who at
 	for who in 1 2; do
 		for at in 1 6; do
-			before=$(sent $who)
-			begin_on_hosts 4 "$programs/t_large" $((8 << 20)) 2
-			until_said out "^rank $who enters round 0"
-			await has_sent $who $((before + (at << 20))) || complain "$case: host $who sends nothing"
-			kill -KILL "$(pid_of $who)"
-			finish
-			is "rank $who killed after $at MiB: exit status" $rc 0
-			[ "$(results 3)" -ge 3 ] || complain "$case: $(results 3) results without it"
+			killed_after $who $at 2
 		done
 	done
 }
@@ -124,21 +130,13 @@ t_lent() {
 
 # The same kills where the bodies of the messages are in the memory of those who die, or of those who read.
 t_killed_while_it_lends() {
-	local who at before
+	local who
 	over_rdma || return 0
 	export ART_RDMA_LARGE=read
 	for who in 0 2; do
-		for at in 0 1 5; do
-			before=$(sent $who)
-			begin_on_hosts 4 "$programs/t_large" $((8 << 20)) 4
-			until_said out "^rank $who enters round 0"
-			await has_sent $who $((before + (at << 20))) || complain "$case: host $who sends nothing"
-			[ $at != 5 ] || shows_what_is_lent
-			kill -KILL "$(pid_of $who)"
-			finish
-			is "rank $who killed after $at MiB: exit status" $rc 0
-			[ "$(results 3)" -ge 3 ] || complain "$case: $(results 3) results without it"
-		done
+		killed_after $who 0 4
+		killed_after $who 1 4
+		killed_after $who 5 4 shows_what_is_lent
 	done
 	unset ART_RDMA_LARGE
 }
