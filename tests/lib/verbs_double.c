@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ static const struct verbs_double fresh = {.max_inline = 256, .max_cqe = 65536, .
 					  .fail_with = IBV_WC_RETRY_EXC_ERR};
 
 struct context {
-	struct ibv_context v;
+	struct verbs_context x; /* x.context is what callers have */
 	enum ibv_event_type event[EVENTS];
 	unsigned nevents, unacked;
 };
@@ -141,22 +142,43 @@ static int req_notify(struct ibv_cq *cq, int solicited);
 static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr, struct ibv_send_wr **bad);
 static int post_recv(struct ibv_qp *qp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad);
 
+static struct context *context_of(struct ibv_context *v)
+{
+	return (struct context *)(void *)((char *)v - offsetof(struct context, x.context));
+}
+
+static int query_device_ex(struct ibv_context *v, const struct ibv_query_device_ex_input *input,
+			   struct ibv_device_attr_ex *attr, size_t bytes)
+{
+	(void)input;
+	memset(attr, 0, bytes);
+	if (verbs_double.on_demand) {
+		attr->odp_caps.general_caps = IBV_ODP_SUPPORT;
+		attr->odp_caps.per_transport_caps.rc_odp_caps = IBV_ODP_SUPPORT_WRITE | IBV_ODP_SUPPORT_READ;
+	}
+	return ibv_query_device(v, &attr->orig_attr);
+}
+
 struct ibv_context *ibv_open_device(struct ibv_device *d)
 {
 	struct context *c = calloc(1, sizeof(*c));
+	struct ibv_context *v = &c->x.context;
 
-	c->v.device = d;
-	c->v.ops.poll_cq = poll_cq;
-	c->v.ops.req_notify_cq = req_notify;
-	c->v.ops.post_send = post_send;
-	c->v.ops.post_recv = post_recv;
-	c->v.async_fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
-	REQUIRE(c->v.async_fd >= 0);
+	c->x.sz = sizeof(c->x);
+	c->x.query_device_ex = query_device_ex;
+	v->abi_compat = __VERBS_ABI_IS_EXTENDED;
+	v->device = d;
+	v->ops.poll_cq = poll_cq;
+	v->ops.req_notify_cq = req_notify;
+	v->ops.post_send = post_send;
+	v->ops.post_recv = post_recv;
+	v->async_fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
+	REQUIRE(v->async_fd >= 0);
 	for (int i = 0; i < CONTEXTS; i++)
 		if (!contexts[i]) {
 			contexts[i] = c;
 			verbs_double.open_contexts++;
-			return &c->v;
+			return v;
 		}
 	REQUIRE(!"too many contexts");
 	return NULL;
@@ -164,7 +186,7 @@ struct ibv_context *ibv_open_device(struct ibv_device *d)
 
 int ibv_close_device(struct ibv_context *v)
 {
-	struct context *c = (struct context *)v;
+	struct context *c = context_of(v);
 
 	REQUIRE(c->unacked == 0);
 	for (int i = 0; i < CONTEXTS; i++)
@@ -237,13 +259,13 @@ void verbs_double_event(enum ibv_event_type what)
 			continue;
 		REQUIRE(contexts[i]->nevents < EVENTS);
 		contexts[i]->event[contexts[i]->nevents++] = what;
-		REQUIRE(write(contexts[i]->v.async_fd, &one, sizeof(one)) == sizeof(one));
+		REQUIRE(write(contexts[i]->x.context.async_fd, &one, sizeof(one)) == sizeof(one));
 	}
 }
 
 int ibv_get_async_event(struct ibv_context *v, struct ibv_async_event *e)
 {
-	struct context *c = (struct context *)v;
+	struct context *c = context_of(v);
 	uint64_t one;
 
 	if (read(v->async_fd, &one, sizeof(one)) < 0)
@@ -287,6 +309,14 @@ struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int acce
 	if (refused(&verbs_double.mrs, verbs_double.refuse_mr)) {
 		errno = ENOMEM;
 		return NULL;
+	}
+	if (access & IBV_ACCESS_ON_DEMAND) {
+		REQUIRE(verbs_double.on_demand);
+		if (verbs_double.refuse_on_demand) {
+			errno = EOPNOTSUPP;
+			return NULL;
+		}
+		verbs_double.on_demand_mrs++;
 	}
 	REQUIRE(!mrs[key]);
 	m = calloc(1, sizeof(*m));

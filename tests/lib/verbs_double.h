@@ -23,6 +23,8 @@ struct verbs_double {
 	int max_sge;          /* pieces of memory that a work request is gathered from */
 	uint8_t max_reads;    /* at once, of a queue pair */
 	bool fork_hazard;     /* a child may get the pages that the device uses */
+	bool on_demand;       /* it can do with memory that is not pinned */
+	bool refuse_on_demand; /* so it says, and then will not register any */
 	/* What happens to work requests. */
 	bool late;            /* nothing is placed when it is posted, all at the next look at a queue */
 	bool backwards;       /* and then the last bytes first, the completion one look later */
@@ -41,6 +43,7 @@ struct verbs_double {
 	unsigned long wrs, mrs, qps, posts, modifies, reads, reads_done;
 	unsigned long rejected; /* writes that met no key, no bounds or no queue pair */
 	unsigned long not_ready; /* that met no receive */
+	unsigned on_demand_mrs; /* made so */
 	size_t registered;    /* bytes, now */
 	unsigned open_mrs, open_qps, open_cqs, open_contexts;
 };

@@ -402,6 +402,28 @@ static void nothing_is_lent_where_it_cannot_be(void)
 	}
 }
 
+/* Nothing of the user's is pinned where the device can do without, and then a child cannot part it from its
+ * pages. Where it then will not, memory is pinned if that is safe. */
+static void pages_on_demand(void)
+{
+	for (int i = 0; i < 4; i++) {
+		bool refuses = i & 1, hazard = i & 2;
+
+		verbs_double.on_demand = true;
+		verbs_double.refuse_on_demand = refuses;
+		verbs_double.fork_hazard = hazard;
+		places = true;
+		begin_by(ART_RDMA_READ);
+		for (int k = 0; k < 40; k++)
+			CU_ASSERT(lend_one(0, 60000) == !(refuses && hazard));
+		UNTIL(all_came() && all_back());
+		CU_ASSERT(!ends[1].disorder && ends[0].downs + ends[1].downs == 0);
+		CU_ASSERT(verbs_double.on_demand_mrs == (refuses ? 0 : 2)); /* what is lent; where it goes */
+		CU_ASSERT((count(1, ART_RDMA_N_PLACED) > 0) == !(refuses && hazard));
+		finish();
+	}
+}
+
 /* A peer that says where a body is, and lies. */
 static void a_source_that_is_none_breaks_the_way(void)
 {
@@ -432,6 +454,7 @@ int main(void)
 		{ "memory is taken back", memory_is_taken_back },
 		{ "mmap, munmap and fork", mmap_munmap_and_fork },
 		{ "registered memory is bounded", registered_memory_is_bounded },
+		{ "pages on demand", pages_on_demand },
 		{ "nothing is lent where it cannot be", nothing_is_lent_where_it_cannot_be },
 		{ "a source that is none breaks the way", a_source_that_is_none_breaks_the_way },
 		CU_TEST_INFO_NULL,

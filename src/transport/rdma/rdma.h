@@ -214,6 +214,7 @@ struct art_rdma_dev {
 	uint8_t reads;        /* at once, each way; 0: none */
 	bool lends;           /* memory of the user may be registered */
 	bool places;          /* likewise, for our device to write to */
+	bool on_demand;       /* of that nothing need be pinned: the device follows the page tables */
 	unsigned sges;        /* pieces that a write gathers */
 	bool down;            /* the port is; nothing new is tried */
 };

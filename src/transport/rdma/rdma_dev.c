@@ -195,6 +195,17 @@ static unsigned sges_of(const struct ibv_device_attr *attr)
 	return attr->max_sge < 3 ? 1 : ((unsigned)attr->max_sge - 1) | 1;
 }
 
+/* For what a pair does with memory of the user. */
+static bool is_on_demand(struct ibv_context *ctx)
+{
+	uint32_t needed = IBV_ODP_SUPPORT_WRITE | IBV_ODP_SUPPORT_READ;
+	struct ibv_device_attr_ex attr = {.comp_mask = 0};
+
+	return ibv_query_device_ex(ctx, NULL, &attr) == 0 &&
+	       attr.odp_caps.general_caps & IBV_ODP_SUPPORT &&
+	       (attr.odp_caps.per_transport_caps.rc_odp_caps & needed) == needed;
+}
+
 static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pairs)
 {
 	struct art_rdma_dev *d = &t->dev;
@@ -214,7 +225,8 @@ static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pai
 	d->reads = reads_of(&attr);
 	d->sges = sges_of(&attr);
 	/* else a child of fork() could get the pages that the device reads, and this process new ones */
-	d->lends = ibv_is_fork_initialized() == IBV_FORK_UNNEEDED;
+	d->on_demand = is_on_demand(d->ctx);
+	d->lends = d->on_demand || ibv_is_fork_initialized() == IBV_FORK_UNNEEDED;
 	d->places = d->lends && t->up.place;
 	d->pd = ibv_alloc_pd(d->ctx);
 	d->channel = d->pd ? ibv_create_comp_channel(d->ctx) : NULL;

@@ -9,7 +9,8 @@
  *
  * A peer can read what is registered, and cannot write to it; memory that our own device is to read to is
  * registered apart, and no peer has a key for it. Pinned pages are copied for a child at
- * fork() by systems that say so; on others nothing is lent, because parent and device could part.
+ * fork() by systems that say so; on others nothing is lent, because parent and device could part. A device
+ * that pages on demand follows the page tables: nothing is pinned then, nor counted as locked.
  */
 #include "transport/rdma/rdma.h"
 
@@ -51,6 +52,23 @@ static bool make_room(struct art_rdma *t, size_t bytes)
 	return t->reg_bytes + bytes <= BYTES_MAX;
 }
 
+/* @access: beside on demand, which a device may offer and refuse. */
+static struct ibv_mr *register_user(struct art_rdma *t, const struct art_rdma_reg *r, int access)
+{
+	void *base = (void *)(uintptr_t)r->base;
+	struct ibv_mr *mr;
+
+	if (t->dev.on_demand) {
+		mr = ibv_reg_mr(t->dev.pd, base, r->bytes, access | IBV_ACCESS_ON_DEMAND);
+		if (mr)
+			return mr;
+		t->dev.on_demand = false;
+		t->dev.lends = ibv_is_fork_initialized() == IBV_FORK_UNNEEDED;
+		t->dev.places &= t->dev.lends;
+	}
+	return t->dev.lends ? ibv_reg_mr(t->dev.pd, base, r->bytes, access) : NULL;
+}
+
 /* The piece of the buffer in which @body begins, and what a message can reach beyond. */
 static struct art_rdma_reg *enter(struct art_rdma *t, const struct art_tp_loan *l, bool place,
 				  const uint8_t *body)
@@ -68,8 +86,7 @@ static struct art_rdma_reg *enter(struct art_rdma *t, const struct art_tp_loan *
 	r->base = base + at;
 	r->bytes = bytes;
 	errno = 0;
-	r->mr = ibv_reg_mr(t->dev.pd, (void *)(uintptr_t)r->base, bytes,
-			   place ? IBV_ACCESS_LOCAL_WRITE : IBV_ACCESS_REMOTE_READ);
+	r->mr = register_user(t, r, place ? IBV_ACCESS_LOCAL_WRITE : IBV_ACCESS_REMOTE_READ);
 	if (!r->mr) {
 		art__env_log(t->env, ART_LOG_INFO,
 			     "RDMA device %s registers no memory of the program (%s): it is copied",
