@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #include "base/env.h"
@@ -198,6 +199,17 @@ struct art_tp_ops {
 struct art_tp {
 	const struct art_tp_ops *ops;
 };
+
+/* One behind the other; returns where they end. */
+static inline uint8_t *art__transport_flatten(uint8_t *to, const struct iovec *iov, int niov)
+{
+	for (int i = 0; i < niov; i++) {
+		if (iov[i].iov_len)
+			memcpy(to, iov[i].iov_base, iov[i].iov_len);
+		to += iov[i].iov_len;
+	}
+	return to;
+}
 
 static inline void art__transport_arm(struct art_tp *tp)
 {

@@ -57,11 +57,7 @@ static uint8_t *put_body(uint8_t *to, const struct iovec *iov, int niov, size_t 
 {
 	uint8_t *end = to + body;
 
-	for (int i = 1; i < niov; i++) {
-		if (iov[i].iov_len)
-			memcpy(to, iov[i].iov_base, iov[i].iov_len);
-		to += iov[i].iov_len;
-	}
+	to = art__transport_flatten(to, iov + 1, niov - 1);
 	assert(to == end);
 	memset(to, 0, (size_t)-body & 7);
 	return to + ((size_t)-body & 7);

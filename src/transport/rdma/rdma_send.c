@@ -157,20 +157,18 @@ static int to_carrier(struct art_rdma *t, int peer, const struct iovec *iov, int
 static bool append(struct art_rdma *t, struct art_rdma_peer *p, const struct iovec *iov, int niov,
 		   size_t len, struct art_rdma_loan *loan)
 {
-	size_t copied = loan ? ART_TP_HEAD : len, at = 0;
+	size_t copied = loan ? ART_TP_HEAD : len;
 	struct art_rdma_chunk *k = art__env_alloc(t->env, sizeof(*k) + copied);
+	uint8_t *end;
 
 	if (!k)
 		return false;
 	k->len = len;
 	k->loan = loan;
 	k->body = loan ? iov[1].iov_base : k->data + ART_TP_HEAD;
-	for (int i = 0; i < (loan ? 1 : niov); i++) {
-		if (iov[i].iov_len)
-			memcpy(k->data + at, iov[i].iov_base, iov[i].iov_len);
-		at += iov[i].iov_len;
-	}
-	assert(at == copied);
+	end = art__transport_flatten(k->data, iov, loan ? 1 : niov);
+	assert(end == k->data + copied);
+	(void)end;
 	STAILQ_INSERT_TAIL(&p->queue, k, next);
 	p->queued += len;
 	t->queued += len;

@@ -64,17 +64,14 @@ static bool append(struct art_shm *t, struct art_shm_peer *p, const struct iovec
 		   size_t len)
 {
 	struct art_shm_chunk *k = art__env_alloc(t->env, sizeof(*k) + len);
-	size_t at = 0;
+	uint8_t *end;
 
 	if (!k)
 		return false;
 	k->len = len;
-	for (int i = 0; i < niov; i++) {
-		if (iov[i].iov_len)
-			memcpy(k->data + at, iov[i].iov_base, iov[i].iov_len);
-		at += iov[i].iov_len;
-	}
-	assert(at == len);
+	end = art__transport_flatten(k->data, iov, niov);
+	assert(end == k->data + len);
+	(void)end;
 	STAILQ_INSERT_TAIL(&p->queue, k, next);
 	if (p->conn && p->queued == 0)
 		t->n_queues++;

@@ -145,18 +145,15 @@ void art__sim_inst_room(struct art_sim_world *w, int slot, uint32_t chan, int pe
 static struct sim_item *message_of(struct art_sim_world *w, const struct iovec *iov, int niov)
 {
 	struct sim_item *it;
-	size_t len = 0, at = 0;
+	size_t len = 0;
 
 	assert(niov >= 1 && iov[0].iov_len == ART_TP_HEAD);
 	for (int k = 1; k < niov; k++)
 		len += iov[k].iov_len;
 	assert(len <= ART_TP_BODY_MAX);
 	it = art__sim_item_new(w, SIM_MSG, len);
-	for (int k = 0; it && k < niov; k++) {
-		if (iov[k].iov_len)
-			memcpy(it->data + at, iov[k].iov_base, iov[k].iov_len);
-		at += iov[k].iov_len;
-	}
+	if (it)
+		(void)art__transport_flatten(it->data, iov, niov);
 	return it;
 }
 
