@@ -97,11 +97,11 @@ one_round() {
 	perf ib_write_lat 8 $((iters * 3)) 5
 	on_wire ping ping 8 $((iters * 3))
 	collectives 8 "$iters" barrier allreduce bcast reduce
-	perf ib_write_bw 1048576 30 4
-	ART_RDMA_LARGE=write on_wire write lent 65536 480
-	perf ib_read_bw 1048576 30 4
-	ART_RDMA_LARGE=read on_wire read lent 65536 480
-	ART_RDMA_LARGE=copy on_wire copy lent 65536 480
+	perf ib_write_bw 1048576 80 4
+	ART_RDMA_LARGE=write on_wire write lent 65536 1280
+	perf ib_read_bw 1048576 80 4
+	ART_RDMA_LARGE=read on_wire read lent 65536 1280
+	ART_RDMA_LARGE=copy on_wire copy lent 65536 1280
 	for over in rdma,tcp tcp; do
 		art $over 2 bcast --back-to-back --sizes 1M:1M --iters 20 >"$dir/json"
 		note stream.${over%,*} "$(field bytes_per_s <"$dir/json" | awk '{ print $1 / 1048576 }')"
