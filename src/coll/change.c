@@ -318,8 +318,12 @@ static void apply(struct art_ops *c, const struct art_resolution *r, uint32_t ep
 		ART_MARK(c->env, ART_M_ORPHAN_RESOLUTION);
 	op = art__op_find(m, r->seq);
 	if (r->res == ART_RES_SETTLED) {
+		/* Who asked had returned early. Unless its failure is known here, some member knows it to be stable,
+		 * with all before it. As its time is over it would ask again before it heard that by the wave. */
 		if (op)
-			op->asked = false; /* who asked had returned early, and is done with it, too */
+			op->asked = false;
+		if (op && op->entered && op->returned && !op->held)
+			art__stable_decided(m, r->seq);
 		return;
 	}
 	if (!op)

@@ -72,7 +72,7 @@ static const struct {
 	/* ranks found the root of a reduce lost; for the others, one of whom was refused, the next loss failed it */
 	{ SCENARIO_POLICY, 59947 },
 	/* a stream over an edge that died while it was full waited for room there, and went through a third */
-	{ SCENARIO_EDGES, 2496 },
+	{ SCENARIO_EDGES, 2496 }, { SCENARIO_MIXED, 20507 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
