@@ -66,6 +66,7 @@ struct bench_options {
 	size_t bytes;              /* of the allreduces of recover and detect */
 	uint64_t seed;
 	double seconds;
+	double work;               /* of overlap: the computation takes as many operations' time */
 	bool tune;
 	const char *file;          /* of tune; NULL: standard output */
 	double budget;             /* seconds for all of tune */

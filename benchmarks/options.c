@@ -47,7 +47,8 @@ static void help(void)
 	     "                       [--separate|--back-to-back] [--no-raw]\n"
 	     "       art-bench recover|detect [--bytes N] [--kills K] [--seed S] [--json]\n"
 	     "       art-bench idle [--seconds T] [--json]\n"
-	     "       art-bench overlap [--sizes A[:B]] [--type T] [--operator O] [--iters N] [--json]\n"
+	     "       art-bench overlap [--sizes A[:B]] [--type T] [--operator O] [--iters N] [--work W]\n"
+	     "                       [--json]\n"
 	     "       art-bench --tune[=FILE] [OP...] [--sizes A[:B]] [--type T] [--budget S]\n"
 	     "Operations:");
 	for (int i = 0; bench_ops[i]; i++)
@@ -59,7 +60,8 @@ static void help(void)
 	     "             beside the time of one while nothing fails\n"
 	     "  detect     SIGSTOP, and SIGKILL, of a rank until the others know\n"
 	     "  idle       CPU use of ranks blocked in a barrier\n"
-	     "  overlap    how much of an iallreduce passes while rank 0 computes (default: 1M)\n"
+	     "  overlap    how much of an iallreduce passes while rank 0 computes (default: 1M),\n"
+	     "             which takes --work times the operation (default: 3)\n"
 	     "  --tune     which algorithm is best for bcast, reduce and allreduce (or those named) at\n"
 	     "             each size (default: 8:4M), in about --budget seconds (default: 60): a table for\n"
 	     "             ART_TUNING, to FILE or standard output");
@@ -186,6 +188,7 @@ static void read_option(int c, struct bench_options *o)
 	case 'k': o->kills = (int)read_number("kills", optarg, 1, 1e6); break;
 	case 'e': o->seed = (uint64_t)read_number("seed", optarg, 0, 9e15); break;
 	case 't': o->seconds = read_number("seconds", optarg, 0.01, 1e4); break;
+	case 'W': o->work = read_number("work", optarg, 0.1, 1e3); break;
 	case 'y':
 		o->type = bench_type_find(optarg);
 		if (!o->type)
@@ -225,13 +228,14 @@ void bench_read_options(int argc, char **argv, struct bench_options *o)
 		{ "type", required_argument, NULL, 'y' },   { "operator", required_argument, NULL, 'o' },
 		{ "bytes", required_argument, NULL, 'B' },  { "tune", optional_argument, NULL, 'T' },
 		{ "budget", required_argument, NULL, 'g' }, { "no-raw", no_argument, NULL, 'w' },
+		{ "work", required_argument, NULL, 'W' },
 		{ "help", no_argument, NULL, 'h' },         { "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	*o = (struct bench_options){
-		.kills = 1, .bytes = 8, .seconds = 2, .budget = 60, /* and sizes by what is run */
+		.kills = 1, .bytes = 8, .seconds = 2, .budget = 60, .work = 3, /* and sizes by what is run */
 		.seed = (uint64_t)time(NULL) ^ (uint64_t)getpid(),
 		.type = bench_type_find("uint64"), .operator = bench_operator_find("sum"),
 	};

@@ -7,8 +7,9 @@
  *
  *	overlap = 1 - (both - computation) / operation
  *
- * The computation is a fixed amount of work, about twice as long as the operation, and not a fixed
- * time: whatever takes the core away from it shows.
+ * The computation is a fixed amount of work, --work times as long as the operation, and not a fixed
+ * time: whatever takes the core away from it shows. Of two ranks on two cores the other one has to do
+ * both ranks' part of the operation meanwhile, which alone takes about twice the operation's time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,21 +105,25 @@ static double time_both(struct overlap *v)
 	return t;
 }
 
-/* As much computation as takes twice the operation's time; rank 0 decides. */
-static void calibrate(struct overlap *v)
+/* As much computation as takes @work times the operation's time; rank 0 decides. What little computation
+ * takes says not much of what more will take, so it is done twice. */
+static void calibrate(struct overlap *v, double work)
 {
-	enum { TRIES = 15 };
+	enum { TRIES = 15, ROUNDS = 2 };
 	double operation[TRIES], computation[TRIES], units;
 
 	v->units = 100;
-	for (int i = 0; i < TRIES; i++) {
-		operation[i] = time_operation(v);
-		computation[i] = time_computation(v);
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int i = 0; i < TRIES; i++) {
+			operation[i] = time_operation(v);
+			computation[i] = time_computation(v);
+			time_both(v); /* what comes after it is slower */
+		}
+		units = 1 + work * (double)v->units * bench_quantile(operation, TRIES, 0.5) /
+			    above(bench_quantile(computation, TRIES, 0.5), 1e-9);
+		v->units = units < (double)UNITS_MAX ? (long)units : UNITS_MAX;
+		bench_must(art_bcast(&v->units, sizeof(v->units), ART_BYTE, 0, ART_COMM_WORLD), "bcast");
 	}
-	units = 1 + 2 * (double)v->units * bench_quantile(operation, TRIES, 0.5) /
-		    above(bench_quantile(computation, TRIES, 0.5), 1e-9);
-	v->units = units < (double)UNITS_MAX ? (long)units : UNITS_MAX;
-	bench_must(art_bcast(&v->units, sizeof(v->units), ART_BYTE, 0, ART_COMM_WORLD), "bcast");
 }
 
 static void print(const struct bench_options *o, size_t bytes, int size, double operation,
@@ -144,7 +149,7 @@ static void run_size(const struct bench_options *o, struct overlap *v, size_t by
 	if (!t)
 		bench_fail("out of memory");
 	v->b.count = bytes / v->b.type->bytes;
-	calibrate(v);
+	calibrate(v, o->work);
 	for (long i = 0; i < n; i++) {
 		t[i] = time_operation(v);
 		t[n + i] = time_computation(v);
