@@ -707,6 +707,19 @@ int art__arena_peek(struct art_ops *c)
 	return found;
 }
 
+/* Before this rank dozes off it does what there is, and asks who is in arrears: the one that is asked may run
+ * in this one's place at once, and would have it told when it is through, which takes a core from somebody. */
+static bool ask_first(struct art_ops *c)
+{
+	bool found;
+
+	want_none(c);
+	c->arena_asks = true;
+	found = art__arena_peek(c) > 0;
+	c->arena_asks = false;
+	return found;
+}
+
 bool art__arena_doze(struct art_ops *c, bool on)
 {
 	if (on && art__hope_give_up(c))
@@ -717,6 +730,8 @@ bool art__arena_doze(struct art_ops *c, bool on)
 		want_none(c);
 	if (!on || (c->doze & 1 && !c->arena_more) || !any_waits(c))
 		return false;
+	if (ask_first(c))
+		return true;
 	want_nudges(c);
 	return art__arena_peek(c) > 0;
 }

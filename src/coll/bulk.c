@@ -349,7 +349,9 @@ static bool end_phase(struct art_op *op, enum which w, uint8_t next)
 
 	if (!say(op, w, n))
 		return false;
-	if (nobody_short(op, w, n))
+	if (nobody_short(op, w, n) && w == IS_MADE)
+		op->bulk.owes = true;
+	else if (nobody_short(op, w, n))
 		art__arena_nudge(op);
 	next_phase(op, next);
 	return true;
@@ -552,7 +554,7 @@ static void ask_who_dozes(struct art_op *op)
 	const struct art_ops *c = op->comm->coll;
 	uint64_t looks = ++op->bulk.looks;
 
-	if (!(c->doze & 1) && (looks < c->arena->patience || (c->arena->patience && looks & (looks - 1))))
+	if (!(c->doze & 1) && !c->arena_asks && (looks < c->arena->patience || (c->arena->patience && looks & (looks - 1))))
 		return;
 	for (int i = 0; i < op->comm->npart; i++)
 		if (i != op->comm->mypos && is_behind(op, i))
@@ -584,6 +586,15 @@ static void tell_the_end(struct art_op *op)
 		art__arena_nudge(op);
 }
 
+/* Who dozes is told of the last share that is made when this rank has got all it can: the one that is told may
+ * run in this one's place at once, and would have to keep a copy of a result that others have not got yet. */
+static void tell_of_shares(struct art_op *op)
+{
+	if (op->bulk.owes)
+		art__arena_nudge(op);
+	op->bulk.owes = false;
+}
+
 static bool finish(struct art_op *op)
 {
 	bool gave = streams(op) && is_source(op);
@@ -596,6 +607,7 @@ static bool finish(struct art_op *op)
 	else
 		art__op_hold(op);
 	tell_the_end(op);
+	tell_of_shares(op);
 	for (int i = 0; gave && i < op->comm->npart; i++)
 		if (i != op->comm->mypos)
 			art__arena_check(op, i);
@@ -623,6 +635,7 @@ bool art__bulk_step(struct art_op *op)
 		}
 		moved = streams(op) ? stream_step(op) : reduction_step(op);
 		if (!moved) {
+			tell_of_shares(op);
 			ask_who_dozes(op);
 			return false;
 		}
@@ -633,11 +646,11 @@ bool art__bulk_step(struct art_op *op)
 	return finish(op);
 }
 
-/* The root of a bcast holds from entry (rule R1). */
+/* The root of a bcast holds from entry (rule R1). Nobody is told that this rank has come: who dozes meanwhile
+ * is told of the first piece that it waits for, or asked for one. */
 void art__bulk_begin(struct art_op *op)
 {
 	next_phase(op, PUT);
-	art__arena_nudge(op);
 	if (bcast(op) && is_root(op))
 		art__op_hold(op);
 }

@@ -276,6 +276,7 @@ struct art_op {
 	size_t arena_slot;       /* where in each part they are */
 	struct art_bulk {        /* one that goes there piece by piece (bulk.c): */
 		bool on, claimed; /* it is; my part is free for it */
+		bool owes;        /* others who doze are to be told that all shares are made */
 		uint8_t phase;
 		uint64_t piece;   /* the present one */
 		uint64_t at;      /* bytes of it that are done in this phase */
@@ -431,6 +432,7 @@ struct art_ops {
 	const struct art_op *offer; /* to which the others are offered now, or NULL */
 	bool arena_moved;        /* an op got on, in pieces; */
 	bool arena_more;         /* and could at once get further */
+	bool arena_asks;         /* it is about to doze off, and asks who is in arrears */
 	struct art_comm *dirty;  /* something of these finished: memory may be let go at the end of
 				  * the event */
 };

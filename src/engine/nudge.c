@@ -79,10 +79,11 @@ bool art__nudge(struct art_nudges *n, int slot, pid_t pid, const struct art_aren
 	return sent == 1 || errno == EAGAIN; /* a full one wakes as well */
 }
 
-void art__nudges_take(struct art_nudges *n)
+bool art__nudges_take(struct art_nudges *n)
 {
 	char some[64];
+	ssize_t got = n->in >= 0 ? read(n->in, some, sizeof(some)) : 0;
 
-	if (n->in >= 0 && read(n->in, some, sizeof(some)) < 0)
-		assert(errno == EAGAIN || errno == EINTR);
+	assert(got >= 0 || errno == EAGAIN || errno == EINTR);
+	return got > 0;
 }

@@ -26,7 +26,7 @@ void art__nudges_open(struct art_nudges *n, struct art_arena_part *mine, int siz
 void art__nudges_close(struct art_nudges *n);
 /* False: it cannot be nudged in this way. */
 bool art__nudge(struct art_nudges *n, int slot, pid_t pid, const struct art_arena_part *part);
-/* Forgets the nudges that came; whoever calls it looks afterwards. */
-void art__nudges_take(struct art_nudges *n);
+/* Forgets the nudges that came; whoever calls it looks afterwards. False: there were none. */
+bool art__nudges_take(struct art_nudges *n);
 
 #endif

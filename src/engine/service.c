@@ -74,6 +74,10 @@ static void arm(struct art_engine *e)
 {
 	struct art_tp *tp = e->tp[ART_CHAN_DATA];
 
+	/* A driver that was awake has found what it was told of without reading that: it is no news any more,
+	 * and would wake this thread at once. Whoever arms looks again. */
+	if (art__nudges_take(&e->shared.nudges))
+		e->machine->ops->doze(e->machine, false);
 	/* Before epoll_ctl(): it may fire, and be cleared, at once. */
 	atomic_store(&e->armed, true);
 	art__transport_arm(tp);
@@ -133,7 +137,7 @@ static void hand_over(struct art_engine *e)
 		arm(e);
 	if (e->cfg.apart && e->shared.arena.mine && e->machine->ops->rest(e->machine))
 		return;
-	while (doze(e))
+	while (!art__own_wanted(&e->own) && doze(e)) /* or who wants it goes on */
 		moved = true;
 	if (moved)
 		art__engine_settle(e);
