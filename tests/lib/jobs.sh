@@ -7,6 +7,7 @@ build=$(realpath "${ART_BUILDDIR:-.}") || exit 1
 artrun=$build/artrun
 programs=$build/tests/process
 failures=0
+job_limit=${JOB_LIMIT_S:-100} # seconds; knockouts.py has less patience
 
 dir=$(mktemp -d) || exit 1
 job=
@@ -53,7 +54,7 @@ run_cases() {
 
 # run COMMAND...: to its end, into out, err and rc.
 run() {
-	timeout -k 5 100 "$@" >out 2>err </dev/null
+	timeout -k 5 "$job_limit" "$@" >out 2>err </dev/null
 	rc=$?
 }
 
@@ -61,7 +62,7 @@ run() {
 begin() {
 	: >out
 	: >err
-	timeout -k 5 100 "$@" >out 2>err </dev/null &
+	timeout -k 5 "$job_limit" "$@" >out 2>err </dev/null &
 	job=$!
 }
 
