@@ -100,7 +100,8 @@ struct art_engine {
 	bool news;                 /* an op ended since the waiters were last looked at */
 	uint64_t entries;          /* how often callers came in */
 	uint64_t spin_max, spin_ns; /* bound of spinning, present bound (adapts) */
-	bool spin_shared;           /* by several ranks: cores */
+	bool spin_shared;           /* by several ranks: cores, */
+	unsigned crowd;             /* by so many; at least 1 */
 	unsigned spin_looks;        /* between two looks at the clock */
 	uint64_t meet_ns;           /* when new connections are looked for again */
 	bool stirred;               /* something was sent since the service thread was told what changed */
