@@ -29,6 +29,10 @@
 #include "coll/coll.h"
 
 #define LEVELS 6
+/* A look ends at the first rank that is missing, as all are needed, and where many ranks share a core each
+ * line of another's part is far away. One look of so many goes on, and the last one before this rank dozes
+ * off: others may have called something else than this rank, and the missing one never come. */
+#define LOOK_ROUND 8
 /* When to look again whether everyone has mapped the arena, while one has not said so. */
 #define LOOK_NS ART_NS_PER_MS
 
@@ -353,6 +357,7 @@ bool art__arena_there(struct art_op *op)
 	const struct art_comm *m = op->comm;
 	uint64_t missing = ~op->arena_seen & (~UINT64_C(0) >> (64 - m->npart));
 
+	op->arena_looks++;
 	for (uint64_t left = missing; left; left &= left - 1) {
 		int pos = __builtin_ctzll(left);
 		const struct art_arena_slot *s = art__arena_slot(op, pos);
@@ -362,6 +367,8 @@ bool art__arena_there(struct art_op *op)
 		if (flag != op->arena_at || s->comm != m->id) {
 			if (flag && ((flag ^ op->arena_at) & ART_ARENA_SEQ) == 0)
 				ART_MARK(m->coll->env, ART_M_ARENA_OLD_EPOCH);
+			if (op->arena_looks % LOOK_ROUND && !(m->coll->doze & 1))
+				break;
 			continue;
 		}
 		if (s->sig != op->sig) {
@@ -783,6 +790,7 @@ void art__arena_begin(struct art_op *op)
 	op->arena_seen = UINT64_C(1) << op->comm->mypos;
 	op->arena_at = art__arena_flag(op);
 	op->arena_slot = art__arena_slot_at(op->comm, op->seq);
+	op->arena_looks = 0;
 	op->bulk = (struct art_bulk){ .on = !fits_slot(op) };
 	if (op->arena_undecided)
 		ART_MARK(op->comm->coll->env, ART_M_ARENA_UNDECIDED);

@@ -272,6 +272,7 @@ struct art_op {
 	bool arena_undecided;    /* nothing is put down yet, it may have to go by messages */
 	bool arena_full;         /* FROZEN until its slot is free */
 	uint64_t arena_seen;     /* positions whose inputs are there */
+	unsigned arena_looks;    /* for them */
 	uint64_t arena_at;       /* the flag they carry */
 	size_t arena_slot;       /* where in each part they are */
 	struct art_bulk {        /* one that goes there piece by piece (bulk.c): */

@@ -91,6 +91,39 @@ static unsigned an_empty_list_makes_nothing(const char *name)
 	return ends(c);
 }
 
+/* Whoever looks for the one that is missing sees the others, too. */
+static unsigned a_mismatch_is_seen_beside_one_who_is_late(const char *name)
+{
+	struct cluster_call good = sum_on(0), wrong = good;
+	struct cluster_result res;
+	unsigned bad = 0;
+
+	wrong.count = 5;
+	for (int odd = 1; odd < 4; odd++) {
+		struct cluster_cfg cfg;
+		struct cluster *c;
+		uint64_t begun;
+
+		cluster_defaults(&cfg, 4, 7);
+		cfg.arena = true;
+		c = job_with(&cfg, name);
+		begun = cluster_now(c);
+		sleeps(c, 0, 50 * MS);
+		for (int r = 0; r < 4; r++)
+			calls(c, r, r == odd ? wrong : good);
+		finalizes(c, ALL);
+		runs(c);
+		all_get(c, 0, ART_ERR_MISMATCH);
+		for (int r = 1; r < 4; r++) {
+			cluster_result(c, r, 0, &res);
+			if (res.returned_ns - begun > 25 * MS)
+				cluster_fail(c, "rank %d hears of it only when rank 0 comes", r);
+		}
+		bad += ends(c);
+	}
+	return bad;
+}
+
 static unsigned different_lists_are_a_mismatch(const char *name)
 {
 	struct cluster *c = job_of(4, name);
@@ -335,6 +368,7 @@ static const struct word_scenario scenarios[] = {
 	SCENARIO(a_list_may_turn_ranks_round_and_leave_some_out),
 	SCENARIO(an_empty_list_makes_nothing),
 	SCENARIO(different_lists_are_a_mismatch),
+	SCENARIO(a_mismatch_is_seen_beside_one_who_is_late),
 	SCENARIO(a_refused_split_makes_nothing_anywhere),
 	SCENARIO(a_rank_lost_before_a_split_is_in_no_part),
 	SCENARIO(a_rank_lost_before_a_list_keeps_its_place),
