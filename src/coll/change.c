@@ -474,4 +474,6 @@ void art__coll_install(void *self, const struct art_value *v)
 			if (m->notify)
 				art__notify_go(m);
 		}
+	if (v->full && c->lost_epoch >= v->epoch)
+		art__ft_relink(c->ft);
 }

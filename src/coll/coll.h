@@ -415,6 +415,7 @@ struct art_ops {
 	struct art_serve *serves;
 	struct art_work *works;
 	struct art_early *parked; /* came while frozen */
+	uint32_t lost_epoch;      /* of messages for which there was no memory: a view up to it mends nothing */
 	bool frozen;
 	struct art_set unanswered; /* ranks that did not answer a question: is there a way to them? */
 	bool *blocked;           /* [size] no room towards this slot */

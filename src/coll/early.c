@@ -27,6 +27,8 @@ void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan c
 		if (!c->ft->relink)
 			art__env_log(c->env, ART_LOG_WARN,
 				     "no memory to keep a message from rank %d", from);
+		if (h->epoch > c->lost_epoch)
+			c->lost_epoch = h->epoch;
 		art__ft_relink(c->ft);
 		return;
 	}

@@ -40,14 +40,15 @@ static bool simple(const struct art_ops *c, const struct art_comm *m, const stru
 	return bcast || call->sendbuf != call->recvbuf || bytes <= ART_INLINE;
 }
 
-/* In the log, in the ring of ops, and in the arena. */
+/* In the log, in the ring of ops, and in the arena; and for the set of its contributors, which it will name. */
 static bool room(struct art_ops *c, struct art_comm *m, size_t bytes)
 {
 	uint64_t seq = m->next_seq;
 
 	return c->free_ops && seq > m->top_seq && m->ring_cap && seq - m->forgot < m->ring_cap &&
 	       m->nlog < c->cfg.log_ops && m->log_bytes + bytes <= c->cfg.log_bytes &&
-	       (seq <= m->arena_free + m->room.slots || !art__arena_is_full(m, seq));
+	       (seq <= m->arena_free + m->room.slots || !art__arena_is_full(m, seq)) &&
+	       art__comm_contributors(m, c->ft->view.base);
 }
 
 /* Unstable ops before it looks for itself what is stable: later where it hears that with the root's payload. */

@@ -106,12 +106,30 @@ static void decisions(struct cluster *c)
 	sums(c, 4, 0);
 }
 
+static void small_ones(struct cluster *c)
+{
+	for (int i = 0; i < 12; i++) {
+		sums(c, 1, 0);
+		rooted(c, ART_C_BCAST, 40, i % RANKS);
+		rooted(c, ART_C_REDUCE, 40, i % RANKS);
+	}
+}
+
+static void small_loss(struct cluster *c)
+{
+	small_ones(c);
+	cluster_kill_at(c, &(struct cluster_at){ .rank = 3, .op = 9, .step = 2 });
+}
+
 static const struct {
 	const char *name;
 	void (*fill)(struct cluster *c);
+	bool arena;
 } scenarios[] = {
-	{ "plain", plain }, { "functions", functions }, { "communicators", communicators },
-	{ "a_loss", a_loss }, { "decisions", decisions },
+	{ "plain", plain, false }, { "functions", functions, false }, { "communicators", communicators, false },
+	{ "a_loss", a_loss, false }, { "decisions", decisions, false },
+	{ "shared", plain, true }, { "shared_small", small_ones, true }, { "shared_loss", small_loss, true },
+	{ "shared_communicators", communicators, true },
 };
 
 static bool all_over(struct cluster *c, void *arg)
@@ -137,6 +155,7 @@ static uint64_t run(int which, int rank, uint64_t n, bool all, unsigned *bad, bo
 	cfg.fail_alloc = n;
 	cfg.fail_all = all;
 	cfg.verbose = verbose;
+	cfg.arena = scenarios[which].arena;
 	c = cluster_create(&cfg);
 	if (!c) {
 		(*bad)++;
