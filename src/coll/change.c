@@ -109,9 +109,13 @@ static bool report_named(struct art_ops *c, const struct art_set *proposed,
 	struct art_comm *m = art__comm_find(c, n->comm);
 	const struct art_op *op = m && m->made ? art__op_find(m, n->seq) : NULL;
 	struct art_line l = { .comm = n->comm, .seq = n->seq, .root = -1 };
+	struct art_cline cl = { .comm = n->comm, .stable = m ? m->stable : 0 };
 
 	if (!m || !m->made)
 		return true;
+	/* Who was told so by the wave while it was frozen has not learnt it. */
+	if (n->seq <= m->stable && !art__flush_add_comm(c->env, out, &cl))
+		return false;
 	if (n->seq <= m->stable || (op && op->code && !op->alone))
 		l.flags = ART_L_SETTLED | (op && art__op_failed_by_policy(op) ? ART_L_NOFAIL : 0);
 	else if (op && op->entered)
@@ -318,12 +322,8 @@ static void apply(struct art_ops *c, const struct art_resolution *r, uint32_t ep
 		ART_MARK(c->env, ART_M_ORPHAN_RESOLUTION);
 	op = art__op_find(m, r->seq);
 	if (r->res == ART_RES_SETTLED) {
-		/* Who asked had returned early. Unless its failure is known here, some member knows it to be stable,
-		 * with all before it. As its time is over it would ask again before it heard that by the wave. */
 		if (op)
-			op->asked = false;
-		if (op && op->entered && op->returned && !op->held)
-			art__stable_decided(m, r->seq);
+			op->asked = false; /* who asked had returned early, and is done with it, too */
 		return;
 	}
 	if (!op)

@@ -340,10 +340,9 @@ bool art__ft_resolve(const struct art_env *env, const struct art_set *old, struc
 	v->comm = art__env_zalloc(env, (f->ncline + 1) * sizeof(*v->comm));
 	if (!v->res || !v->comm)
 		return false;
-	if (v->full) {
+	if (f->ncline)
 		memcpy(v->comm, f->cline, f->ncline * sizeof(*v->comm));
-		v->ncomm = f->ncline;
-	}
+	v->ncomm = f->ncline;
 	for (uint32_t i = 0, n, nd; i < f->nline && ok; i += n + nd) {
 		const struct art_line *l = &f->line[i];
 		const struct art_named *why = v->full ? NULL : find_named(named, nnamed, l);

@@ -72,7 +72,11 @@ static const struct {
 	/* ranks found the root of a reduce lost; for the others, one of whom was refused, the next loss failed it */
 	{ SCENARIO_POLICY, 59947 },
 	/* a stream over an edge that died while it was full waited for room there, and went through a third */
-	{ SCENARIO_EDGES, 2496 }, { SCENARIO_MIXED, 20507 },
+	{ SCENARIO_EDGES, 2496 },
+	/* told by the wave while frozen that an op is stable, ranks asked, or waited, on after it was settled */
+	{ SCENARIO_MIXED, 20507 }, { SCENARIO_MIXED, 218887 },
+	/* who had seen in shared memory that all is stable ended the communicator and reported nothing */
+	{ SCENARIO_MIXED, 181922 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
