@@ -399,7 +399,8 @@ void art__arena_check(struct art_op *op, int pos)
 	const struct art_arena_part *p = op->comm->coll->arena->part[op->comm->part[pos]];
 	const struct art_arena_slot *s = art__arena_slot(op, pos);
 
-	if (atomic_load_explicit(&art__arena_marks(p, &op->comm->room)->alone, memory_order_acquire) !=
+	/* That one may have gone on since, by calls of the kind; this rank has not, so its slot is as it was. */
+	if (atomic_load_explicit(&art__arena_marks(p, &op->comm->room)->alone, memory_order_acquire) <
 	    op->arena_at)
 		return;
 	if (atomic_load_explicit(&s->flag, memory_order_acquire) == op->arena_at &&

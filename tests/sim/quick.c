@@ -134,9 +134,40 @@ static unsigned comes_out(const char *name, struct cluster_call a, struct cluste
 	return bad;
 }
 
+/* The first has gone on by @more calls of which it waits for nobody either, when the other calls. */
+static unsigned comes_out_later(const char *name, struct cluster_call a, struct cluster_call b, int more)
+{
+	struct cluster_call barrier = call_of(ART_C_BARRIER, 0);
+	struct cluster_item sleep = { .verb = CLUSTER_SLEEP, .ns = 500000 };
+	struct cluster *c = job_of(2, name);
+	uint64_t before = cluster_marks[ART_M_MISMATCH_SEEN];
+	unsigned bad;
+
+	cluster_call(c, CLUSTER_ALL, &barrier);
+	cluster_program(c, 1, &sleep, 1);
+	for (int r = 0; r < 2; r++)
+		cluster_call(c, r, r == 1 ? &b : &a);
+	for (int i = 0; i < more; i++)
+		cluster_call(c, CLUSTER_ALL, &a);
+	runs(c);
+	if (cluster_marks[ART_M_MISMATCH_SEEN] == before)
+		cluster_fail(c, "%d calls later nobody finds out", more);
+	bad = ends(c);
+	return bad;
+}
+
 int main(void)
 {
 	unsigned bad = plain_ones_do() + others_do_not();
+
+	for (int more = 0; more < 3; more++) {
+		bad += comes_out_later("two_roots_of_a_bcast_later", call_of(ART_C_BCAST, 0),
+				       call_of(ART_C_BCAST, 1), more);
+		bad += comes_out_later("two_leaves_of_a_reduce_later", call_of(ART_C_REDUCE, 1),
+				       call_of(ART_C_REDUCE, 0), more);
+		bad += comes_out_later("a_root_and_a_leaf_later", call_of(ART_C_BCAST, 0),
+				       call_of(ART_C_REDUCE, 0), more);
+	}
 
 	bad += comes_out("two_roots_of_a_bcast", call_of(ART_C_BCAST, 0), call_of(ART_C_BCAST, 1));
 	bad += comes_out("two_leaves_of_a_reduce", call_of(ART_C_REDUCE, 1), call_of(ART_C_REDUCE, 0));
