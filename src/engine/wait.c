@@ -136,7 +136,9 @@ void art__engine_settle(struct art_engine *e)
 
 void art__engine_leave_quietly(struct art_engine *e)
 {
-	if (e->stirred || e->waiters || e->jobs || e->parked) {
+	/* Where it was given up meanwhile others may have begun something and left that to this one. */
+	if (e->stirred || e->waiters || e->jobs || e->parked ||
+	    (e->spin_shared && e->machine->ops->busy(e->machine))) {
 		art__engine_leave(e);
 		return;
 	}

@@ -291,6 +291,22 @@ static void what_is_known_wakes_nobody(void)
 	close_pair(n);
 }
 
+/* Another caller began something while this one gave way, and left it to this one to hand on. */
+static void what_others_began_is_handed_on(void)
+{
+	struct node n[RANKS];
+
+	open_pair(n, 99);
+	art__engine_enter(n[0].e);
+	atomic_store(&n[0].busy, true);
+	n[0].e->stirred = n[0].e->parked = false;
+	atomic_store(&n[0].e->armed, true);
+	atomic_store(&n[0].dozes, 0);
+	art__engine_leave_quietly(n[0].e);
+	CU_ASSERT(atomic_load(&n[0].dozes) > 0);
+	close_pair(n);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -298,6 +314,7 @@ int main(void)
 		{ "a sleeper is woken", a_sleeper_is_woken },
 		{ "who is outside is woken", who_is_outside_is_woken },
 		{ "what is known wakes nobody", what_is_known_wakes_nobody },
+		{ "what others began is handed on", what_others_began_is_handed_on },
 		CU_TEST_INFO_NULL,
 	};
 
