@@ -153,6 +153,10 @@ bool art__arena_learn(struct art_comm *m)
 	if (!m->room.slots || m->coll->frozen || m->coll->ft->fate || m->part_epoch != epoch ||
 	    usable(m) != ART_ARENA_READY)
 		return false;
+	/* Its end is told by the wave alone: who knew of it from here would be gone, and its marks with it, when
+	 * those above it in the tree still wait for its report. */
+	if (m->freed && low == m->next_seq - 1)
+		low--;
 	for (int i = 0; i < m->npart && low > m->stable; i++) {
 		uint64_t sure = i == m->mypos ? art__arena_stamp(epoch, low) :
 				atomic_load_explicit(&art__arena_marks(a->part[m->part[i]], &m->room)->sure,

@@ -13,7 +13,8 @@
  * everything done then, free included, as stable means just that. One that is no participant any more, stopped
  * and evicted, may still read: it looks for an epoch that is over, in which nothing was put down for the new one.
  * A rank that knows later that all is stable may still look at marks here, and finds 0, or those of the new
- * communicator: what it could learn from these of the old one, that it is stable, is true.
+ * communicator: what it could learn from these of the old one, that it is stable, is true. But nobody may have to:
+ * free is told to be stable by the wave alone (art__arena_learn()).
  *
  * What lay there must be wiped before the channel is offered, since flags are (epoch, seq) of any communicator:
  * an old one might be right for the new one while this rank is just writing, and old marks would say that
