@@ -36,7 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ART_ARENA_RANKS 64 /* the largest job that uses one */
+#define ART_ARENA_RANKS 64 /* of the largest communicator that uses one */
 #define ART_ARENA_SLOTS 64u /* at most; of a channel: */
 #define ART_ARENA_CHANNEL_SLOTS 16u
 #define ART_ARENA_CHANNELS 8u

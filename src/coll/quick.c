@@ -141,6 +141,7 @@ static void end(struct art_op *op)
 	}
 	op->done = true;
 	op->state = ART_OP_OVER;
+	op->acc = NULL;
 	op->arena = op->quick = false;
 	m->nlog++;
 	m->log_bytes += op->saved && op->saved != op->inlined ? op->saved_cap : 0;

@@ -142,8 +142,8 @@ size_t art__core_bytes(const struct art_core *c);
  * number and every member's ends with that code, as if it had been refused. */
 int art__core_start(struct art_core *c, struct art_comm *comm, const struct art_call *call,
 		    uint64_t deadline_ns, struct art_op **out);
-/* Did the last art__core_start() go the short way? Until something else is called, nothing but its op has
- * then changed, and once that is over this rank waits for what it waited for before. */
+/* Did the last art__core_start() go the short way? Until the engine is given up or something else is called,
+ * nothing but its op has then changed, and once that is over this rank waits for what it waited for before. */
 bool art__core_quick(const struct art_core *c);
 /* Of such an op: a look at what it waits for, which costs next to nothing. True: it is done. */
 bool art__core_look(struct art_core *c, struct art_op *op);

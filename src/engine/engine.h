@@ -95,15 +95,17 @@ bool art__engine_count(const struct art_engine *e, enum art_chan chan, unsigned 
 /* Takes the engine for the calling application thread; not recursive. */
 void art__engine_enter(struct art_engine *e);
 void art__engine_leave(struct art_engine *e);
-/* The same of a caller since whose entry the machine has come to wait for nothing else, and nothing came. */
+/* The same of a caller that has not made the machine wait for anything since it came; what others did while it gave
+ * the engine up is seen to. */
 void art__engine_leave_quietly(struct art_engine *e);
 
 /* Both are called by the owner and return to the owner; they give the engine up in between.
  * @done is called by whoever owns the engine, also in other threads, and reads only.
  * wait: until done(arg). test: one look at the network, and one queued user function; done(arg). */
 void art__engine_wait(struct art_engine *e, bool (*done)(void *arg), void *arg);
-/* Before one waits: @peek, which costs next to nothing and touches only its op, as often as takes less than
- * to begin waiting, as long as nobody else has a use for the engine or the core. What it returned last. */
+/* Before one waits: @peek, which costs next to nothing, as often as takes less than to begin waiting, as long as
+ * nobody else has a use for the engine; where cores are shared that is given up in between, for the others' turns.
+ * What it returned last. */
 bool art__engine_try(struct art_engine *e, bool (*peek)(void *arg), void *arg);
 bool art__engine_test(struct art_engine *e, bool (*done)(void *arg), void *arg);
 /* Runs what is queued of compute(), as a waiting call does. */

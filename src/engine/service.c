@@ -183,10 +183,13 @@ static uint64_t plan_data(struct art_engine *e)
 			e->quiet_entries = e->entries;
 			e->quiet_ns = e->look ? e->look - AWAY_NS : now;
 		}
-		if (e->driver)
+		if (e->driver) {
 			e->parked = true;
-		else
-			arm(e);
+			return ART_NEVER;
+		}
+		arm(e);
+		while (doze(e) && !atomic_load(&e->own.callers_want))
+			; /* what waits while a user function computes, say */
 		return ART_NEVER;
 	}
 	if (e->look <= now) {

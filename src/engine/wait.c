@@ -55,6 +55,8 @@ struct spin {
 #define TRIES 400
 /* And where cores are shared: turns of the others. */
 #define TURNS 200
+#define TURNS_CLOCK 8 /* between two looks at the clock */
+#define TURNS_NS UINT64_C(500000)
 
 /* Looks at shared memory for one at the data channel, where something is waited for there. */
 #define PEEKS 16
@@ -390,9 +392,12 @@ static bool others_wait(const struct art_engine *e)
 	return e->waiters || e->jobs || art__own_wanted(&e->own);
 }
 
-/* Where cores are shared a look in vain is one too many: it has been looked just now. */
+/* Where cores are shared a look in vain is one too many: it has been looked just now. Not for long: meanwhile
+ * nobody looks at the data channel, nor has the service thread been told when the op's time is over. */
 static bool try_in_turns(struct art_engine *e, bool (*peek)(void *arg), void *arg)
 {
+	uint64_t until = 0;
+
 	for (unsigned i = 0; i < TURNS && !others_wait(e); i++) {
 		if (e->watches && watch_some(e))
 			return false;
@@ -401,6 +406,11 @@ static bool try_in_turns(struct art_engine *e, bool (*peek)(void *arg), void *ar
 		art__own_enter(&e->own);
 		if (peek(arg))
 			return true;
+		if (i % TURNS_CLOCK != TURNS_CLOCK - 1)
+			continue;
+		if (until && art__env_now(e->env) > until)
+			return false;
+		until = until ? until : art__env_now(e->env) + TURNS_NS;
 	}
 	return false;
 }

@@ -41,7 +41,7 @@ enum {
 	ART_L_RETURNED = 4,
 	ART_L_LOST = 8,    /* the communicator has a rank of the old view outside the proposed one */
 	ART_L_REFUSED = 16,
-	ART_L_SETTLED = 32, /* its failure is decided already */
+	ART_L_SETTLED = 32, /* it is stable, or its failure is decided already */
 	ART_L_NOFAIL = 64,  /* runs as EXCLUDE whatever the policy (free, finalize) */
 	ART_L_DEPOSIT = 128, /* not an op here, but the input of a slot that is no member of the proposed
 			      * view, whole: `owner` (coll/mirror.c) */
