@@ -149,6 +149,13 @@ static void port_lent_over(void *self, struct art_op *op)
 	r->world->lent_over(r->world->self, op);
 }
 
+static void port_unplace(void *self, struct art_op *op)
+{
+	struct art_relay *r = self;
+
+	r->world->unplace(r->world->self, op);
+}
+
 static void port_fence(void *self, int slot)
 {
 	struct art_relay *r = self;
@@ -228,6 +235,7 @@ static void interpose(struct art_relay *r)
 		.lends = r->world->lend ? port_lends : NULL,
 		.lend = r->world->lend ? port_lend : NULL,
 		.lent_over = r->world->lend ? port_lent_over : NULL,
+		.unplace = r->world->unplace ? port_unplace : NULL,
 		.fence = port_fence,
 		.relink = port_relink,
 		.open = r->world->open ? port_open : NULL,

@@ -77,6 +77,8 @@ static const struct {
 	{ SCENARIO_MIXED, 20507 }, { SCENARIO_MIXED, 218887 },
 	/* a rank saw in shared memory that a freed communicator is over, and ended it without its report */
 	{ SCENARIO_MIXED, 181922 }, { SCENARIO_MIXED, 921737 },
+	/* a body was to come to a receive buffer, an edge died, and nothing was there any more to stop it */
+	{ SCENARIO_EDGES, 7318 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 

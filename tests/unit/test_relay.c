@@ -254,6 +254,46 @@ static void who_leaves_with_the_ballot_carries_no_answer(void)
 	CU_ASSERT(blocks == 0);
 }
 
+/* ---- memory that bodies are put into ---- */
+
+static struct art_op *taken_away;
+
+static void port_unplace(void *self, struct art_op *op)
+{
+	(void)self;
+	taken_away = op;
+}
+
+/* An attempt that had such memory before an edge died ends after it. */
+static void memory_is_taken_away_once_an_edge_is_dead(void)
+{
+	struct art_port world = port;
+	struct art_op *op = (struct art_op *)&world;
+	struct art_set members, suspect;
+	const struct art_port *out;
+	struct art_relay r;
+	struct art_ctl ctl;
+
+	world.unplace = port_unplace;
+	art__set_init(&members, RANKS);
+	art__set_init(&suspect, RANKS);
+	art__set_fill(&members, RANKS);
+	blocks = 0;
+	art__ctl_init(&ctl, &env, &world);
+	art__relay_init(&r, &env, &world, &ctl, ME, RANKS, (const int[]){0, 1, 2, 3}, ART_NS_PER_S);
+	art__relay_watch(&r, &members, &suspect);
+	out = art__relay_port(&r);
+	for (int dead = 0; dead < 2; dead++) {
+		taken_away = NULL;
+		CU_ASSERT_FATAL(out->unplace != NULL);
+		out->unplace(out->self, op);
+		CU_ASSERT(taken_away == op);
+		CU_ASSERT(dead || art__relay_edge(&r, 3, true));
+	}
+	art__relay_fini(&r);
+	CU_ASSERT(blocks == 0);
+}
+
 /* ---- what views know of it ---- */
 
 /* Six ranks on three hosts; this is rank 1, of the host of 0. */
@@ -390,6 +430,7 @@ int main(void)
 		{ "what is wrong goes nowhere", what_is_wrong_goes_nowhere },
 		{ "who leaves with the ballot carries no answer", who_leaves_with_the_ballot_carries_no_answer },
 		{ "nobody wraps what it could have sent", nobody_wraps_what_it_could_have_sent },
+		{ "memory is taken away once an edge is dead", memory_is_taken_away_once_an_edge_is_dead },
 		CU_TEST_INFO_NULL,
 	};
 
