@@ -14,6 +14,8 @@ static bool same_ip(const union art_tcp_addr *a, const union art_tcp_addr *b)
 		return false;
 	if (a->sa.sa_family == AF_INET)
 		return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+	if (IN6_IS_ADDR_LINKLOCAL(&a->v6.sin6_addr) && a->v6.sin6_scope_id != b->v6.sin6_scope_id)
+		return false; /* another host may have it on another link */
 	return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0;
 }
 
