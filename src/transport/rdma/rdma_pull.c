@@ -140,7 +140,7 @@ static void drain(struct art_rdma *t, struct art_rdma_conn *c, const void *token
 		(void)art__rdma_reap(t);
 	if (!is_read_to(c, token))
 		return;
-	art__rdma_pair_break(t, c->peer, "a read did not end in time");
+	art__rdma_pair_break(t, c->peer, c->failed ? c->failed : "a read did not end in time");
 	art__rdma_conn_fence(t, c);
 }
 
