@@ -266,7 +266,7 @@ t_bad_arguments() {
 
 t_what_a_rank_inherits() {
 	exec 9</dev/null
-	run -n 1 sh -c 'ls /proc/$$/fd; echo $ART_LAUNCH_FD'
+	run -n 1 sh -c 'ls /proc/$$/fd | sort -n; echo $ART_LAUNCH_FD'
 	exec 9<&-
 	is "0 1 2 and the launch socket" "$(tr '\n' ' ' <out)" "0 1 2 $(tail -n 1 out) $(tail -n 1 out) "
 	run -n 1 grep -E 'SigBlk|SigIgn' /proc/self/status
