@@ -9,10 +9,24 @@
 #include "base/marks.h"
 #include "coll/coll.h"
 
+/* Views that a message which is lost may be ahead of this rank's. */
+#define AHEAD 4
+
 /* Each has to be found again: many small ones are as bad as a few large ones. */
 static size_t cost(const struct art_hdr *h)
 {
 	return 1024 + h->len;
+}
+
+/* Who is honest is not far ahead. */
+static void lost(struct art_ops *c, uint32_t epoch)
+{
+	uint32_t now = c->ft->view.epoch;
+
+	if (epoch > now && epoch - now > AHEAD)
+		epoch = now + AHEAD;
+	if (epoch > c->lost_epoch)
+		c->lost_epoch = epoch;
 }
 
 void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan chan, int from,
@@ -27,8 +41,7 @@ void art__early_keep(struct art_ops *c, struct art_early **list, enum art_chan c
 		if (!c->ft->relink)
 			art__env_log(c->env, ART_LOG_WARN,
 				     "no memory to keep a message from rank %d", from);
-		if (h->epoch > c->lost_epoch)
-			c->lost_epoch = h->epoch;
+		lost(c, h->epoch);
 		art__ft_relink(c->ft);
 		return;
 	}
