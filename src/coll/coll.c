@@ -397,8 +397,8 @@ void art__coll_fate(struct art_ops *c, int code)
 			c->port->fence(c->port->self, i);
 	art__coll_recall(c);
 	for (struct art_comm *m = c->comms; m; m = m->next)
-		for (uint64_t s = m->forgot + 1; s <= m->top_seq; s++) {
-			struct art_op *op = art__op_find(m, s);
+		for (uint64_t s = m->forgot + 1; m->ring_cap && s <= m->top_seq; s++) {
+			struct art_op *op = m->ring[s & (m->ring_cap - 1)]; /* also one that is stable */
 
 			if (op && op->entered && !op->done) {
 				op->held = false;
