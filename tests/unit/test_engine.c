@@ -26,6 +26,7 @@
 
 #include "base/env.h"
 #include "engine/internal.h"
+#include "tests/lib/unit.h"
 
 #define RANKS 2
 #define OPS 32
@@ -735,18 +736,6 @@ static void who_is_gone_at_the_start_is_dead(void)
 }
 
 /* ---- start and stop ---- */
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	CU_ASSERT_FATAL(d != NULL);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static void everything_is_cloexec(void)
 {
 	bool ours[256] = {false};
@@ -802,7 +791,7 @@ static int start_with_fds(rlim_t limit)
 
 static void no_descriptors_no_engine_no_leak(void)
 {
-	int before = open_fds(), rc = -1;
+	int before = unit_open_fds(), rc = -1;
 	rlim_t limit = 4;
 	int refused = 0;
 
@@ -811,7 +800,7 @@ static void no_descriptors_no_engine_no_leak(void)
 		rc = start_with_fds(limit++);
 		CU_ASSERT(rc <= 0);
 		refused += rc < 0;
-		CU_ASSERT(open_fds() == before);
+		CU_ASSERT(unit_open_fds() == before);
 	}
 	quiet = false;
 	CU_ASSERT(rc == 0);
