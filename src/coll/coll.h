@@ -444,7 +444,7 @@ struct art_ops {
 #else
 #define ART_COLL_MUTANT(c, n) 0
 #endif
-#define ART_COLL_QUICK_MUTANTS (UINT32_C(1) << 31) /* those of quick.c */
+#define ART_COLL_QUICK_MUTANTS (UINT64_C(1) << 31) /* those of quick.c */
 
 /* ---- coll.c: the whole ---- */
 int art__coll_init(struct art_ops *c, const struct art_env *env, const struct art_port *port,

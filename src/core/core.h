@@ -112,7 +112,7 @@ struct art_core_cfg {
 	size_t ring_segment;      /* bytes of a piece that goes round a ring (32 KiB) */
 	int buddies;              /* who keep each input under ART_LOSS_MIRROR (1, at most 3) */
 	uint32_t star_max;        /* members to whom a proposer speaks itself (1,000); tests have less */
-	uint32_t mutant;          /* test builds only: bit n switches shortcut Mn on */
+	uint64_t mutant;          /* test builds only: bit n switches shortcut Mn on */
 };
 void art__core_defaults(struct art_core_cfg *cfg);
 

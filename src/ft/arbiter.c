@@ -31,7 +31,7 @@ void art__acceptor_reset(const struct art_env *env, struct art_acceptor *a)
 
 /* ---- the arbiter ---- */
 
-void art__arbiter_init(struct art_arbiter *a, const struct art_env *env, uint32_t mutant)
+void art__arbiter_init(struct art_arbiter *a, const struct art_env *env, uint64_t mutant)
 {
 	memset(a, 0, sizeof(*a));
 	a->env = env;

@@ -21,12 +21,12 @@
 
 struct art_arbiter {
 	const struct art_env *env;
-	uint32_t mutant;
+	uint64_t mutant;
 	uint32_t epoch; /* 0: never asked */
 	struct art_acceptor acc;
 };
 
-void art__arbiter_init(struct art_arbiter *a, const struct art_env *env, uint32_t mutant);
+void art__arbiter_init(struct art_arbiter *a, const struct art_env *env, uint64_t mutant);
 void art__arbiter_fini(struct art_arbiter *a);
 /* Answers @from. False: no answer (not a question, of an earlier epoch, or no memory). */
 bool art__arbiter_ask(struct art_arbiter *a, const uint8_t *p, size_t len, struct art_wbuf *answer);

@@ -20,7 +20,7 @@
 
 int art__ft_init(struct art_ft *ft, const struct art_env *env, const struct art_ft_client *client,
 		 int slot, uint32_t size, uint64_t retry_ns, uint64_t quorum_wait_ns,
-		 uint32_t mutant)
+		 uint64_t mutant)
 {
 	memset(ft, 0, sizeof(*ft));
 	ft->env = env;

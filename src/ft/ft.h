@@ -31,7 +31,7 @@ struct art_view {
 /* Rule "Quorum": @q is a majority of @v, or holds every member of @v that is not in @d, the deaths
  * certified when the ballot was prepared. Never a smaller denominator, never a dead yes-vote. */
 bool art__ft_quorum(const struct art_set *q, const struct art_set *v, const struct art_set *d,
-		    uint32_t mutant);
+		    uint64_t mutant);
 
 /* ---- what a PROMISE says ---- */
 
@@ -269,7 +269,7 @@ struct art_ft {
 	struct art_ft_client client;
 	int slot;
 	uint32_t size;
-	uint32_t mutant;
+	uint64_t mutant;
 	uint64_t retry_ns, quorum_wait_ns;
 
 	struct art_view view;
@@ -309,7 +309,7 @@ struct art_ft {
 
 int art__ft_init(struct art_ft *ft, const struct art_env *env, const struct art_ft_client *client,
 		 int slot, uint32_t size, uint64_t retry_ns, uint64_t quorum_wait_ns,
-		 uint32_t mutant);
+		 uint64_t mutant);
 void art__ft_fini(struct art_ft *ft);
 
 void art__ft_message(struct art_ft *ft, int from, uint8_t kind, uint32_t epoch, const uint8_t *body,

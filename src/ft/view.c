@@ -25,7 +25,7 @@ bool art__ft_enough(const struct art_ft *ft, const struct art_set *q, const stru
 }
 
 bool art__ft_quorum(const struct art_set *q, const struct art_set *v, const struct art_set *d,
-		    uint32_t mutant)
+		    uint64_t mutant)
 {
 	struct art_set live;
 	uint32_t yes, all = art__set_count(v);

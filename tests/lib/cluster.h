@@ -73,7 +73,7 @@ struct cluster_cfg {
 	size_t queue_high, queue_max; /* back-pressure, see transport.h */
 	bool arena;                /* ranks of one host share memory */
 	bool lends;                /* segments are lent, and come back when the transport likes */
-	uint32_t mutant;           /* art_core_cfg.mutant */
+	uint64_t mutant;           /* art_core_cfg.mutant */
 	/* Changes a rank's configuration after defaults; may be NULL. */
 	void (*tune)(struct art_core_cfg *core, int rank, void *arg);
 	void *tune_arg;

@@ -119,7 +119,7 @@ struct scenario_fault {
 struct scenario {
 	uint64_t seed;
 	enum scenario_profile profile;
-	uint32_t mutant;
+	uint64_t mutant;
 	bool verbose;
 	struct scenario_rng rng;
 	struct cluster_cfg cfg;

@@ -77,14 +77,14 @@ struct search {
 	struct found *found; /* [MUTANTS] */
 };
 
-static unsigned run_one(struct scenario *s, uint64_t seed, enum scenario_profile p, uint32_t mutant,
+static unsigned run_one(struct scenario *s, uint64_t seed, enum scenario_profile p, uint64_t mutant,
 			bool verbose, FILE *out)
 {
 	scenario_draw(s, seed, p);
 	s->mutant = mutant;
 	s->verbose = verbose;
-	scenario_crash_line("mutants --profile %s --seed %llu (mutant mask %#x)",
-			    scenario_profile_name(p), (unsigned long long)seed, mutant);
+	scenario_crash_line("mutants --profile %s --seed %llu (mutant mask %#llx)",
+			    scenario_profile_name(p), (unsigned long long)seed, (unsigned long long)mutant);
 	return scenario_run(s, NULL, "mutants", out, verbose);
 }
 
@@ -107,7 +107,7 @@ static void search_profile(struct scenario *s, const struct mutant *m, enum scen
 		f->seed = f->next[p]++;
 		f->tried++;
 		f->stage = STAGE_MUTANT;
-		if (run_one(s, f->seed, p, 1u << m->bit, false, NULL))
+		if (run_one(s, f->seed, p, UINT64_C(1) << m->bit, false, NULL))
 			confirm(s, f);
 		f->stage = STAGE_SEARCH;
 	}
@@ -184,7 +184,7 @@ static int show_one(int bit, enum scenario_profile p, uint64_t seed, bool verbos
 
 	if (!s)
 		return 1;
-	bad = run_one(s, seed, p, bit ? 1u << bit : 0, verbose, stdout);
+	bad = run_one(s, seed, p, bit ? UINT64_C(1) << bit : 0, verbose, stdout);
 	scenario_print(s, stdout);
 	printf("%u violations\n", bad);
 	free(s);
