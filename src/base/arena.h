@@ -17,7 +17,8 @@
  *          state      a channel: can the communicator that this rank has given it to use it?
  *          bulk       (epoch, seq): for which op what lies in `in` and `out` is
  *          slot[]     what I have put into op seq: slot[seq % slots]
- *          big        the payloads that have no room in a slot
+ *          big        payloads that have no room in a slot, one place for each slot
+ *          large      those that have no room there, or are many, in fewer places
  *          in, out    pieces of payloads that have no room there either, and of results
  *
  *   slot   flag = (epoch, seq): what lies here is for that attempt of that op. 0 while it is written.
@@ -40,6 +41,7 @@
 #define ART_ARENA_SLOTS 64u /* at most; of a channel: */
 #define ART_ARENA_CHANNEL_SLOTS 16u
 #define ART_ARENA_CHANNELS 8u
+#define ART_ARENA_SHARED 8u /* slots to one place for a large payload */
 #define ART_ARENA_SMALL 232u /* bytes of payload beside the flag: on its line, and on those behind it, which
 			      * come along */
 #define ART_ARENA_IDENT 16u
@@ -81,8 +83,9 @@ struct art_arena_part {
 	_Alignas(128) uint8_t life[ART_ARENA_LIFE];
 	_Alignas(128) struct art_arena_slot slot[ART_ARENA_SLOTS];
 	struct art_arena_marks channel[ART_ARENA_CHANNELS];
-	uint8_t big[]; /* [ART_ARENA_SLOTS][max + 64]: not all in the same places of a cache; then in[bulk],
-			* out[bulk / 2]; of each channel slots, big, in[narrow], out[narrow / 2] */
+	uint8_t big[]; /* [slots][max + 64]: not all in the same places of a cache; then
+			* large[slots / ART_ARENA_SHARED][large + 64], in[bulk], out[bulk / 2]; of each channel slots,
+			* big, large, in[narrow], out[narrow / 2] */
 };
 
 /* What is about to happen, for the simulator. */
@@ -95,7 +98,8 @@ enum art_arena_touch {
 };
 
 struct art_arena {
-	size_t max; /* bytes of the largest payload that is there as a whole; a multiple of 64 */
+	size_t max; /* bytes of the largest payload that has a place for each slot; a multiple of 64 */
+	size_t large; /* and of the largest that is there as a whole; likewise */
 	unsigned slots; /* that are used: a power of two */
 	size_t piece; /* bytes of a stream that are told of at one time; bulk is a multiple */
 	size_t hope;  /* payloads from here on are mostly stable before they could be copied */
@@ -114,45 +118,63 @@ struct art_arena {
 
 /* Where in any part what belongs to one communicator lies: bytes from its beginning. */
 struct art_arena_room {
-	size_t marks, slot, big, in, out;
+	size_t marks, slot, big, large, in, out;
 	size_t bulk;    /* bytes of `in` */
 	unsigned slots; /* 0: it has none */
 };
 
-static inline size_t art__arena_channel_bytes(size_t max, size_t narrow)
+/* Of the payloads that have no room in @slots slots. */
+static inline size_t art__arena_big_bytes(const struct art_arena *a, size_t slots)
 {
-	return ART_ARENA_CHANNEL_SLOTS * (sizeof(struct art_arena_slot) + max + 64) + narrow + narrow / 2;
+	return slots * (a->max + 64);
 }
 
-static inline size_t art__arena_world_bytes(size_t max, size_t bulk)
+static inline size_t art__arena_large_bytes(const struct art_arena *a, size_t slots)
 {
-	return sizeof(struct art_arena_part) + ART_ARENA_SLOTS * (max + 64) + bulk + bulk / 2;
+	return slots / ART_ARENA_SHARED * (a->large + 64);
 }
 
-static inline size_t art__arena_bytes(size_t max, size_t bulk, size_t narrow)
+static inline size_t art__arena_channel_bytes(const struct art_arena *a)
 {
-	return art__arena_world_bytes(max, bulk) + ART_ARENA_CHANNELS * art__arena_channel_bytes(max, narrow);
+	return ART_ARENA_CHANNEL_SLOTS * sizeof(struct art_arena_slot) +
+	       art__arena_big_bytes(a, ART_ARENA_CHANNEL_SLOTS) +
+	       art__arena_large_bytes(a, ART_ARENA_CHANNEL_SLOTS) + a->narrow + a->narrow / 2;
+}
+
+static inline size_t art__arena_world_bytes(const struct art_arena *a)
+{
+	return sizeof(struct art_arena_part) + art__arena_big_bytes(a, ART_ARENA_SLOTS) +
+	       art__arena_large_bytes(a, ART_ARENA_SLOTS) + a->bulk + a->bulk / 2;
+}
+
+static inline size_t art__arena_bytes(const struct art_arena *a)
+{
+	return art__arena_world_bytes(a) + ART_ARENA_CHANNELS * art__arena_channel_bytes(a);
 }
 
 static inline struct art_arena_room art__arena_world(const struct art_arena *a)
 {
-	size_t big = sizeof(struct art_arena_part), in = big + ART_ARENA_SLOTS * (a->max + 64);
+	size_t big = sizeof(struct art_arena_part);
+	size_t large = big + art__arena_big_bytes(a, ART_ARENA_SLOTS);
+	size_t in = large + art__arena_large_bytes(a, ART_ARENA_SLOTS);
 
-	return (struct art_arena_room){ offsetof(struct art_arena_part, world),
-					offsetof(struct art_arena_part, slot), big, in, in + a->bulk,
-					a->bulk, a->slots };
+	return (struct art_arena_room){ .marks = offsetof(struct art_arena_part, world),
+					.slot = offsetof(struct art_arena_part, slot), .big = big,
+					.large = large, .in = in, .out = in + a->bulk, .bulk = a->bulk,
+					.slots = a->slots };
 }
 
 static inline struct art_arena_room art__arena_channel(const struct art_arena *a, unsigned channel)
 {
-	size_t slot = art__arena_world_bytes(a->max, a->bulk) +
-		      channel * art__arena_channel_bytes(a->max, a->narrow);
+	size_t slot = art__arena_world_bytes(a) + channel * art__arena_channel_bytes(a);
 	size_t big = slot + ART_ARENA_CHANNEL_SLOTS * sizeof(struct art_arena_slot);
-	size_t in = big + ART_ARENA_CHANNEL_SLOTS * (a->max + 64);
+	size_t large = big + art__arena_big_bytes(a, ART_ARENA_CHANNEL_SLOTS);
+	size_t in = large + art__arena_large_bytes(a, ART_ARENA_CHANNEL_SLOTS);
 
-	return (struct art_arena_room){ offsetof(struct art_arena_part, channel) +
-						channel * sizeof(struct art_arena_marks),
-					slot, big, in, in + a->narrow, a->narrow, a->channel_slots };
+	return (struct art_arena_room){ .marks = offsetof(struct art_arena_part, channel) +
+						 channel * sizeof(struct art_arena_marks),
+					.slot = slot, .big = big, .large = large, .in = in,
+					.out = in + a->narrow, .bulk = a->narrow, .slots = a->channel_slots };
 }
 
 static inline const struct art_arena_marks *art__arena_marks(const struct art_arena_part *p,

@@ -27,6 +27,7 @@
 
 #include "base/marks.h"
 #include "coll/coll.h"
+#include "coll/places.h"
 
 #define LEVELS 6
 /* A look ends at the first rank that is missing, as all are needed, and where many ranks share a core each
@@ -46,7 +47,7 @@ bool art__arena_init(struct art_ops *c)
 
 	if (!a)
 		return true;
-	c->arena_scratch = art__env_alloc(c->env, LEVELS * a->max);
+	c->arena_scratch = art__env_alloc(c->env, LEVELS * a->large);
 	c->nudged = art__env_zalloc(c->env, (size_t)c->cfg.size * sizeof(*c->nudged));
 	c->arena = a;
 	if (!c->cfg.hosts && c->cfg.size <= ART_ARENA_RANKS && c->world)
@@ -199,13 +200,18 @@ static bool learn_some(struct art_ops *c)
 	return any;
 }
 
-bool art__arena_is_full(struct art_comm *m, uint64_t seq)
+bool art__arena_is_full(struct art_comm *m, uint64_t seq, unsigned room)
 {
-	if (seq <= m->arena_free + m->room.slots || usable(m) == ART_ARENA_NONE ||
+	if (seq <= m->arena_free + room || usable(m) == ART_ARENA_NONE ||
 	    ART_COLL_MUTANT(m->coll, 21))
 		return false;
 	count_free(m);
-	return seq > m->arena_free + m->room.slots;
+	return seq > m->arena_free + room;
+}
+
+bool art__arena_op_is_full(const struct art_op *op)
+{
+	return art__arena_is_full(op->comm, op->seq, art__arena_room_for(op->comm, &op->call, op->bytes));
 }
 
 void art__arena_wait_room(struct art_op *op)
@@ -218,7 +224,7 @@ void art__arena_wait_room(struct art_op *op)
 /* True: its slot is free, it begins at the end of this event. */
 static bool look_for_room(struct art_op *op)
 {
-	if (art__arena_is_full(op->comm, op->seq)) {
+	if (art__arena_op_is_full(op)) {
 		op->again_ns = art__env_now(op->comm->coll->env) + LOOK_NS;
 		return false;
 	}
@@ -242,12 +248,6 @@ void art__arena_done(struct art_comm *m)
 }
 
 /* ---- putting ---- */
-
-/* What has no room in the slot. */
-static size_t big(const struct art_comm *m, uint64_t seq)
-{
-	return m->room.big + art__arena_place(m, seq) * (m->coll->arena->max + 64);
-}
 
 /* Once for each time that it dozes off. */
 static void wake_up(const struct art_op *op, int slot, uint32_t doze)
@@ -310,7 +310,7 @@ void art__arena_write(const struct art_comm *m, const struct art_arena_word *w, 
 	if (bytes == sizeof(uint64_t))
 		memcpy(s->small, input, sizeof(uint64_t));
 	else if (bytes)
-		memcpy(bytes <= ART_ARENA_SMALL ? s->small : mine + big(m, w->flag), input, bytes);
+		memcpy(bytes <= ART_ARENA_SMALL ? s->small : mine + art__arena_big(m, w->flag, bytes), input, bytes);
 	if (!art__arena_touch(a, ART_ARENA_FLAG))
 		return;
 	atomic_store_explicit(&s->flag, w->flag, memory_order_release);
@@ -474,7 +474,7 @@ static void put_input(struct art_op *op)
 	} else if (op->way == ART_C_REDUCE && root != m->mypos) {
 		hand_in(op, root);
 	} else {
-		art__arena_put(op, op->bytes);
+		art__arena_put(op, root < 0 ? op->bytes : 0);
 		if (art__arena_there(op) && root < 0)
 			art__arena_nudge(op);
 	}
@@ -496,7 +496,7 @@ const uint8_t *art__arena_payload(const struct art_op *op, int pos)
 		return op->input;
 	if (op->bytes <= ART_ARENA_SMALL)
 		return art__arena_slot(op, pos)->small;
-	return (const uint8_t *)c->arena->part[op->comm->part[pos]] + big(op->comm, op->seq);
+	return (const uint8_t *)c->arena->part[op->comm->part[pos]] + art__arena_big(op->comm, op->seq, op->bytes);
 }
 
 static void combine(const struct art_op *op, const uint8_t *left, const uint8_t *right, uint8_t *out)
@@ -520,7 +520,7 @@ static const uint8_t *subtree(const struct shape *s, int node, int span, uint8_t
 	int level = 0;
 
 	for (int d = 1; d < span && node + d < s->nodes; d *= 2, level++) {
-		uint8_t *room = c->arena_scratch + (size_t)level * c->arena->max;
+		uint8_t *room = c->arena_scratch + (size_t)level * c->arena->large;
 
 		assert(level < LEVELS);
 		combine(s->op, sum, subtree(s, node + d, d, room), out);

@@ -700,7 +700,9 @@ bool art__arena_takes(struct art_op *op);
 void art__arena_begin(struct art_op *op);
 void art__arena_step(struct art_op *op);
 void art__arena_tell(struct art_op *op); /* it goes by messages */
-bool art__arena_is_full(struct art_comm *comm, uint64_t seq); /* its slot is still needed */
+/* Its slot, or where its payload of so many bytes goes (art__arena_room_for), is still needed. */
+bool art__arena_is_full(struct art_comm *comm, uint64_t seq, unsigned room);
+bool art__arena_op_is_full(const struct art_op *op);
 void art__arena_wait_room(struct art_op *op); /* for that slot */
 bool art__arena_learn(struct art_comm *comm); /* what is stable; true: more than before */
 void art__arena_log_full(struct art_op *op);
@@ -772,7 +774,7 @@ uint64_t art__arena_freed(struct art_comm *comm); /* all have their ops up to he
 #define ART_FLAT_BYTES (64u * 1024)
 static inline bool art__arena_fits(const struct art_ops *c, const struct art_comm *m, bool bcast, size_t bytes)
 {
-	return bytes <= c->arena->max && (bcast || bytes * (size_t)m->npart <= ART_FLAT_BYTES);
+	return bytes <= c->arena->large && (bcast || bytes * (size_t)m->npart <= ART_FLAT_BYTES);
 }
 int art__arena_root(const struct art_op *op); /* its position */
 const uint8_t *art__arena_payload(const struct art_op *op, int pos);

@@ -335,7 +335,7 @@ static bool too_far_ahead(const struct art_op *op)
 	struct art_comm *m = op->comm;
 
 	return op->seq > m->stable + 4 * m->coll->cfg.log_ops ||
-	       (m->coll->arena && art__arena_is_full(m, op->seq));
+	       (m->coll->arena && art__arena_op_is_full(op));
 }
 
 /* An entered op that nothing holds up: what was decided of it, or the first attempt. */
@@ -346,7 +346,7 @@ void art__op_go(struct art_op *op)
 	} else if (too_far_ahead(op)) {
 		op->state = ART_OP_FROZEN; /* until more is stable */
 		art__op_activate(op);
-		if (op->comm->coll->arena && art__arena_is_full(op->comm, op->seq))
+		if (op->comm->coll->arena && art__arena_op_is_full(op))
 			art__arena_wait_room(op);
 	} else {
 		art__op_begin(op);

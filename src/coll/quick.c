@@ -16,6 +16,7 @@
 
 #include "base/marks.h"
 #include "coll/coll.h"
+#include "coll/places.h"
 
 /* Nothing is going on that an op would have to heed. (Mutants are shortcuts in the long way.) */
 static bool calm(const struct art_ops *c, const struct art_comm *m)
@@ -41,13 +42,14 @@ static bool simple(const struct art_ops *c, const struct art_comm *m, const stru
 }
 
 /* In the log, in the ring of ops, and in the arena; and for the set of its contributors, which it will name. */
-static bool room(struct art_ops *c, struct art_comm *m, size_t bytes)
+static bool room(struct art_ops *c, struct art_comm *m, const struct art_call *call, size_t bytes)
 {
 	uint64_t seq = m->next_seq;
+	unsigned at_once = art__arena_room_for(m, call, bytes);
 
 	return c->free_ops && seq > m->top_seq && m->ring_cap && seq - m->forgot < m->ring_cap &&
 	       m->nlog < c->cfg.log_ops && m->log_bytes + bytes <= c->cfg.log_bytes &&
-	       (seq <= m->arena_free + m->room.slots || !art__arena_is_full(m, seq)) &&
+	       (seq <= m->arena_free + at_once || !art__arena_is_full(m, seq, at_once)) &&
 	       art__comm_contributors(m, c->ft->view.base);
 }
 
@@ -287,15 +289,16 @@ static uint32_t put(const struct art_ops *c, const struct art_comm *m, const str
 		    size_t bytes)
 {
 	bool bcast = call->kind == ART_C_BCAST, root = call->root == m->me;
+	bool needed = call->root < 0 || bcast == root; /* by another */
 	uint64_t seq = m->next_seq;
 	struct art_arena_word w = {
 		.flag = art__arena_stamp(c->ft->view.base, seq),
 		.sig = art__coll_signature(call),
 		.lag = art__lag(seq, bcast ? m->stable : m->done_mark),
-		.alone = call->root >= 0 && bcast == root,
+		.alone = call->root >= 0 && needed,
 	};
 
-	art__arena_write(m, &w, bcast ? call->recvbuf : call->sendbuf, bcast && !root ? 0 : bytes);
+	art__arena_write(m, &w, bcast ? call->recvbuf : call->sendbuf, needed ? bytes : 0);
 	return w.sig;
 }
 
@@ -321,7 +324,7 @@ bool art__quick_start(struct art_ops *c, struct art_comm *m, const struct art_ca
 		return false;
 	elsize = art__type_size(call->type);
 	bytes = call->count * elsize;
-	if (!simple(c, m, call, bytes) || !room(c, m, bytes))
+	if (!simple(c, m, call, bytes) || !room(c, m, call, bytes))
 		return false;
 	if (m->next_seq - m->stable > learns_after(c, m, call))
 		art__arena_learn(m);

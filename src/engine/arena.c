@@ -33,15 +33,28 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
+static const struct art_arena sizes = {
+	.max = ART_ARENA_MAX,
+	.large = ART_ARENA_LARGE,
+	.slots = ART_ARENA_SLOTS,
+	.bulk = ART_ARENA_BULK,
+	.narrow = ART_ARENA_NARROW,
+	.channels = ART_ARENA_CHANNELS,
+	.channel_slots = ART_ARENA_CHANNEL_SLOTS,
+	.patience = ART_ARENA_PATIENCE,
+	.piece = ART_ARENA_PIECE,
+	.hope = ART_ARENA_HOPE,
+};
+
 static size_t bytes(void)
 {
-	return art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK, ART_ARENA_NARROW);
+	return art__arena_bytes(&sizes);
 }
 
 /* Without the channels: what there is memory for from the start. */
 static size_t first_bytes(void)
 {
-	return art__arena_world_bytes(ART_ARENA_MAX, ART_ARENA_BULK);
+	return art__arena_world_bytes(&sizes);
 }
 
 static void make_ident(const struct art_tp_self *self, int slot, uint64_t incarnation,
@@ -110,7 +123,7 @@ static struct art_arena_part *make_part(int fd)
 static bool room(void *self, unsigned channel)
 {
 	struct art_shared *s = self;
-	size_t n = art__arena_channel_bytes(ART_ARENA_MAX, ART_ARENA_NARROW);
+	size_t n = art__arena_channel_bytes(&sizes);
 
 	if (!(s->channels >> channel & 1) &&
 	    fallocate(s->fd, 0, (off_t)(first_bytes() + channel * n), (off_t)n))
@@ -121,7 +134,7 @@ static bool room(void *self, unsigned channel)
 
 void art__shared_open(struct art_shared *s, const struct art_env *env, const struct art_tp_self *self)
 {
-	*s = (struct art_shared){ .fd = -1, .slot = self->slot, .size = self->size,
+	*s = (struct art_shared){ .arena = sizes, .fd = -1, .slot = self->slot, .size = self->size,
 				  .nudges = { .in = -1, .out = -1 } };
 	s->part = calloc((size_t)s->size, sizeof(*s->part));
 	s->fd = s->part ? memfd_create(NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
@@ -135,17 +148,8 @@ void art__shared_open(struct art_shared *s, const struct art_env *env, const str
 	}
 	art__nudges_open(&s->nudges, s->arena.mine, s->size);
 	make_ident(self, self->slot, self->incarnation, s->arena.mine->ident);
-	s->arena.max = ART_ARENA_MAX;
-	s->arena.slots = ART_ARENA_SLOTS;
-	s->arena.bulk = ART_ARENA_BULK;
-	s->arena.narrow = ART_ARENA_NARROW;
-	s->arena.channels = ART_ARENA_CHANNELS;
-	s->arena.channel_slots = ART_ARENA_CHANNEL_SLOTS;
 	s->arena.room = room;
 	s->arena.self = s;
-	s->arena.patience = ART_ARENA_PATIENCE;
-	s->arena.piece = ART_ARENA_PIECE;
-	s->arena.hope = ART_ARENA_HOPE;
 	s->arena.part = s->part;
 	s->part[s->slot] = s->arena.mine;
 }
@@ -254,5 +258,5 @@ void art__shared_close(struct art_shared *s)
 size_t art__shared_bytes(const struct art_shared *s)
 {
 	return s->arena.mine ? first_bytes() + (size_t)__builtin_popcount(s->channels) *
-			       art__arena_channel_bytes(ART_ARENA_MAX, ART_ARENA_NARROW) : 0;
+			       art__arena_channel_bytes(&sizes) : 0;
 }

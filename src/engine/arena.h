@@ -13,7 +13,8 @@
 #include "engine/nudge.h"
 #include "transport/transport.h"
 
-#define ART_ARENA_MAX 4096u /* bytes of the largest payload that is there as a whole */
+#define ART_ARENA_MAX 4096u /* bytes of the largest payload that has a place for each slot, */
+#define ART_ARENA_LARGE (32u * 1024) /* and of the largest that is there as a whole */
 #define ART_ARENA_BULK (1024u * 1024) /* and of larger ones at one time, */
 #define ART_ARENA_NARROW (256u * 1024) /* likewise, on a channel */
 #define ART_ARENA_PIECE (32u * 1024)  /* and of a stream of them in one go */

@@ -11,6 +11,7 @@
 #include "tests/lib/cluster_impl.h"
 
 #define MAX_BYTES 512
+#define LARGE_BYTES 1024
 #define BULK 2048 /* so that large payloads are many pieces */
 #define SLOTS 4u /* so that they are used again soon */
 #define NARROW 2048
@@ -82,7 +83,11 @@ static bool room(void *self, unsigned channel)
 
 bool cluster__arena_open(struct cluster *c)
 {
-	size_t bytes = art__arena_bytes(MAX_BYTES, BULK, NARROW);
+	const struct art_arena sizes = { .max = MAX_BYTES, .large = LARGE_BYTES, .slots = SLOTS, .bulk = BULK,
+					 .piece = BULK / 4, .hope = 2 * BULK, .narrow = NARROW,
+					 .channels = CHANNELS, .channel_slots = CHANNEL_SLOTS, .room = room,
+					 .touch = on_touch };
+	size_t bytes = art__arena_bytes(&sizes);
 
 	for (int k = 0; c->cfg.arena && k < c->n; k++) {
 		struct crank *r = &c->rank[k];
@@ -91,11 +96,9 @@ bool cluster__arena_open(struct cluster *c)
 		if (!r->shared)
 			return false;
 		memset(r->shared, 0, bytes);
-		r->arena = (struct art_arena){ .max = MAX_BYTES, .slots = SLOTS, .bulk = BULK,
-					       .piece = BULK / 4, .hope = 2 * BULK, .narrow = NARROW,
-					       .channels = CHANNELS, .channel_slots = CHANNEL_SLOTS,
-					       .room = room, .mine = r->shared,
-					       .touch = on_touch, .self = r };
+		r->arena = sizes;
+		r->arena.mine = r->shared;
+		r->arena.self = r;
 		r->port.arena = &r->arena;
 	}
 	for (int k = 0; c->cfg.arena && k < c->n; k++)

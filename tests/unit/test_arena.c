@@ -17,6 +17,9 @@
 
 static struct art_env env;
 
+static const struct art_arena sizes = { .max = ART_ARENA_MAX, .large = ART_ARENA_LARGE, .bulk = ART_ARENA_BULK,
+					.narrow = ART_ARENA_NARROW };
+
 static struct art_tp_self self_of(int slot, uint64_t incarnation)
 {
 	struct art_tp_self s = { .job = 7, .slot = slot, .size = 2, .incarnation = incarnation };
@@ -93,7 +96,7 @@ static void strangers(void)
 static void look_alikes(void)
 {
 	struct art_tp_self a = self_of(0, 11), b = self_of(1, 12);
-	size_t bytes = art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK, ART_ARENA_NARROW);
+	size_t bytes = art__arena_bytes(&sizes);
 	struct art_shared s, t;
 	int fd[3];
 
@@ -171,7 +174,7 @@ static size_t blocks(const struct art_shared *s)
 static void channels_have_memory_when_used(void)
 {
 	struct art_tp_self a = self_of(0, 11);
-	size_t each = art__arena_channel_bytes(ART_ARENA_MAX, ART_ARENA_NARROW), page = 4096, none, first;
+	size_t each = art__arena_channel_bytes(&sizes), page = 4096, none, first;
 	struct art_arena_room room;
 	struct art_shared s;
 
@@ -189,7 +192,7 @@ static void channels_have_memory_when_used(void)
 		CU_ASSERT_EQUAL(room.out + room.bulk / 2 - room.slot, each);
 		memset((uint8_t *)s.arena.mine + room.slot, 1, each);
 	}
-	CU_ASSERT_EQUAL(room.slot + each, art__arena_bytes(ART_ARENA_MAX, ART_ARENA_BULK, ART_ARENA_NARROW));
+	CU_ASSERT_EQUAL(room.slot + each, art__arena_bytes(&sizes));
 	art__shared_close(&s);
 }
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where in a part of the arena what has no room in a slot goes, and how many ops may therefore be under way.
+ */
+#ifndef ART_COLL_PLACES_H
+#define ART_COLL_PLACES_H
+
+#include "coll/coll.h"
+
+/* Large payloads share places, so that these stay in a core's cache; where ranks share a core, so do smaller ones. But
+ * the fewer there are, the sooner a rank looks again how far the others are. */
+static inline bool art__arena_is_large(const struct art_ops *c, size_t bytes)
+{
+	return bytes > c->arena->max || (c->cfg.crowded && bytes > ART_ARENA_SMALL);
+}
+
+static inline unsigned art__arena_larges(const struct art_comm *m)
+{
+	return m->room.slots > ART_ARENA_SHARED ? m->room.slots / ART_ARENA_SHARED : 1;
+}
+
+/* In each part, the input of an op. */
+static inline size_t art__arena_big(const struct art_comm *m, uint64_t seq, size_t bytes)
+{
+	const struct art_ops *c = m->coll;
+
+	if (art__arena_is_large(c, bytes))
+		return m->room.large + ((unsigned)seq & (art__arena_larges(m) - 1)) * (c->arena->large + 64);
+	return m->room.big + art__arena_place(m, seq) * (c->arena->max + 64);
+}
+
+/* How many ops may be under way when one with this payload begins, itself included. */
+static inline unsigned art__arena_room_for(const struct art_comm *m, const struct art_call *call, size_t bytes)
+{
+	if (!art__arena_is_large(m->coll, bytes) || bytes > m->coll->arena->large)
+		return m->room.slots;
+	if (call->root >= 0 && (call->kind == ART_C_BCAST) != (call->root == m->me))
+		return m->room.slots; /* others put it down */
+	return art__arena_larges(m);
+}
+
+#endif
