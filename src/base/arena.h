@@ -19,9 +19,11 @@
  *          slot[]     what I have put into op seq: slot[seq % slots]
  *          big        payloads that have no room in a slot, one place for each slot
  *          large      those that have no room there, or are many, in fewer places
+ *          whole      likewise, results for all
  *          in, out    pieces of payloads that have no room there either, and of results
  *
  *   slot   flag = (epoch, seq): what lies here is for that attempt of that op. 0 while it is written.
+ *          given = flag: the result for it is here, too, for whoever has not come so far (coll/given.c)
  *          put, made, got: how many pieces of it I have put into `in`, combined into `out`, read
  *
  * No lock, no counter that two ranks write, no length: how much lies in a slot follows from the call
@@ -42,7 +44,7 @@
 #define ART_ARENA_CHANNEL_SLOTS 16u
 #define ART_ARENA_CHANNELS 8u
 #define ART_ARENA_SHARED 8u /* slots to one place for a large payload */
-#define ART_ARENA_SMALL 232u /* bytes of payload beside the flag: on its line, and on those behind it, which
+#define ART_ARENA_SMALL 224u /* bytes of payload beside the flag: on its line, and on those behind it, which
 			      * come along */
 #define ART_ARENA_IDENT 16u
 #define ART_ARENA_LIFE 128u
@@ -54,7 +56,8 @@ struct art_arena_slot {
 	uint64_t comm;
 	uint32_t sig;
 	uint16_t lag;
-	uint16_t spare;
+	uint16_t lag_all; /* with `given`: that of all whose inputs are in it */
+	_Atomic uint64_t given;
 	union {
 		uint8_t small[ART_ARENA_SMALL];
 		struct {
@@ -84,8 +87,8 @@ struct art_arena_part {
 	_Alignas(128) struct art_arena_slot slot[ART_ARENA_SLOTS];
 	struct art_arena_marks channel[ART_ARENA_CHANNELS];
 	uint8_t big[]; /* [slots][max + 64]: not all in the same places of a cache; then
-			* large[slots / ART_ARENA_SHARED][large + 64], in[bulk], out[bulk / 2]; of each channel slots,
-			* big, large, in[narrow], out[narrow / 2] */
+			* large[slots / ART_ARENA_SHARED][large + 64], whole likewise, in[bulk], out[bulk / 2]; of each
+			* channel slots, big, large, whole, in[narrow], out[narrow / 2] */
 };
 
 /* What is about to happen, for the simulator. */
@@ -118,7 +121,7 @@ struct art_arena {
 
 /* Where in any part what belongs to one communicator lies: bytes from its beginning. */
 struct art_arena_room {
-	size_t marks, slot, big, large, in, out;
+	size_t marks, slot, big, large, whole, in, out;
 	size_t bulk;    /* bytes of `in` */
 	unsigned slots; /* 0: it has none */
 };
@@ -138,13 +141,13 @@ static inline size_t art__arena_channel_bytes(const struct art_arena *a)
 {
 	return ART_ARENA_CHANNEL_SLOTS * sizeof(struct art_arena_slot) +
 	       art__arena_big_bytes(a, ART_ARENA_CHANNEL_SLOTS) +
-	       art__arena_large_bytes(a, ART_ARENA_CHANNEL_SLOTS) + a->narrow + a->narrow / 2;
+	       2 * art__arena_large_bytes(a, ART_ARENA_CHANNEL_SLOTS) + a->narrow + a->narrow / 2;
 }
 
 static inline size_t art__arena_world_bytes(const struct art_arena *a)
 {
 	return sizeof(struct art_arena_part) + art__arena_big_bytes(a, ART_ARENA_SLOTS) +
-	       art__arena_large_bytes(a, ART_ARENA_SLOTS) + a->bulk + a->bulk / 2;
+	       2 * art__arena_large_bytes(a, ART_ARENA_SLOTS) + a->bulk + a->bulk / 2;
 }
 
 static inline size_t art__arena_bytes(const struct art_arena *a)
@@ -156,12 +159,13 @@ static inline struct art_arena_room art__arena_world(const struct art_arena *a)
 {
 	size_t big = sizeof(struct art_arena_part);
 	size_t large = big + art__arena_big_bytes(a, ART_ARENA_SLOTS);
-	size_t in = large + art__arena_large_bytes(a, ART_ARENA_SLOTS);
+	size_t whole = large + art__arena_large_bytes(a, ART_ARENA_SLOTS);
+	size_t in = whole + art__arena_large_bytes(a, ART_ARENA_SLOTS);
 
 	return (struct art_arena_room){ .marks = offsetof(struct art_arena_part, world),
 					.slot = offsetof(struct art_arena_part, slot), .big = big,
-					.large = large, .in = in, .out = in + a->bulk, .bulk = a->bulk,
-					.slots = a->slots };
+					.large = large, .whole = whole, .in = in, .out = in + a->bulk,
+					.bulk = a->bulk, .slots = a->slots };
 }
 
 static inline struct art_arena_room art__arena_channel(const struct art_arena *a, unsigned channel)
@@ -169,11 +173,12 @@ static inline struct art_arena_room art__arena_channel(const struct art_arena *a
 	size_t slot = art__arena_world_bytes(a) + channel * art__arena_channel_bytes(a);
 	size_t big = slot + ART_ARENA_CHANNEL_SLOTS * sizeof(struct art_arena_slot);
 	size_t large = big + art__arena_big_bytes(a, ART_ARENA_CHANNEL_SLOTS);
-	size_t in = large + art__arena_large_bytes(a, ART_ARENA_CHANNEL_SLOTS);
+	size_t whole = large + art__arena_large_bytes(a, ART_ARENA_CHANNEL_SLOTS);
+	size_t in = whole + art__arena_large_bytes(a, ART_ARENA_CHANNEL_SLOTS);
 
 	return (struct art_arena_room){ .marks = offsetof(struct art_arena_part, channel) +
 						 channel * sizeof(struct art_arena_marks),
-					.slot = slot, .big = big, .large = large, .in = in,
+					.slot = slot, .big = big, .large = large, .whole = whole, .in = in,
 					.out = in + a->narrow, .bulk = a->narrow, .slots = a->channel_slots };
 }
 

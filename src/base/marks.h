@@ -68,6 +68,7 @@
 	X(MISMATCH_SEEN)      /* calls under one number did not match, and somebody saw it */ \
 	X(QUICK)              /* a plain op was over in one go, */ \
 	X(QUICK_LATER)        /* or had begun so and waited */ \
+	X(ARENA_GIVEN)        /* somebody had combined it for all */ \
 	X(ARENA_HELD)         /* an op ended in shared memory, with messages or without */ \
 	X(ARENA_OLD_EPOCH)    /* what a slot holds is of an older attempt of the op */ \
 	X(BULK_RESTS)         /* what could be done of a large op was left until another asks */ \

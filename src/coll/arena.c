@@ -27,6 +27,7 @@
 
 #include "base/marks.h"
 #include "coll/coll.h"
+#include "coll/given.h"
 #include "coll/places.h"
 
 #define LEVELS 6
@@ -302,6 +303,7 @@ void art__arena_write(const struct art_comm *m, const struct art_arena_word *w, 
 	s->comm = m->id;
 	s->sig = w->sig;
 	s->lag = w->lag;
+	atomic_store_explicit(&s->given, 0, memory_order_relaxed);
 	if (w->pieces) {
 		atomic_store_explicit(&s->put, 0, memory_order_relaxed);
 		atomic_store_explicit(&s->made, 0, memory_order_relaxed);
@@ -379,6 +381,10 @@ bool art__arena_there(struct art_op *op)
 			if (!op->asked && !op->plea.code)
 				art__op_mismatch(op, m->part[pos]);
 			return false;
+		}
+		if (atomic_load_explicit(&s->given, memory_order_acquire) == op->arena_at) {
+			op->arena_given = pos + 1;
+			return true;
 		}
 		art__arena_heard(op, s);
 		op->arena_seen |= UINT64_C(1) << pos;
@@ -547,9 +553,11 @@ static void combine_all(const struct art_op *op)
 		subtree(&s, 0, 2 * pof2, op->call.recvbuf);
 }
 
-void art__arena_take(const struct art_op *op)
+void art__arena_take(struct art_op *op)
 {
-	if (op->way == ART_C_BCAST && op->bytes)
+	if (op->arena_given || (art__given_wanted(op) && art__given_find(op)))
+		art__given_take(op);
+	else if (op->way == ART_C_BCAST && op->bytes)
 		memcpy(op->call.recvbuf, art__arena_payload(op, art__arena_root(op)), op->bytes);
 	else if (op->way != ART_C_BCAST)
 		combine_all(op);
@@ -561,6 +569,8 @@ bool art__arena_intact(const struct art_op *op)
 	int root = op->way == ART_C_BCAST ? art__arena_root(op) : -1;
 
 	art__arena_fence(memory_order_acquire);
+	if (op->arena_given)
+		return art__given_intact(op);
 	for (int i = 0; i < op->comm->npart; i++)
 		if (i != op->comm->mypos && (root < 0 || i == root) &&
 		    atomic_load_explicit(&art__arena_slot(op, i)->flag, memory_order_relaxed) != op->arena_at)
@@ -639,6 +649,8 @@ void art__arena_step(struct art_op *op)
 	art__arena_take(op);
 	if (op->bytes && !art__arena_intact(op))
 		return;
+	if (art__given_wanted(op))
+		art__given_put(op);
 	ART_MARK(op->comm->coll->env, ART_M_ARENA_HELD);
 	op->idle = true;
 	art__op_hold(op);
@@ -796,6 +808,7 @@ void art__arena_begin(struct art_op *op)
 	op->arena_at = art__arena_flag(op);
 	op->arena_slot = art__arena_slot_at(op->comm, op->seq);
 	op->arena_looks = 0;
+	op->arena_given = 0;
 	op->bulk = (struct art_bulk){ .on = !fits_slot(op) };
 	if (op->arena_undecided)
 		ART_MARK(op->comm->coll->env, ART_M_ARENA_UNDECIDED);

@@ -273,6 +273,7 @@ struct art_op {
 	bool arena_full;         /* FROZEN until its slot is free */
 	uint64_t arena_seen;     /* positions whose inputs are there */
 	unsigned arena_looks;    /* for them */
+	int arena_given;         /* 1 + position of a rank that has the result for all (given.c); 0: none */
 	uint64_t arena_at;       /* the flag they carry */
 	size_t arena_slot;       /* where in each part they are */
 	struct art_bulk {        /* one that goes there piece by piece (bulk.c): */
@@ -774,12 +775,13 @@ uint64_t art__arena_freed(struct art_comm *comm); /* all have their ops up to he
 #define ART_FLAT_BYTES (64u * 1024)
 static inline bool art__arena_fits(const struct art_ops *c, const struct art_comm *m, bool bcast, size_t bytes)
 {
-	return bytes <= c->arena->large && (bcast || bytes * (size_t)m->npart <= ART_FLAT_BYTES);
+	return bytes <= c->arena->large &&
+	       (bcast || bytes * (size_t)m->npart <= ART_FLAT_BYTES || c->cfg.crowded);
 }
 int art__arena_root(const struct art_op *op); /* its position */
 const uint8_t *art__arena_payload(const struct art_op *op, int pos);
 void art__arena_heard(struct art_op *op, const struct art_arena_slot *s); /* what its rank has done */
-void art__arena_take(const struct art_op *op); /* combines or copies what is there */
+void art__arena_take(struct art_op *op); /* combines or copies what is there */
 bool art__arena_intact(const struct art_op *op); /* and nobody has written there meanwhile */
 void art__arena_last(const struct art_op *op, int root); /* leaf of a reduce: if all are there, its root hears it */
 

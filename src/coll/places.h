@@ -7,16 +7,28 @@
 
 #include "coll/coll.h"
 
+/* Of an op whose result is given: beside the input in the slot, or with the large ones. */
+static inline bool art__arena_has_room_for_two(size_t bytes)
+{
+	return 2 * ((bytes + 7) & ~(size_t)7) <= ART_ARENA_SMALL;
+}
+
 /* Large payloads share places, so that these stay in a core's cache; where ranks share a core, so do smaller ones. But
  * the fewer there are, the sooner a rank looks again how far the others are. */
 static inline bool art__arena_is_large(const struct art_ops *c, size_t bytes)
 {
-	return bytes > c->arena->max || (c->cfg.crowded && bytes > ART_ARENA_SMALL);
+	return bytes > c->arena->max || (c->cfg.crowded && !art__arena_has_room_for_two(bytes));
 }
 
 static inline unsigned art__arena_larges(const struct art_comm *m)
 {
 	return m->room.slots > ART_ARENA_SHARED ? m->room.slots / ART_ARENA_SHARED : 1;
+}
+
+/* Of those that begin at @at, the place of this op. */
+static inline size_t art__arena_large(const struct art_comm *m, size_t at, uint64_t seq)
+{
+	return at + ((unsigned)seq & (art__arena_larges(m) - 1)) * (m->coll->arena->large + 64);
 }
 
 /* In each part, the input of an op. */
@@ -25,7 +37,7 @@ static inline size_t art__arena_big(const struct art_comm *m, uint64_t seq, size
 	const struct art_ops *c = m->coll;
 
 	if (art__arena_is_large(c, bytes))
-		return m->room.large + ((unsigned)seq & (art__arena_larges(m) - 1)) * (c->arena->large + 64);
+		return art__arena_large(m, m->room.large, seq);
 	return m->room.big + art__arena_place(m, seq) * (c->arena->max + 64);
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/marks.h"
 #include "coll/coll.h"
+#include "coll/given.h"
 #include "coll/places.h"
 
 /* Nothing is going on that an op would have to heed. (Mutants are shortcuts in the long way.) */
@@ -231,6 +232,8 @@ static bool look(struct art_op *op)
 	art__arena_take(op);
 	if (op->bytes && !art__arena_intact(op))
 		return false;
+	if (art__given_wanted(op))
+		art__given_put(op);
 	hold(op);
 	return true;
 }

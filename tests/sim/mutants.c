@@ -59,6 +59,7 @@ static const struct mutant mutants[] = {
 	{ 30, "a channel of shared memory is free as soon as all have called free",
 	  { SCENARIO_COMMS, SCENARIO_MIXED } },
 	{ 31, "the short way keeps nothing for others", { SCENARIO_MIXED, SCENARIO_LATE } },
+	{ 36, "who takes a result for all has heard how far all are", { SCENARIO_MIXED, SCENARIO_LATE } },
 };
 #define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))
 

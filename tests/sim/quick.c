@@ -107,6 +107,63 @@ static unsigned others_do_not(void)
 	return bad;
 }
 
+/* ---- a result for all ---- */
+
+static void crowd(struct art_core_cfg *core, int rank, void *arg)
+{
+	(void)rank;
+	core->crowded = *(bool *)arg;
+}
+
+/* How often one of @n ranks takes what another has combined, in CALLS calls of all. */
+static uint64_t given_to(int n, enum art_coll kind, size_t count, bool crowded, unsigned *bad)
+{
+	struct cluster_call call = call_of(kind, 0);
+	uint64_t before = cluster_marks[ART_M_ARENA_GIVEN];
+	struct cluster_cfg cfg;
+	struct cluster *c;
+
+	cluster_defaults(&cfg, n, 1);
+	cfg.arena = true;
+	cfg.tune = crowd;
+	cfg.tune_arg = &crowded;
+	cfg.name = "given_to";
+	c = cluster_create(&cfg);
+	call.count = count;
+	for (int i = 0; i < CALLS; i++)
+		cluster_call(c, CLUSTER_ALL, &call);
+	runs(c);
+	*bad += ends(c);
+	return cluster_marks[ART_M_ARENA_GIVEN] - before;
+}
+
+/* Where ranks share cores one of them combines for most others, what lies in the slot as what does not. */
+static unsigned one_for_all(void)
+{
+	unsigned bad = 0;
+
+	for (int n = 3; n <= 6; n++) {
+		const uint64_t most = (uint64_t)CALLS * n / 3;
+		uint64_t given[] = { given_to(n, ART_C_ALLREDUCE, 1, true, &bad),
+				     given_to(n, ART_C_ALLREDUCE, 20, true, &bad),
+				     given_to(n, ART_C_BARRIER, 0, true, &bad) };
+		uint64_t none = given_to(n, ART_C_ALLREDUCE, 1, false, &bad) +
+				given_to(n, ART_C_REDUCE, 1, true, &bad) + given_to(n, ART_C_BCAST, 1, true, &bad);
+
+		for (int i = 0; i < 3; i++)
+			if (given[i] < most) {
+				printf("one_for_all: %d ranks, case %d: %llu of %d\n", n, i,
+				       (unsigned long long)given[i], CALLS * n);
+				bad++;
+			}
+		if (none) {
+			printf("one_for_all: %d ranks: %llu where nobody should\n", n, (unsigned long long)none);
+			bad++;
+		}
+	}
+	return bad;
+}
+
 /* ---- calls that do not match ---- */
 
 /* Ranks 0 and 1 call @a and @b and wait for nobody; others call as rank 0 does. */
@@ -158,7 +215,7 @@ static unsigned comes_out_later(const char *name, struct cluster_call a, struct 
 
 int main(void)
 {
-	unsigned bad = plain_ones_do() + others_do_not();
+	unsigned bad = plain_ones_do() + others_do_not() + one_for_all();
 
 	for (int more = 0; more < 3; more++) {
 		bad += comes_out_later("two_roots_of_a_bcast_later", call_of(ART_C_BCAST, 0),
