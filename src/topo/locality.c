@@ -9,6 +9,7 @@
 #include <hwloc.h>
 
 #include "topo/quota.h"
+#include "topo/spare.h"
 
 /* Caches, devices and the like cost time to find and are not asked for. */
 static int keep_what_counts(hwloc_topology_t topology)
@@ -134,6 +135,37 @@ int art__topo_cores(int *core, int cpus)
 	}
 	hwloc_topology_destroy(topology);
 	hwloc_bitmap_free(set);
+	return n;
+}
+
+/* Core and node of one hardware thread, numbered from 0 in the machine's order. */
+static struct art_pu describe(hwloc_topology_t topology, hwloc_obj_t pu)
+{
+	hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(topology, HWLOC_OBJ_CORE, pu);
+	int node = hwloc_bitmap_first(pu->nodeset);
+
+	return (struct art_pu){ .cpu = (int)pu->os_index, .node = node < 0 ? 0 : node,
+				.core = (int)(core ? core : pu)->logical_index };
+}
+
+int art__topo_pus(const char *synthetic, const cpu_set_t *within, struct art_pu *out, int most)
+{
+	hwloc_topology_t topology;
+	int n = 0;
+
+	if (hwloc_topology_init(&topology))
+		return ART_ERR_NOMEM;
+	hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
+	if (keep_what_counts(topology) ||
+	    (synthetic && hwloc_topology_set_synthetic(topology, synthetic)) ||
+	    hwloc_topology_load(topology)) {
+		hwloc_topology_destroy(topology);
+		return ART_ERR_INTERNAL;
+	}
+	for (hwloc_obj_t o = NULL; (o = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_PU, o)) && n < most;)
+		if (o->os_index < CPU_SETSIZE && CPU_ISSET(o->os_index, within))
+			out[n++] = describe(topology, o);
+	hwloc_topology_destroy(topology);
 	return n;
 }
 

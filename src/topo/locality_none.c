@@ -11,6 +11,7 @@
 #include <art/status.h>
 
 #include "topo/quota.h"
+#include "topo/spare.h"
 
 #define MAX_CPUS 65536
 
@@ -39,6 +40,18 @@ int art__topo_locality_xml(const char *path, struct art_locality *out)
 	(void)path;
 	(void)out;
 	return ART_ERR_ARG;
+}
+
+int art__topo_pus(const char *synthetic, const cpu_set_t *within, struct art_pu *out, int most)
+{
+	int n = 0;
+
+	if (synthetic)
+		return ART_ERR_ARG;
+	for (int cpu = 0; cpu < CPU_SETSIZE && n < most; cpu++)
+		if (CPU_ISSET(cpu, within))
+			out[n++] = (struct art_pu){ .cpu = cpu, .core = cpu, .node = 0 };
+	return n;
 }
 
 int art__topo_cores(int *core, int cpus)
