@@ -16,6 +16,8 @@
 
 /* A wait looks up to this long before it sleeps; how, says wait.c. */
 #define SPIN_NS ART_NS_PER_MS
+/* Of 64 KiB each, two threads that take slices in turns are faster than one; of 32 not. */
+#define SLICE (64u * 1024)
 #define QUEUE_HIGH (512u * 1024)
 #define QUEUE_MAX (64u * 1024 * 1024)
 #define CONNECT_NS (10 * ART_NS_PER_S)
@@ -144,6 +146,22 @@ static void port_beat(void *self, int to, const void *p, size_t len)
 	art__beats_send(&e->beats, to, p, len);
 }
 
+static unsigned spread_hands(void *self)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	return art__workers_hands(&e->workers);
+}
+
+static void spread_run(void *self, art_slice_fn *slice, void *arg, unsigned n)
+{
+	struct art_engine *e = self;
+
+	assert_owned(e);
+	art__workers_spread(&e->workers, slice, arg, n);
+}
+
 /* Reading /proc is the service thread's work: it is there whenever the detector's time comes. */
 static void port_view(void *self, uint32_t epoch, const struct art_set *members)
 {
@@ -185,6 +203,7 @@ void art__engine_port(struct art_engine *e, struct art_port *port)
 		.beat = e->beats.fd >= 0 ? port_beat : NULL,
 		.look = port_look,
 		.arena = e->shared.arena.mine ? &e->shared.arena : NULL,
+		.spread = e->workers.most > 0 ? &e->spread : NULL,
 		.view = e->cfg.note ? port_view : NULL,
 		.vote = e->cfg.vote ? port_vote : NULL,
 	};
@@ -298,6 +317,14 @@ void art__engine_locals(struct art_engine *e, int ranks)
 {
 	assert(!e->started);
 	art__wait_locals(e, ranks, SPIN_NS);
+}
+
+void art__engine_workers(struct art_engine *e, int most, art_workers_where_fn *where, void *self)
+{
+	assert(!e->started && !e->workers.most);
+	art__workers_init(&e->workers, e->env, most, where, self);
+	e->spread = (struct art_spread){ .self = e, .slice = SLICE, .most = 1 + (unsigned)most,
+					 .hands = spread_hands, .run = spread_run };
 }
 
 int art__engine_peer(struct art_engine *e, int slot, bool this_host, const char *data,
@@ -437,6 +464,7 @@ void art__engine_stop(struct art_engine *e)
 		art__own_leave(&e->own);
 		art__service_close(e);
 	}
+	art__workers_stop(&e->workers);
 	for (int c = 0; c < 2; c++) {
 		if (e->tp[c])
 			e->tp[c]->ops->close(e->tp[c]);

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "engine/machine.h"
+#include "engine/workers.h"
 #include "transport/transport.h"
 
 struct art_engine;
@@ -63,6 +64,9 @@ int art__engine_open(const struct art_engine_cfg *cfg, char addr[2][ART_TP_ADDR_
 /* How many ranks this host has, this one included: where each has a core, waits spin for a while
  * before they sleep; where cores are shared, they hand the core over for a while. Until told, neither. */
 void art__engine_locals(struct art_engine *e, int ranks);
+/* @most threads at most may help with large operations, where @where says; before art__engine_port(), which
+ * offers them. */
+void art__engine_workers(struct art_engine *e, int most, art_workers_where_fn *where, void *self);
 /* The effects to make the machine with; valid until art__engine_close(). */
 void art__engine_port(struct art_engine *e, struct art_port *port);
 /* How to reach @slot; before art__engine_start(). Only with ranks of @this_host memory is shared. */

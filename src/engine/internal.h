@@ -8,6 +8,7 @@
  *   service.c  the service thread: control channel, deaths, time, data while nobody is inside
  *   dying.c    sees the end of a rank of this host early
  *   nudge.c    wakes one that sleeps over shared memory
+ *   workers.c  threads that help the owner
  *   arena.c    the memory that the ranks of a host share
  *   status.c   tells art-info what this rank is doing
  *   engine.c   making and ending all of it; the port
@@ -24,6 +25,7 @@
 #include "engine/engine.h"
 #include "engine/link.h"
 #include "engine/status.h"
+#include "engine/workers.h"
 
 /* ---- ownership ---- */
 enum { ART_OWN_FREE, ART_OWN_CALLER, ART_OWN_SERVICE };
@@ -91,6 +93,8 @@ struct art_engine {
 	bool linked;          /* link was initialised */
 	struct art_tp *tp[2]; /* by channel; NULL in a job of one */
 	struct art_machine *machine;
+	struct art_workers workers; /* atomic; by the owner */
+	struct art_spread spread;   /* what the machine sees of them */
 	struct art_shared shared; /* memory of the ranks of this host; fd -1: none */
 
 	struct art_waiter *waiters;

@@ -44,6 +44,20 @@ struct art_lending {
 	size_t bytes;
 };
 
+/* Slice @slice of a piece of work; whoever does others at the same time has another @hand, the owner 0. */
+typedef void art_slice_fn(void *arg, unsigned slice, unsigned hand);
+
+/* Threads that help the owner with large pieces of work. */
+struct art_spread {
+	void *self;
+	size_t slice;  /* bytes that are worth another thread's while */
+	unsigned most; /* hands at most */
+	/* How many there are now, the owner included; the first to ask may have others made. */
+	unsigned (*hands)(void *self);
+	/* Calls @slice(@arg, i, hand) once for each i < @n, in any order; all are over when it returns. */
+	void (*run)(void *self, art_slice_fn *slice, void *arg, unsigned n);
+};
+
 /* Effects. */
 struct art_port {
 	void *self;
@@ -88,6 +102,8 @@ struct art_port {
 	void (*look)(void *self, int slot);
 	/* Memory shared with the other ranks of this host; NULL: none. */
 	const struct art_arena *arena;
+	/* NULL: nobody helps. */
+	const struct art_spread *spread;
 	/* From now on this rank acts in this view: to be noted where its host finds it after this rank's death,
 	 * before anything else is done. NULL: there is no such place. */
 	void (*view)(void *self, uint32_t epoch, const struct art_set *members);
