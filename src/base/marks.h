@@ -74,6 +74,7 @@
 	X(BULK_RESTS)         /* what could be done of a large op was left until another asks */ \
 	X(BULK_OVER)          /* a large op ended there, in pieces */ \
 	X(BULK_WAITS)         /* its part was still in use for an earlier one */ \
+	X(BULK_HELPED)       /* of a payload that went in pieces several hands combined a share */ \
 	X(ARENA_NUDGED)       /* somebody had put something down while this rank did not look */ \
 	X(ARENA_FULL)         /* a call waited for a slot that somebody still read */ \
 	X(ARENA_UNDECIDED)    /* a call came before every rank had said whether it can share memory */ \

@@ -45,10 +45,12 @@ _Static_assert(1 << LEVELS == ART_ARENA_RANKS, "a buffer for each level");
 bool art__arena_init(struct art_ops *c)
 {
 	const struct art_arena *a = c->port->arena;
+	unsigned hands = c->port->spread ? c->port->spread->most : 1;
 
 	if (!a)
 		return true;
-	c->arena_scratch = art__env_alloc(c->env, LEVELS * a->large);
+	c->arena_hand = LEVELS * a->large;
+	c->arena_scratch = art__env_alloc(c->env, hands * c->arena_hand);
 	c->nudged = art__env_zalloc(c->env, (size_t)c->cfg.size * sizeof(*c->nudged));
 	c->arena = a;
 	if (!c->cfg.hosts && c->cfg.size <= ART_ARENA_RANKS && c->world)

@@ -29,9 +29,12 @@
 
 #include "base/marks.h"
 #include "coll/coll.h"
+#include "coll/spread.h"
 
 /* Bytes moved before the engine is asked whether anybody wants it (rule R5). */
 #define BURST (64u * 1024)
+/* Slices of a payload that others help with, at least. */
+#define HELP_FROM 64
 /* When to look again whether a part is free, should nobody tell. */
 #define LOOK_NS ART_NS_PER_MS
 
@@ -263,6 +266,36 @@ static uint64_t share(const struct art_op *op, int pos, uint64_t *len)
 	return from;
 }
 
+static const struct art_port *port(const struct art_op *op)
+{
+	return op->comm->coll->port;
+}
+
+/* For so much of it. What fits into caches is moved to and fro between them by several hands. */
+static unsigned hands(const struct art_op *op, uint64_t bytes)
+{
+	const struct art_spread *help = port(op)->spread;
+
+	return help && op->bytes >= HELP_FROM * help->slice ? art__spread_hands(port(op), bytes) : 1;
+}
+
+/* What is moved at a time; by several hands in no more time. */
+static uint64_t burst(const struct art_op *op, uint64_t len)
+{
+	unsigned n = hands(op, len);
+	uint64_t bytes = n > 1 ? 2 * n * port(op)->spread->slice : 0;
+
+	return bytes > BURST ? bytes : BURST;
+}
+
+static void copy(const struct art_op *op, void *to, const void *from, uint64_t len)
+{
+	if (hands(op, len) > 1)
+		art__spread_copy(port(op), to, from, len);
+	else
+		memcpy(to, from, len);
+}
+
 static bool wants_result(const struct art_op *op)
 {
 	return op->way == ART_C_ALLREDUCE || is_root(op);
@@ -278,7 +311,7 @@ static void put_some(struct art_op *op, uint64_t most)
 	end = b->at < mine ? mine : n;
 	end = least(end, b->at + most);
 	if (end > b->at)
-		memcpy(my_in(op) + b->at, op->input + from + b->at, end - b->at);
+		copy(op, my_in(op) + b->at, op->input + from + b->at, end - b->at);
 	b->at = end == mine ? end + len : end;
 }
 
@@ -287,6 +320,7 @@ static void put_some(struct art_op *op, uint64_t most)
 struct block {
 	const struct art_op *op;
 	uint64_t in_piece, in_input, bytes;
+	uint8_t *scratch;
 };
 
 static const uint8_t *part_at(const struct block *k, int pos)
@@ -305,7 +339,7 @@ static const uint8_t *subtree(const struct block *k, int pos, int span, uint8_t 
 	int level = 0;
 
 	for (int d = 1; d < span && pos + d < k->op->comm->npart; d *= 2, level++) {
-		const uint8_t *right = subtree(k, pos + d, d, c->arena_scratch + (size_t)level * c->arena->max);
+		const uint8_t *right = subtree(k, pos + d, d, k->scratch + (size_t)level * c->arena->max);
 
 		art__combine(call->op, call->type, sum, right, out, k->bytes / k->op->elsize);
 		sum = out;
@@ -313,14 +347,18 @@ static const uint8_t *subtree(const struct block *k, int pos, int span, uint8_t 
 	return sum;
 }
 
-/* A block is small: what is combined of it stays in the first cache. */
-static uint64_t make_block(struct art_op *op)
+static uint64_t block_bytes(const struct art_op *op)
 {
-	struct art_bulk *b = &op->bulk;
+	return arena(op)->max / op->elsize * op->elsize;
+}
+
+/* A block is small: what is combined of it stays in the first cache. @at: in the own share. */
+static void make_block(const struct art_op *op, uint64_t at, uint64_t bytes, unsigned hand)
+{
 	uint64_t n, len, from = piece(op, &n), mine = share(op, op->comm->mypos, &len);
-	uint64_t bytes = least(len - b->at, arena(op)->max / op->elsize * op->elsize);
-	struct block k = { op, mine + b->at, from + mine + b->at, bytes };
-	uint8_t *out = my_out(op) + b->at;
+	const struct art_ops *c = op->comm->coll;
+	struct block k = { op, mine + at, from + mine + at, bytes, c->arena_scratch + hand * c->arena_hand };
+	uint8_t *out = my_out(op) + at;
 	int n2 = 1;
 
 	while (n2 < op->comm->npart)
@@ -328,8 +366,38 @@ static uint64_t make_block(struct art_op *op)
 	subtree(&k, 0, n2, out);
 	if (wants_result(op))
 		memcpy((uint8_t *)op->call.recvbuf + k.in_input, out, bytes);
-	b->at += bytes;
-	return bytes;
+}
+
+/* A stretch of the own share. */
+struct stretch {
+	const struct art_op *op;
+	uint64_t at, end, each; /* a slice has whole blocks */
+};
+
+static void make_slice(void *arg, unsigned slice, unsigned hand)
+{
+	const struct stretch *s = arg;
+	uint64_t at = s->at + slice * s->each, end = least(s->end, at + s->each), n;
+
+	for (; at < end; at += n) {
+		n = least(end - at, block_bytes(s->op));
+		make_block(s->op, at, n, hand);
+	}
+}
+
+static void make_some(struct art_op *op, uint64_t bytes)
+{
+	const struct art_spread *help = hands(op, bytes) > 1 ? port(op)->spread : NULL;
+	struct stretch s = { op, op->bulk.at, op->bulk.at + bytes, bytes };
+
+	op->bulk.at += bytes;
+	if (!help) {
+		make_slice(&s, 0, 0);
+		return;
+	}
+	ART_MARK(op->comm->coll->env, ART_M_BULK_HELPED);
+	s.each = (help->slice + block_bytes(op) - 1) / block_bytes(op) * block_bytes(op);
+	help->run(help->self, make_slice, &s, (unsigned)((bytes + s.each - 1) / s.each));
 }
 
 static void get_share(struct art_op *op, int pos)
@@ -337,7 +405,7 @@ static void get_share(struct art_op *op, int pos)
 	uint64_t n, len, from = piece(op, &n), at = share(op, pos, &len);
 
 	if (len)
-		memcpy((uint8_t *)op->call.recvbuf + from + at, out_of(op, pos), len);
+		copy(op, (uint8_t *)op->call.recvbuf + from + at, out_of(op, pos), len);
 }
 
 /* ---- the phases of a reduction: each moves something (bytes), or not (0) ---- */
@@ -366,9 +434,9 @@ static uint64_t put_step(struct art_op *op)
 		return 0;
 	if (!art__arena_touch(arena(op), ART_ARENA_WRITE))
 		return 0;
-	put_some(op, BURST);
-	at = b->at - at + 1;
 	piece(op, &n);
+	put_some(op, burst(op, n));
+	at = b->at - at + 1;
 	if (b->at < n)
 		return at;
 	return end_phase(op, IS_PUT, MAKE) ? at : 0;
@@ -377,18 +445,18 @@ static uint64_t put_step(struct art_op *op)
 static uint64_t make_step(struct art_op *op)
 {
 	struct art_bulk *b = &op->bulk;
-	uint64_t len, moved = 1;
+	uint64_t len, n;
 
 	if (!b->at && (!art__arena_there(op) || !all_reached(op, IS_PUT, b->piece + 1)))
 		return 0;
 	if (!art__arena_touch(arena(op), ART_ARENA_TAKE))
 		return 0;
 	share(op, op->comm->mypos, &len);
-	while (b->at < len && moved < BURST)
-		moved += make_block(op);
+	n = least(len - b->at, burst(op, len));
+	make_some(op, n);
 	if (b->at < len)
-		return moved;
-	return end_phase(op, IS_MADE, GET) ? moved : 0;
+		return n + 1;
+	return end_phase(op, IS_MADE, GET) ? n + 1 : 0;
 }
 
 /* A share that is made. */

@@ -426,7 +426,8 @@ struct art_ops {
 	} gone[ART_GONE];        /* communicators ended lately, for whoever has not heard yet */
 	uint32_t ngone;
 	const struct art_arena *arena; /* NULL: none */
-	uint8_t *arena_scratch;  /* for partial results */
+	uint8_t *arena_scratch;  /* for partial results: so many bytes */
+	size_t arena_hand;       /* of each hand (port->spread) */
 	uint32_t *nudged;        /* [size] the `doze` for which this slot was nudged last */
 	uint32_t doze;           /* as others see it: odd, they shall nudge this rank */
 	bool arena_log_full;     /* so does an op of some communicator */

@@ -7,6 +7,7 @@
  */
 #include "base/marks.h"
 #include "coll/coll.h"
+#include "coll/spread.h"
 
 /* How long it may take until it is stable, and a nanosecond a byte: what a copy into fresh memory would take,
  * where cores are shared. */
@@ -37,7 +38,7 @@ bool art__op_save(struct art_op *op, const void *p, bool result)
 	room = saved_room(op, op->bytes);
 	if (!room)
 		return false;
-	memcpy(room, p, op->bytes);
+	art__spread_copy(op->comm->coll->port, room, p, op->bytes);
 	op->saved_is_result = result;
 	op->saved_is_input = !result;
 	if (!result)

@@ -9,6 +9,7 @@
 
 #include "base/marks.h"
 #include "coll/coll.h"
+#include "coll/spread.h"
 
 /* ---- the table of a communicator ---- */
 
@@ -260,7 +261,7 @@ static void lost_root(struct art_op *op)
 static void alone(struct art_op *op)
 {
 	if (op->call.recvbuf && op->input && op->bytes && op->call.recvbuf != (void *)op->input)
-		memcpy(op->call.recvbuf, op->input, op->bytes);
+		art__spread_copy(op->comm->coll->port, op->call.recvbuf, op->input, op->bytes);
 	op->idle = true;
 	art__op_hold(op);
 }

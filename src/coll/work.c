@@ -7,6 +7,7 @@
 #include <art/status.h>
 
 #include "coll/coll.h"
+#include "coll/spread.h"
 
 static void run(struct art_job *job)
 {
@@ -73,7 +74,11 @@ enum art_work_now art__work_combine(struct art_op *op, const uint8_t *left, cons
 		return ART_WORK_DONE;
 	if (op->call.fn)
 		return start_job(op, left, right, bytes) ? ART_WORK_LATER : no_memory(op);
-	art__combine(op->call.op, op->call.type, left, right, out, bytes / op->elsize);
+	if (bytes < ART_SPREAD_LEAST)
+		art__combine(op->call.op, op->call.type, left, right, out, bytes / op->elsize);
+	else
+		art__spread_combine(op->comm->coll->port, op->call.op, op->call.type, left, right, out,
+				    bytes / op->elsize);
 	return ART_WORK_DONE;
 }
 

@@ -95,6 +95,8 @@ struct crank {
 	struct art_arena_part *shared;
 	const struct art_arena_part **part; /* [n] of its host */
 	struct art_arena arena;
+	struct art_spread spread;
+	uint64_t mixer;      /* of slices */
 	bool awake;          /* looks at it now and then */
 	bool inside;         /* a machine call is running */
 	uint32_t epoch;      /* last seen */
@@ -271,6 +273,7 @@ void cluster__arena_close(struct cluster *c);
 
 /* ---- cluster_arbiter.c ---- */
 void cluster__lend_port(struct crank *r);
+void cluster__spread_port(struct crank *r);
 void cluster__lend_returned(struct art_machine *wrap, struct art_op *op);
 /* A frame is about to be handed on. */
 void cluster__lend_came(struct crank *r, enum art_chan chan, const struct art_hdr *h);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Ranks that send streams in runs: every other one, so that there are also those that are killed between
- * two messages of what would be a run. And those that lend instead (cluster_lend.c).
+ * two messages of what would be a run. And those that lend instead (cluster_lend.c), and are helped
+ * (cluster_spread.c).
  */
 #include "tests/lib/cluster_impl.h"
 
@@ -23,4 +24,5 @@ void cluster__run_port(struct crank *r)
 {
 	r->port.send_run = r->slot % 2 ? port_send_run : NULL;
 	cluster__lend_port(r);
+	cluster__spread_port(r);
 }
