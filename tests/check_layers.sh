@@ -31,7 +31,7 @@ may_include() {
 	src/launch/artrun_trace.c) echo '^(base/|launch/|art/art\.h)' ;; # texts of status codes
 	src/launch/artrun_vote.c) echo '^(base/|launch/|ft/arbiter\.h)' ;; # artrun is an acceptor
 	src/launch/*) echo '^(base/|topo/topo\.h|transport/transport\.h|launch/|art/status\.h)' ;;
-	src/api/*) echo '^(base/|topo/topo\.h|coll/|ft/|core/|engine/|launch/boot\.h|api/|art/)' ;;
+	src/api/*) echo '^(base/|topo/(topo|spare|quota)\.h|coll/|ft/|core/|engine/|launch/boot\.h|api/|art/)' ;;
 	examples/*) echo '^art/' ;;
 	benchmarks/*) echo '^(art/|bench\.h|benchmarks/|base/)' ;;
 	# Tools show what others do: the table of settings, the names of status sockets, the host.

@@ -42,6 +42,7 @@ typedef struct art_options {
 	const char *coll_allreduce;
 	const char *tuning;
 	const char *rdma_large;
+	const char *workers;
 } art_options_t;
 
 /* Options of which none is given. */

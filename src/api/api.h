@@ -28,6 +28,11 @@ struct art_ctx {
 	struct art_comm_obj world;
 	int rank, size;
 	bool notifies; /* some communicator has had a callback: calls look for news before they end */
+	struct art_near {
+		pid_t *pid;    /* [ranks] of the processes of this host */
+		int ranks, me; /* this one's place among them */
+		int cores;     /* they may use so many together; 0: not known */
+	} near;
 	uint64_t *incarnation; /* [size], of the processes that made this job */
 	_Atomic bool finalizing;
 };
@@ -86,6 +91,10 @@ void art__api_status_of(const struct art_ctx *ctx, uint64_t comm, uint64_t seq,
 			const struct art_outcome *o, art_status_t *status);
 /* Forgets the calling thread's last statuses. */
 void art__api_forget_statuses(void);
+
+/* ---- workers.c ---- */
+/* Lets the engine have threads that help, where the settings want some and there may be cores for them. */
+int art__api_workers(struct art_ctx *ctx, const struct art_boot_card *cards);
 
 /* ---- comms.c ---- */
 /* Runs an op that makes a communicator; owns the engine on entry, as art__api_run(). */

@@ -209,6 +209,18 @@ static bool read_buddies(const char *text, struct art_config *c)
 	return text[0] >= '1' && text[0] <= '3' && !text[1];
 }
 
+static bool read_workers(const char *text, struct art_config *c)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	c->workers = ART_WORKERS_AUTO;
+	if (strcmp(text, "auto") == 0)
+		return true;
+	c->workers = (int)n;
+	return *text >= '0' && *text <= '9' && !*end && n >= 0 && n <= ART_WORKERS_MAX;
+}
+
 static bool read_coll_bcast(const char *text, struct art_config *c)
 {
 	return art__tuning_algo(ART_C_BCAST, text, &c->coll_bcast);
@@ -292,6 +304,9 @@ const struct art_setting art__settings[] = {
 	SETTING("ART_ARENA", arena, "on",
 		"operations of all ranks of one host go through shared memory, without messages", read_arena,
 		"one of: on, off"),
+	SETTING("ART_WORKERS", workers, "auto",
+		"threads of a rank that help with large reductions and copies; auto: on cores that no rank needs, "
+		"up to 4", read_workers, "auto, or a number up to 16"),
 	SETTING("ART_COLL_BCAST", coll_bcast, "auto",
 		"how broadcasts go from rank to rank by messages; the same at every rank",
 		read_coll_bcast, "one of: auto, tree, chain, scatter"),

@@ -15,6 +15,7 @@
 
 #include "base/env.h"
 #include "core/core.h"
+#include "engine/workers.h"
 
 #define ART_SETTINGS_MAX 32
 #define ART_SETTING_TEXT_MAX 256 /* bytes of a value, with the final NUL */
@@ -24,6 +25,7 @@
 #define ART_CONFIG_WHY_MAX (PATH_MAX + 2 * ART_SETTING_TEXT_MAX + 128)
 
 enum art_errors_mode { ART_ERRORS_WARN, ART_ERRORS_RETURN, ART_ERRORS_ABORT };
+#define ART_WORKERS_AUTO (-1)
 enum art_origin { ART_FROM_DEFAULT, ART_FROM_FILE, ART_FROM_ENVIRONMENT, ART_FROM_OPTIONS };
 
 /* A value and where it comes from. */
@@ -53,6 +55,7 @@ struct art_config {
 	uint64_t join_wait_ns;
 	uint64_t connect_wait_ns;
 	int buddies;
+	int workers; /* threads, or ART_WORKERS_AUTO */
 	uint8_t coll_bcast, coll_reduce, coll_allreduce; /* enum art_algo */
 	const char *tuning_file;  /* NULL: none */
 	struct art_tuning tuning; /* what it says */

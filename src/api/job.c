@@ -323,6 +323,11 @@ static int assemble(struct art_ctx *ctx, const struct art_boot_card *cards, int 
 	if (rc)
 		return rc;
 	check_tuning(ctx, hosts);
+	rc = art__api_workers(ctx, cards);
+	if (rc) {
+		snprintf(why, WHY_MAX, "out of memory");
+		return rc;
+	}
 	rc = make_core(ctx, hosts, is_crowded(cards, ctx->size));
 	if (!rc)
 		rc = art__engine_start(ctx->engine, art__core_machine(ctx->core), pids);
@@ -369,6 +374,7 @@ static void demolish(struct art_ctx *ctx)
 	art__boot_close(&ctx->boot);
 	art__trace_close(&ctx->env);
 	free(ctx->incarnation);
+	free(ctx->near.pid);
 	free(ctx);
 }
 
