@@ -19,29 +19,35 @@
 
 #include "bench.h"
 
-enum { ROUNDS_MIN = 5, ROUNDS_MAX = 400, ALGOS_MAX = 8, SIZES_MAX = 40 };
+enum { ROUNDS_MIN = 5, ROUNDS_MAX = 400, ALGOS_MAX = 12, SIZES_MAX = 40 };
 
 struct algo {
 	const char *name;
 	size_t from, upto; /* bytes it is for; 0: any number */
 	enum { ANY_RANKS, POWER_OF_TWO, OTHERS } ranks;
+	int above; /* so many ranks */
 };
+
+/* Of as many ranks as its radix, or fewer, a tree is a star, as that of the next smaller radix would be. */
+#define WIDE_TREES                                                                        \
+	{ "tree:4", 0, 256 << 10, ANY_RANKS, 3 }, { "tree:8", 0, 256 << 10, ANY_RANKS, 4 }, \
+	{ "tree:16", 0, 64 << 10, ANY_RANKS, 8 }
 
 /* What is by size comes first where it is what auto takes. */
 static const struct algo to_all[] = {
-	{ "tree", 0, 0, ANY_RANKS }, { "chain", 0, 0, ANY_RANKS }, { "scatter", 256, 0, ANY_RANKS },
-	{ NULL, 0, 0, ANY_RANKS },
+	{ "tree", 0, 0, ANY_RANKS, 2 }, WIDE_TREES, { "chain", 0, 0, ANY_RANKS, 2 },
+	{ "scatter", 256, 0, ANY_RANKS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
 };
 static const struct algo to_one[] = {
-	{ "rabenseifner", 1 << 20, 0, POWER_OF_TWO }, { "tree", 0, 0, ANY_RANKS }, { "chain", 0, 0, ANY_RANKS },
-	{ "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS }, { "rabenseifner", 1 << 20, 0, OTHERS },
-	{ NULL, 0, 0, ANY_RANKS },
+	{ "rabenseifner", 1 << 20, 0, POWER_OF_TWO, 2 }, { "tree", 0, 0, ANY_RANKS, 2 }, WIDE_TREES,
+	{ "chain", 0, 0, ANY_RANKS, 2 }, { "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS, 2 },
+	{ "rabenseifner", 1 << 20, 0, OTHERS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
 };
 static const struct algo to_each[] = {
-	{ "doubling", 0, 16 << 10, ANY_RANKS }, { "rabenseifner", 1 << 20, 0, ANY_RANKS },
-	{ "tree", 0, 0, ANY_RANKS }, { "doubling", (16 << 10) + 1, 64 << 10, ANY_RANKS },
-	{ "chain", 0, 0, ANY_RANKS }, { "ring", 256, 0, ANY_RANKS },
-	{ "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS }, { NULL, 0, 0, ANY_RANKS },
+	{ "doubling", 0, 16 << 10, ANY_RANKS, 2 }, { "rabenseifner", 1 << 20, 0, ANY_RANKS, 2 },
+	{ "tree", 0, 0, ANY_RANKS, 2 }, WIDE_TREES, { "doubling", (16 << 10) + 1, 64 << 10, ANY_RANKS, 2 },
+	{ "chain", 0, 0, ANY_RANKS, 2 }, { "ring", 256, 0, ANY_RANKS, 2 },
+	{ "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
 };
 
 struct cell { /* one size */
@@ -66,7 +72,7 @@ static bool fits(const struct algo *a, size_t bytes, int size)
 {
 	bool power = !(size & (size - 1));
 
-	return bytes >= a->from && (!a->upto || bytes <= a->upto) &&
+	return bytes >= a->from && (!a->upto || bytes <= a->upto) && size > a->above &&
 	       (a->ranks == ANY_RANKS || power == (a->ranks == POWER_OF_TWO));
 }
 

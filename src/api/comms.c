@@ -223,7 +223,7 @@ int art_comm_set_algorithm(art_comm_t comm, const char *op, const char *algorith
 	if (rc)
 		return rc;
 	if (known)
-		art__comm_set_algo(h.obj->core, kind, (enum art_algo)algo);
+		art__comm_set_algo(h.obj->core, kind, algo);
 	art__api_leave(&h);
 	if (known)
 		return 0;

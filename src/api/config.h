@@ -56,7 +56,7 @@ struct art_config {
 	uint64_t connect_wait_ns;
 	int buddies;
 	int workers; /* threads, or ART_WORKERS_AUTO */
-	uint8_t coll_bcast, coll_reduce, coll_allreduce; /* enum art_algo */
+	uint8_t coll_bcast, coll_reduce, coll_allreduce; /* as art_core_cfg.algo */
 	const char *tuning_file;  /* NULL: none */
 	struct art_tuning tuning; /* what it says */
 

@@ -8,6 +8,7 @@
  *	transport shm,tcp            with this ART_TRANSPORT (both may be left out)
  *	allreduce 16384 doubling     up to so many bytes, from the last line's on, this algorithm
  *	allreduce max ring           and this one for all that is longer
+	bcast 4096 tree:8            a tree of that radix
  *
  * What is wrong is an error that names file and line: a table that is read in part would give ranks
  * different choices.
@@ -46,10 +47,10 @@ static const struct {
 	const struct named *algos;
 	const char *words;
 } ops[ART_C_ALLREDUCE + 1] = {
-	[ART_C_BCAST] = {"bcast", bcast, "one of: auto, tree, chain, scatter"},
-	[ART_C_REDUCE] = {"reduce", reduce, "one of: auto, tree, chain, rabenseifner"},
+	[ART_C_BCAST] = {"bcast", bcast, "one of: auto, tree, tree:2 to tree:16, chain, scatter"},
+	[ART_C_REDUCE] = {"reduce", reduce, "one of: auto, tree, tree:2 to tree:16, chain, rabenseifner"},
 	[ART_C_ALLREDUCE] = {"allreduce", allreduce,
-			     "one of: auto, tree, chain, doubling, ring, rabenseifner"},
+			     "one of: auto, tree, tree:2 to tree:16, chain, doubling, ring, rabenseifner"},
 };
 
 enum art_coll art__tuning_op(const char *name)
@@ -65,8 +66,26 @@ const char *art__tuning_algos(enum art_coll op)
 	return ops[op].words;
 }
 
+/* A whole number from 1 to @most. */
+static bool whole(const char *text, uint64_t most, uint64_t *out)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	return !errno && !*end && *out >= 1 && *out <= most;
+}
+
 bool art__tuning_algo(enum art_coll op, const char *name, uint8_t *out)
 {
+	uint64_t radix;
+
+	if (!strncmp(name, "tree:", 5) && whole(name + 5, ART_RADIX_MAX, &radix) && radix > 1) {
+		*out = art__algo_tree((int)radix);
+		return true;
+	}
 	for (const struct named *n = ops[op].algos; n->name; n++) {
 		if (strcmp(n->name, name))
 			continue;
@@ -90,18 +109,6 @@ static int complain(struct reader *r, const char *what, const char *about)
 {
 	snprintf(r->why, r->why_size, "%s:%d: %s%.64s", r->path, r->line, what, about);
 	return ART_ERR_ARG;
-}
-
-/* A whole number from 1 to @most. */
-static bool whole(const char *text, uint64_t most, uint64_t *out)
-{
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return !errno && !*end && *out >= 1 && *out <= most;
 }
 
 static struct art_tuned *section(struct reader *r)

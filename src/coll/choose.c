@@ -16,6 +16,8 @@
  *                         of ranks is a power of two), else the tree
  *   cores are shared      the tree for what would be doubling by itself, and for a barrier
  *
+ * A tree has the radix that is set with it, unless it is ordered.
+ *
  * Doubling takes log2 p rounds in which all send, the tree twice as many in which one message is sent for each
  * rank, up and down. A rank with a core of its own waits for rounds; where a core has several, each message
  * is work that another waits for.
@@ -109,7 +111,7 @@ static enum art_algo reduce(const struct art_op *op, enum art_algo set)
 
 enum art_algo art__choose_usual(const struct art_op *op)
 {
-	enum art_algo set = (enum art_algo)op->algo;
+	enum art_algo set = art__algo_of(op->algo);
 
 	switch (op->way) {
 	case ART_C_BCAST:
@@ -189,8 +191,8 @@ const struct art_tuned *art__choose_tuned(const struct art_tuning *t, int nrank)
 	return best;
 }
 
-void art__comm_set_algo(struct art_comm *m, enum art_coll kind, enum art_algo algo)
+void art__comm_set_algo(struct art_comm *m, enum art_coll kind, uint8_t algo)
 {
-	m->algo[kind] = (uint8_t)algo;
+	m->algo[kind] = algo;
 	m->chosen = art__choose_any(m);
 }

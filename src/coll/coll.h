@@ -210,7 +210,7 @@ struct art_op {
 	enum art_op_state state;
 	bool entered, held, returned, done, released, refused, active, nofail;
 	bool uniform;            /* the caller is told when it is stable, not before (outcome.c) */
-	uint8_t algo;            /* enum art_algo that is set for it: part of its signature */
+	uint8_t algo;            /* what is set for it (core.h): part of its signature */
 	bool ordered;            /* parts are combined in one fixed shape, whatever else (shape.c) */
 	bool late;               /* decided DELIVER, and had from shared memory meanwhile (change.c) */
 	bool pulled_late;        /* returned early, then decided DELIVER: outcome still wanted */

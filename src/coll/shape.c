@@ -19,7 +19,9 @@ bool art__shape_any_order(const struct art_op *op)
 
 static int radix(const struct art_op *op)
 {
-	return op->ordered ? 2 : op->comm->coll->cfg.radix;
+	int set = art__algo_radix(op->algo);
+
+	return op->ordered ? 2 : set ? set : op->comm->coll->cfg.radix;
 }
 
 static int me(const struct art_op *op)
@@ -110,7 +112,7 @@ static void tree_round(const struct art_op *op, int root, const int *hosts, stru
 	for (uint32_t i = 0; i < e->n; i++)
 		dead[i] = (struct art_pair){ cfg->hosts[e->e[i].a], cfg->hosts[e->e[i].b] };
 	ART_MARK(op->comm->coll->env, ART_M_WENT_ROUND);
-	art__topo_around(op->comm->npart, root, cfg->radix, hosts, dead, (int)e->n, op->comm->mypos, t,
+	art__topo_around(op->comm->npart, root, radix(op), hosts, dead, (int)e->n, op->comm->mypos, t,
 			 scratch);
 }
 
@@ -128,7 +130,7 @@ static void plain_tree(const struct art_op *op, const struct shape *s, int root,
 			tree_round(op, root, hosts, t, scratch);
 			return;
 		}
-		art__topo_hosts(op->comm->npart, root, cfg->radix, hosts, op->comm->mypos, t,
+		art__topo_hosts(op->comm->npart, root, radix(op), hosts, op->comm->mypos, t,
 				scratch);
 		return;
 	}
@@ -187,7 +189,7 @@ static bool simple_shape(struct art_op *op, int root_pos)
 	int child[64];
 	struct art_tree t = { .child = child, .cap = 64 };
 
-	art__topo_knomial(m->npart, root_pos, m->coll->cfg.radix, m->mypos, &t);
+	art__topo_knomial(m->npart, root_pos, radix(op), m->mypos, &t);
 	op->tree->parent = t.parent < 0 ? -1 : m->part[t.parent];
 	if (!kid_room(op, t.nchild))
 		return false;
@@ -226,7 +228,7 @@ bool art__tree_shape(struct art_op *op)
 	if (art__choose(op) == ART_ALGO_CHAIN)
 		return chain_shape(op, root_pos);
 	if (art__shape_any_order(op) && !(op->call.fn && op->returned_set) && !m->coll->cfg.hosts &&
-	    art__topo_knomial_children(p, m->coll->cfg.radix) <= 64)
+	    art__topo_knomial_children(p, radix(op)) <= 64)
 		return simple_shape(op, root_pos);
 	mem = art__pool_get(pool, (size_t)p * 9 * sizeof(int));
 	if (!mem)

@@ -64,6 +64,21 @@ enum art_algo {
 	ART_ALGO_SCATTER,  /* a bcast as scatter and allgather */
 };
 
+/* What is set for an op: one of these and, above it, how wide a tree is; 0: as usual. */
+#define ART_RADIX_MAX 16
+static inline uint8_t art__algo_tree(int radix)
+{
+	return (uint8_t)(ART_ALGO_TREE | (radix - 1) << 4);
+}
+static inline enum art_algo art__algo_of(uint8_t set)
+{
+	return (enum art_algo)(set & 15);
+}
+static inline int art__algo_radix(uint8_t set)
+{
+	return set >> 4 ? (set >> 4) + 1 : 0;
+}
+
 /* What was measured to be best, by size, for a number of ranks (api/tuning.c reads it). */
 #define ART_TUNED_LINES 32
 #define ART_TUNED_SECTIONS 16
@@ -73,7 +88,7 @@ struct art_tuned {
 	int nline[ART_C_ALLREDUCE + 1];
 	struct art_tuned_line {
 		uint64_t upto;    /* bytes; grows from line to line */
-		uint8_t algo;     /* enum art_algo */
+		uint8_t algo;     /* as below */
 	} line[ART_C_ALLREDUCE + 1][ART_TUNED_LINES]; /* [kind of op] */
 };
 struct art_tuning {
@@ -107,7 +122,7 @@ struct art_core_cfg {
 	size_t small_max;         /* allreduce by recursive doubling up to here (bytes, <= 64 KiB) */
 	size_t halving_min;       /* and by halving from here on (bytes) */
 	int radix;                /* of trees (2) */
-	uint8_t algo[ART_C_ALLREDUCE + 1]; /* enum art_algo of each kind of op; the same at all ranks */
+	uint8_t algo[ART_C_ALLREDUCE + 1]; /* what is set for each kind of op; the same at all ranks */
 	const struct art_tuning *tuning; /* where that says nothing; NULL: none. The same, and not copied */
 	size_t ring_segment;      /* bytes of a piece that goes round a ring (32 KiB) */
 	int buddies;              /* who keep each input under ART_LOSS_MIRROR (1, at most 3) */
@@ -202,7 +217,7 @@ int art__comm_rank(const struct art_comm *comm);
 int art__comm_size(const struct art_comm *comm);
 /* How ops of @kind (BCAST .. ALLREDUCE) that start now go; AUTO: as measured, or by size. Local, but ops
  * whose ranks have different ones end with ART_ERR_MISMATCH. Communicators made later start with it. */
-void art__comm_set_algo(struct art_comm *comm, enum art_coll kind, enum art_algo algo);
+void art__comm_set_algo(struct art_comm *comm, enum art_coll kind, uint8_t algo);
 int art__comm_flags(const struct art_comm *comm); /* ART_F_* of the ops that start now */
 int art__comm_slot(const struct art_comm *comm, int rank);
 int art__comm_rank_of(const struct art_comm *comm, int slot); /* -1: no member */

@@ -523,6 +523,9 @@ static void tune_algorithms(const struct scenario *s, struct art_core_cfg *core)
 	core->algo[ART_C_ALLREDUCE] = sum[(x >> 3) % (sizeof(sum) / sizeof(sum[0]))];
 	if (x >> 12 & 1)
 		core->ring_segment = 256;
+	for (int kind = ART_C_BCAST; kind <= ART_C_ALLREDUCE; kind++)
+		if (core->algo[kind] == ART_ALGO_TREE && x >> 18 & 1)
+			core->algo[kind] = art__algo_tree(2 + (int)((x >> (19 + kind)) % 15));
 }
 
 void scenario_tune(struct art_core_cfg *core, int rank, void *arg)

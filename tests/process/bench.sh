@@ -70,7 +70,7 @@ wrong "no operation was named"
 wrong "'--fast' is not understood" allreduce --fast
 
 # ---- algorithms: every result is checked ----
-for algorithm in tree chain doubling ring rabenseifner; do
+for algorithm in tree tree:3 chain doubling ring rabenseifner; do
 	run env ART_TRANSPORT=tcp ART_COLL_ALLREDUCE=$algorithm "$artrun" -n 3 "$bench" allreduce \
 		--type float --sizes 4:512K --iters 2
 	[ $rc = 0 ] && [ -s out ] || complain "ART_COLL_ALLREDUCE=$algorithm: exit status $rc"
@@ -84,7 +84,7 @@ for n in 4 5; do
 	[ $rc = 0 ] && [ -s out ] || complain "scatter, rabenseifner, $n ranks: exit status $rc"
 done
 run env ART_COLL_ALLREDUCE=circle "$artrun" -n 2 "$bench" allreduce --iters 1
-[ $rc != 0 ] && grep -q 'ART_COLL_ALLREDUCE=circle is not one of: auto, tree, chain, doubling, ring, rabenseifner' err ||
+[ $rc != 0 ] && grep -q 'ART_COLL_ALLREDUCE=circle is not one of: auto, tree, tree:2 to tree:16, chain, doubling, ring' err ||
 	complain "an algorithm that there is not is accepted"
 run "$artrun" -n 3 bash -c "[ \$ART_RANK != 1 ] || export ART_COLL_ALLREDUCE=ring
 	exec '$bench' allreduce --sizes 64K:64K --iters 1"
@@ -94,9 +94,9 @@ run "$artrun" -n 3 bash -c "[ \$ART_RANK != 1 ] || export ART_COLL_ALLREDUCE=rin
 export ART_TRANSPORT=tcp
 run "$artrun" -n 4 "$bench" --tune=table --sizes 64K:128K --budget 1
 [ $rc = 0 ] && [ ! -e table.part ] || complain "--tune: exit status $rc"
-[ "$(grep -cE '^# (bcast|reduce|allreduce) (65536|131072):( [a-z]+ [0-9.]+)+; [0-9]+ rounds; [a-z]+$' table)" = 6 ] &&
+[ "$(grep -cE '^# (bcast|reduce|allreduce) (65536|131072):( [a-z:0-9]+ [0-9.]+)+; [0-9]+ rounds; [a-z:0-9]+$' table)" = 6 ] &&
 	grep -qx 'ranks 4' table && grep -qx 'hosts 1' table && grep -qx 'transport tcp' table &&
-	[ "$(grep -cE '^(bcast|reduce|allreduce) [0-9]+ [a-z]+$' table)" -ge 3 ] || complain "--tune: the table is another"
+	[ "$(grep -cE '^(bcast|reduce|allreduce) [0-9]+ [a-z:0-9]+$' table)" -ge 3 ] || complain "--tune: the table is another"
 run env ART_TUNING="$dir/table" "$artrun" -n 4 "$bench" allreduce bcast --sizes 32K:256K --iters 2
 [ $rc = 0 ] && [ ! -s err ] || complain "the table is not used: exit status $rc"
 printf 'ranks 4\nallreduce max ring\n' >ring

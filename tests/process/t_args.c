@@ -115,6 +115,8 @@ static void wrong_outputs(void)
 	CHECK_RC(art_comm_set_deadline(W, NAN), ART_ERR_ARG);
 	CHECK_RC(art_comm_set_algorithm(W, "allreduce", "circle"), ART_ERR_ARG);
 	CHECK_RC(art_comm_set_algorithm(W, "bcast", "doubling"), ART_ERR_ARG);
+	CHECK_RC(art_comm_set_algorithm(W, "bcast", "tree:0"), ART_ERR_ARG);
+	CHECK_RC(art_comm_set_algorithm(W, "bcast", "chain:2"), ART_ERR_ARG);
 	CHECK_RC(art_comm_set_algorithm(W, "barrier", "tree"), ART_ERR_ARG);
 	CHECK_RC(art_comm_set_algorithm(W, NULL, "tree"), ART_ERR_ARG);
 	CHECK_RC(art_comm_set_algorithm(W, "bcast", NULL), ART_ERR_ARG);

@@ -235,6 +235,9 @@ static void algorithms_are_inherited(void)
 	OK(art_comm_set_algorithm(child, "allreduce", "tree"));
 	OK(art_allreduce(in, out, N, ART_INT64, ART_SUM, child));
 	CHECK(out[N - 1] == sum * N);
+	OK(art_comm_set_algorithm(child, "allreduce", my_rank == 0 ? "tree:2" : "tree:3"));
+	if (my_size > 1)
+		CHECK_RC(art_allreduce(in, out, N, ART_INT64, ART_SUM, child), ART_ERR_MISMATCH);
 	OK(art_comm_free(&child));
 	OK(art_comm_free(&parent));
 }

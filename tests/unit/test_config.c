@@ -203,7 +203,7 @@ static void test_table(void)
 	clean();
 	CU_ASSERT(tuned_with("# mine\nranks 8\nhosts 2 # of ours\ntransport tcp\n\n"
 			     "allreduce 16384 doubling\n\tallreduce max ring\nbcast 100 chain\n"
-			     "ranks 3\nreduce max chain") == 0);
+			     "ranks 3\nreduce max chain\nbcast 8 tree:2\nbcast max tree:16\n") == 0);
 	CU_ASSERT_FATAL(c.tuning_file && c.tuning.nsection == 2);
 	t = &c.tuning.section[0];
 	CU_ASSERT(t->ranks == 8 && t->hosts == 2 && !strcmp(t->transport, "tcp"));
@@ -213,6 +213,10 @@ static void test_table(void)
 	CU_ASSERT(t->line[ART_C_ALLREDUCE][0].algo == ART_ALGO_DOUBLING);
 	CU_ASSERT(t->line[ART_C_ALLREDUCE][1].upto == UINT64_MAX);
 	CU_ASSERT(t[1].ranks == 3 && t[1].line[ART_C_REDUCE][0].algo == ART_ALGO_CHAIN);
+	CU_ASSERT(art__algo_of(t[1].line[ART_C_BCAST][0].algo) == ART_ALGO_TREE);
+	CU_ASSERT(art__algo_radix(t[1].line[ART_C_BCAST][0].algo) == 2);
+	CU_ASSERT(art__algo_radix(t[1].line[ART_C_BCAST][1].algo) == 16);
+	CU_ASSERT(art__algo_radix(t[1].line[ART_C_REDUCE][0].algo) == 0);
 	CU_ASSERT(art__choose_tuned(&c.tuning, 8) == t && art__choose_tuned(&c.tuning, 16) == t);
 	CU_ASSERT(art__choose_tuned(&c.tuning, 17) == NULL && art__choose_tuned(&c.tuning, 1) == NULL);
 	CU_ASSERT(art__choose_tuned(&c.tuning, 4) == t + 1 && art__choose_tuned(NULL, 4) == NULL);
@@ -241,7 +245,11 @@ static void test_bad_tables(void)
 	table_refused("ranks 8\nbcast 8 tree\n\nbcast 8 chain\n", "/table:4: not above the last line's bytes: 8");
 	table_refused("ranks 8\nbcast max tree\nbcast 8 chain\n", "/table:3: not above the last line's");
 	table_refused("ranks 8\nbcast 8 ring\n",
-		      "/table:2: of bcast, not one of: auto, tree, chain, scatter: ring");
+		      "/table:2: of bcast, not one of: auto, tree, tree:2 to tree:16, chain, scatter: ring");
+	table_refused("ranks 8\nbcast 8 tree:1\n", "scatter: tree:1");
+	table_refused("ranks 8\nbcast 8 tree:17\n", "scatter: tree:17");
+	table_refused("ranks 8\nbcast 8 tree:\n", "scatter: tree:");
+	table_refused("ranks 8\nbcast 8 tree:4x\n", "scatter: tree:4x");
 	for (int i = 8; i < 600; i++)
 		longest[i] = 'x';
 	table_refused(longest, "/table:2: the line is too long");

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Description: what is set for an operation decides who sends how much: each rank's messages are those of the
+ * shape that was asked for.
+ */
+#include <art/art.h>
+#include <stdio.h>
+
+#include "coll/combine.h"
+#include "core/core.h"
+#include "tests/lib/cluster.h"
+#include "topo/topo.h"
+
+#define MAX_RANKS 20
+
+struct setting {
+	enum art_coll kind;
+	uint8_t algo;
+};
+
+static void set_one(struct art_core_cfg *core, int rank, void *arg)
+{
+	const struct setting *s = arg;
+
+	(void)rank;
+	core->algo[s->kind] = s->algo;
+}
+
+static bool all_have_returned(struct cluster *c, void *unused)
+{
+	(void)unused;
+	for (int r = 0; r < cluster_n(c); r++) {
+		struct cluster_result res;
+
+		cluster_result(c, r, 0, &res);
+		if (!res.returned)
+			return false;
+	}
+	return true;
+}
+
+/* One call; then what each rank has sent by it is in sent[], and all goes on to its end. */
+static unsigned run(int n, const struct cluster_call *call, struct setting *s, uint64_t *sent)
+{
+	struct cluster_item rest = { .verb = CLUSTER_SLEEP, .ns = 200 * ART_NS_PER_MS };
+	struct cluster_call end = { .kind = ART_C_FINALIZE };
+	struct cluster_cfg cfg;
+	struct cluster *c;
+	unsigned bad;
+
+	cluster_defaults(&cfg, n, 1);
+	cfg.tune = set_one;
+	cfg.tune_arg = s;
+	cfg.name = "algorithms";
+	c = cluster_create(&cfg);
+	cluster_call(c, CLUSTER_ALL, call);
+	cluster_program(c, CLUSTER_ALL, &rest, 1);
+	cluster_call(c, CLUSTER_ALL, &end);
+	cluster_until(c, all_have_returned, NULL, 100 * ART_NS_PER_MS);
+	for (int r = 0; r < n; r++)
+		sent[r] = cluster_sent(c, r, ART_CHAN_DATA);
+	cluster_run(c);
+	bad = cluster_violations(c);
+	if (bad)
+		cluster_print(c, stdout);
+	return bad + cluster_destroy(c);
+}
+
+/* A short bcast: one message to each child in a tree of that radix. */
+static unsigned radix_is_heeded(int n, int root, int radix)
+{
+	struct cluster_call call = { .kind = ART_C_BCAST, .count = 3, .type = ART_T_UINT64, .root = root };
+	struct setting s = { .kind = ART_C_BCAST, .algo = art__algo_tree(radix) };
+	uint64_t sent[MAX_RANKS];
+	unsigned bad = run(n, &call, &s, sent);
+
+	for (int r = 0; r < n; r++) {
+		int child[MAX_RANKS + 1];
+		struct art_tree t = { .child = child, .cap = MAX_RANKS + 1 };
+
+		art__topo_knomial(n, root, radix, r, &t);
+		if (sent[r] == (uint64_t)t.nchild)
+			continue;
+		printf("FAIL tree:%d, %d ranks, root %d: rank %d sent %llu messages to %d\n", radix, n, root, r,
+		       (unsigned long long)sent[r], t.nchild);
+		bad++;
+	}
+	return bad;
+}
+
+int main(void)
+{
+	unsigned bad = 0;
+
+	for (int n = 3; n <= MAX_RANKS; n++)
+		for (int radix = 2; radix <= ART_RADIX_MAX; radix++)
+			bad += radix_is_heeded(n, radix % n, radix);
+	if (!bad)
+		printf("every rank sends what the shape that is set says\n");
+	return bad != 0;
+}
