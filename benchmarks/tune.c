@@ -36,18 +36,19 @@ struct algo {
 /* What is by size comes first where it is what auto takes. */
 static const struct algo to_all[] = {
 	{ "tree", 0, 0, ANY_RANKS, 2 }, WIDE_TREES, { "chain", 0, 0, ANY_RANKS, 2 },
-	{ "scatter", 256, 0, ANY_RANKS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
+	{ "scatter", 256, 0, ANY_RANKS, 2 }, { "doubletree", 4096, 0, ANY_RANKS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
 };
 static const struct algo to_one[] = {
 	{ "rabenseifner", 1 << 20, 0, POWER_OF_TWO, 2 }, { "tree", 0, 0, ANY_RANKS, 2 }, WIDE_TREES,
 	{ "chain", 0, 0, ANY_RANKS, 2 }, { "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS, 2 },
-	{ "rabenseifner", 1 << 20, 0, OTHERS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
+	{ "rabenseifner", 1 << 20, 0, OTHERS, 2 }, { "doubletree", 4096, 0, ANY_RANKS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
 };
 static const struct algo to_each[] = {
 	{ "doubling", 0, 16 << 10, ANY_RANKS, 2 }, { "rabenseifner", 1 << 20, 0, ANY_RANKS, 2 },
 	{ "tree", 0, 0, ANY_RANKS, 2 }, WIDE_TREES, { "doubling", (16 << 10) + 1, 64 << 10, ANY_RANKS, 2 },
 	{ "chain", 0, 0, ANY_RANKS, 2 }, { "ring", 256, 0, ANY_RANKS, 2 },
-	{ "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
+	{ "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS, 2 }, { "doubletree", 4096, 0, ANY_RANKS, 2 },
+	{ NULL, 0, 0, ANY_RANKS, 0 },
 };
 
 struct cell { /* one size */

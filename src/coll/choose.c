@@ -11,7 +11,7 @@
  *   user function         doubling (short allreduce) or tree: a whole vector at once
  *   ordered               in order of rank, along the tree
  *   dead edges            the tree, which goes round them (shape.c), unless something is set or the order
- *                         matters: what goes over them between pairs is carried (core/relay.c)
+ *                         matters: what goes over them between pairs is carried (core/relay.c). The tree, too, for two trees
  *   what is left          as set; auto: doubling if it is short, halving if it is long (a reduce: and the number
  *                         of ranks is a power of two), else the tree
  *   cores are shared      the tree for what would be doubling by itself, and for a barrier
@@ -45,7 +45,7 @@ static bool one_each(const struct art_op *op)
 
 static enum art_algo bcast(const struct art_op *op, enum art_algo set)
 {
-	if (set == ART_ALGO_SCATTER && op->comm->npart > 2 && one_each(op))
+	if ((set == ART_ALGO_SCATTER || set == ART_ALGO_TWOTREE) && op->comm->npart > 2 && one_each(op))
 		return set;
 	return set == ART_ALGO_CHAIN ? set : ART_ALGO_TREE;
 }
@@ -74,6 +74,7 @@ static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
 		return set;
 	case ART_ALGO_RING:
 	case ART_ALGO_HALVING:
+	case ART_ALGO_TWOTREE:
 		if (one_each(op))
 			return set;
 		break;
@@ -88,7 +89,7 @@ static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
 }
 
 /* In a uniform one the root tells the others, which only the tree does. */
-static bool may_halve_to_root(const struct art_op *op)
+static bool may_end_early(const struct art_op *op)
 {
 	return op->comm->npart > 2 && one_each(op) && !op->uniform;
 }
@@ -104,8 +105,10 @@ static enum art_algo reduce(const struct art_op *op, enum art_algo set)
 
 	if (!pieces_any_order(op))
 		return ART_ALGO_TREE;
-	if ((set == ART_ALGO_HALVING || (set == ART_ALGO_AUTO && is_long)) && may_halve_to_root(op))
+	if ((set == ART_ALGO_HALVING || (set == ART_ALGO_AUTO && is_long)) && may_end_early(op))
 		return ART_ALGO_HALVING;
+	if (set == ART_ALGO_TWOTREE && may_end_early(op))
+		return set;
 	return set == ART_ALGO_CHAIN ? set : ART_ALGO_TREE;
 }
 
@@ -129,12 +132,16 @@ enum art_algo art__choose_usual(const struct art_op *op)
  * had, so it keeps to them. */
 enum art_algo art__choose_torn(const struct art_op *op)
 {
+	enum art_algo usual = art__choose_usual(op);
 	bool pairs = op->way == ART_C_BARRIER || op->way == ART_C_ALLREDUCE ||
-		     (op->way == ART_C_REDUCE && art__choose_usual(op) == ART_ALGO_HALVING);
+		     (op->way == ART_C_REDUCE && usual == ART_ALGO_HALVING);
+	bool set = op->algo != ART_ALGO_AUTO && op->algo != ART_ALGO_TWOTREE;
 
-	if (!pairs || op->algo != ART_ALGO_AUTO || op->call.kind == ART_C_FINALIZE ||
+	if (usual == ART_ALGO_TWOTREE)
+		return ART_ALGO_TREE;
+	if (!pairs || set || op->call.kind == ART_C_FINALIZE ||
 	    op->comm->npart == 2 || !art__shape_any_order(op))
-		return art__choose_usual(op);
+		return usual;
 	ART_MARK(op->comm->coll->env, ART_M_PAIRS_LEFT);
 	return ART_ALGO_TREE;
 }

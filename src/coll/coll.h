@@ -188,6 +188,7 @@ struct art_buddy {
 };
 
 struct art_star; /* a rerun with inputs of lost ranks (stand.c) */
+struct art_twotree;
 
 struct art_mirror {
 	struct art_deposit *deposits;
@@ -258,6 +259,7 @@ struct art_op {
 	struct art_comm *child;  /* what the op makes: waits unmade until the op is held (comm_ops.c) */
 	uint64_t *table;         /* of an op that makes one: what its ranks say, mine and everyone's */
 	bool idle;               /* the machine has nothing more to send or to receive */
+	bool by_two;
 	bool forgotten;          /* out of the communicator's ring, kept for its caller */
 	uint8_t policy;
 	uint64_t pulled;         /* PULLING: bytes of the payload that are here */
@@ -265,7 +267,10 @@ struct art_op {
 	struct art_rd rd;
 	struct art_treeop *tree; /* this, or that, or neither: recursive doubling */
 	struct art_ring *ring;
-	struct art_steps *steps;
+	union {
+		struct art_steps *steps;
+		struct art_twotree *two; /* if by_two: twotree.c */
+	};
 	struct art_mirror *mirror; /* under ART_LOSS_MIRROR; or NULL */
 	bool arena;              /* it runs in memory that all share (arena.c): */
 	bool quick;              /* begun the short way, this is its first attempt (quick.c) */

@@ -8,8 +8,8 @@
 #include <art/art.h>
 
 #include "base/marks.h"
-#include "coll/coll.h"
 #include "coll/spread.h"
+#include "coll/twotree.h"
 
 /* ---- the table of a communicator ---- */
 
@@ -229,7 +229,7 @@ void art__op_reset(struct art_op *op)
 	if (op->ring)
 		art__ring_end(op);
 	if (op->steps)
-		art__steps_end(op);
+		(op->by_two ? art__twotree_end : art__steps_end)(op);
 	if (op->mirror)
 		art__star_end(op);
 	if (op->early)
@@ -277,6 +277,8 @@ static bool begin_machine(struct art_op *op)
 	case ART_ALGO_HALVING:
 	case ART_ALGO_SCATTER:
 		return art__steps_begin(op);
+	case ART_ALGO_TWOTREE:
+		return art__twotree_begin(op);
 	default:
 		return art__tree_begin(op);
 	}
@@ -368,7 +370,7 @@ void art__op_step(struct art_op *op)
 	else if (op->ring)
 		art__ring_step(op);
 	else if (op->steps)
-		art__steps_step(op);
+		(op->by_two ? art__twotree_step : art__steps_step)(op);
 	else
 		art__rd_step(op);
 	if (op->idle)
@@ -386,7 +388,7 @@ static enum art_take offer(struct art_op *op, int from, const struct art_hdr *h,
 	if (op->ring)
 		return art__ring_data(op, from, h, body);
 	if (op->steps)
-		return art__steps_data(op, from, h, body);
+		return (op->by_two ? art__twotree_data : art__steps_data)(op, from, h, body);
 	return op->tree ? art__tree_data(op, from, h, body) : art__rd_data(op, from, h, body);
 }
 
@@ -403,7 +405,7 @@ static enum art_take credit(struct art_op *op, int from, const struct art_hdr *h
 	else if (op->ring && op->state == ART_OP_RUNNING)
 		art__ring_credit(op, from, h);
 	else if (op->steps && op->state == ART_OP_RUNNING)
-		art__steps_credit(op, from, h);
+		(op->by_two ? art__twotree_credit : art__steps_credit)(op, from, h);
 	return ART_TAKEN;
 }
 

@@ -118,6 +118,7 @@ bool art__steps_begin(struct art_op *op)
 		return false;
 	memset(g, 0, sizeof(*g));
 	op->steps = g;
+	op->by_two = false;
 	g->span = op->bytes + 1;
 	g->tx = g->hop;
 	g->rx = g->hop + most;

@@ -62,6 +62,7 @@ enum art_algo {
 	ART_ALGO_RING,     /* reduce-scatter and allgather round a ring */
 	ART_ALGO_HALVING,  /* recursive halving, then doubling, or to the root (Rabenseifner) */
 	ART_ALGO_SCATTER,  /* a bcast as scatter and allgather */
+	ART_ALGO_TWOTREE,  /* two trees, a half of the vector each */
 };
 
 /* What is set for an op: one of these and, above it, how wide a tree is; 0: as usual. */

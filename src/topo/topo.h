@@ -56,6 +56,11 @@ struct art_pair {
 void art__topo_around(int p, int root, int radix, const int *hosts, const struct art_pair *dead, int ndead,
 		      int me, struct art_tree *t, int *scratch);
 
+/* The first (@which 0) or second (1) of two trees over @p >= 2 positions below the same root, for half of a
+ * vector each: whoever has children in the one has none in the other, but the root, which has one in each.
+ * (If p is even one position has none in either.) At most two children; depth at most ceil(log2 p). */
+void art__topo_twotree(int p, int root, int which, int me, struct art_tree *t);
+
 /* Locality of this process as hwloc sees it (locality.c, the only file with hwloc.h). */
 struct art_locality {
 	int cores;        /* cores this process may run on (cpuset and cgroup respected) */

@@ -526,6 +526,8 @@ static void tune_algorithms(const struct scenario *s, struct art_core_cfg *core)
 	for (int kind = ART_C_BCAST; kind <= ART_C_ALLREDUCE; kind++)
 		if (core->algo[kind] == ART_ALGO_TREE && x >> 18 & 1)
 			core->algo[kind] = art__algo_tree(2 + (int)((x >> (19 + kind)) % 15));
+	for (int kind = ART_C_BCAST; kind <= ART_C_ALLREDUCE && x % 7 == 3; kind++)
+		core->algo[kind] = ART_ALGO_TWOTREE;
 }
 
 void scenario_tune(struct art_core_cfg *core, int rank, void *arg)

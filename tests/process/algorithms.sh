@@ -28,6 +28,12 @@ t_reduced() { # the same, to rank 0: its neighbour folds into it
 	ART_COLL_REDUCE=rabenseifner killed 3 reduce
 }
 t_chain() { ART_COLL_ALLREDUCE=chain killed 1; }
+t_doubletree() { # one that passes on what it gets of the first half, one of the second; and the root's kid
+	ART_COLL_ALLREDUCE=doubletree killed 1
+	ART_COLL_ALLREDUCE=doubletree killed 2
+	ART_COLL_REDUCE=doubletree killed 3 reduce
+	ART_COLL_BCAST=doubletree killed 4 bcast
+}
 t_scatter() { # a leaf, one that passes on
 	ART_COLL_BCAST=scatter killed 3 bcast
 	ART_COLL_BCAST=scatter killed 2 bcast

@@ -70,7 +70,7 @@ wrong "no operation was named"
 wrong "'--fast' is not understood" allreduce --fast
 
 # ---- algorithms: every result is checked ----
-for algorithm in tree tree:3 chain doubling ring rabenseifner; do
+for algorithm in tree tree:3 chain doubling ring rabenseifner doubletree; do
 	run env ART_TRANSPORT=tcp ART_COLL_ALLREDUCE=$algorithm "$artrun" -n 3 "$bench" allreduce \
 		--type float --sizes 4:512K --iters 2
 	[ $rc = 0 ] && [ -s out ] || complain "ART_COLL_ALLREDUCE=$algorithm: exit status $rc"
@@ -83,6 +83,9 @@ for n in 4 5; do
 		bcast allreduce --sizes 4K:512K --iters 1
 	[ $rc = 0 ] && [ -s out ] || complain "scatter, rabenseifner, $n ranks: exit status $rc"
 done
+run env ART_TRANSPORT=tcp ART_COLL_BCAST=doubletree ART_COLL_REDUCE=doubletree "$artrun" -n 6 "$bench" bcast reduce \
+	--sizes 64:512K --iters 2
+[ $rc = 0 ] && [ -s out ] || complain "doubletree: exit status $rc"
 run env ART_COLL_ALLREDUCE=circle "$artrun" -n 2 "$bench" allreduce --iters 1
 [ $rc != 0 ] && grep -q 'ART_COLL_ALLREDUCE=circle is not one of: auto, tree, tree:2 to tree:16, chain, doubling, ring' err ||
 	complain "an algorithm that there is not is accepted"

@@ -12,6 +12,7 @@
 #include "topo/topo.h"
 
 #define MAX_RANKS 20
+#define SEGMENT 5 /* elements */
 
 struct setting {
 	enum art_coll kind;
@@ -24,6 +25,7 @@ static void set_one(struct art_core_cfg *core, int rank, void *arg)
 
 	(void)rank;
 	core->algo[s->kind] = s->algo;
+	core->ring_segment = SEGMENT * sizeof(uint64_t);
 }
 
 static bool all_have_returned(struct cluster *c, void *unused)
@@ -88,6 +90,42 @@ static unsigned radix_is_heeded(int n, int root, int radix)
 	return bad;
 }
 
+/* Segments of a half of the vector. */
+static uint64_t segments(size_t count, int which)
+{
+	size_t elements = which ? count - count / 2 : count / 2;
+
+	return (elements + SEGMENT - 1) / SEGMENT;
+}
+
+/* A bcast along two trees: each half to the children there, and for each that is longer than what comes unasked
+ * credit. So nobody but the root sends more than both halves once. */
+static unsigned halves_go_along_trees(int n, int root, size_t count)
+{
+	struct cluster_call call = { .kind = ART_C_BCAST, .count = count, .type = ART_T_UINT64, .root = root };
+	struct setting s = { .kind = ART_C_BCAST, .algo = ART_ALGO_TWOTREE };
+	uint64_t sent[MAX_RANKS];
+	unsigned bad = run(n, &call, &s, sent);
+
+	for (int r = 0; r < n; r++) {
+		uint64_t want = 0;
+
+		for (int which = 0; which < 2; which++) {
+			struct art_tree t = { .child = (int[2]){ 0 }, .cap = 2 };
+
+			art__topo_twotree(n, root, which, r, &t);
+			want += (uint64_t)t.nchild * segments(count, which);
+			want += r != root && segments(count, which) > 1;
+		}
+		if (sent[r] == want)
+			continue;
+		printf("FAIL doubletree, %d ranks, root %d, %zu elements: rank %d sent %llu messages, not %llu\n",
+		       n, root, count, r, (unsigned long long)sent[r], (unsigned long long)want);
+		bad++;
+	}
+	return bad;
+}
+
 int main(void)
 {
 	unsigned bad = 0;
@@ -95,6 +133,9 @@ int main(void)
 	for (int n = 3; n <= MAX_RANKS; n++)
 		for (int radix = 2; radix <= ART_RADIX_MAX; radix++)
 			bad += radix_is_heeded(n, radix % n, radix);
+	for (int n = 3; n <= MAX_RANKS; n++)
+		for (size_t count = (size_t)n; count < 80; count = count * 2 + 1)
+			bad += halves_go_along_trees(n, (int)count % n, count);
 	if (!bad)
 		printf("every rank sends what the shape that is set says\n");
 	return bad != 0;

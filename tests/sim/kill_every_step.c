@@ -14,7 +14,7 @@
  * after that, and another one made and used;
  * POLICY exclude, error, mirror (with the parent, then, dies the buddy); SIZE none, small, medium, large, user (an operator
  * that does not commute), shared (in memory that all share), ring, chain, pieces (shared, more than there is room
- * for), levels (small, and the view changes in two levels), steps (halving, scatter); WHOM alone, parent, root, leader, all.
+ * for), levels (small, and the view changes in two levels), steps (halving, scatter), twotree; WHOM alone, parent, root, leader, all.
  */
 #include <getopt.h>
 #include <stdatomic.h>
@@ -32,14 +32,17 @@
 #define MAX_SHOWN 5
 
 enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZE_SHARED,
-	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZE_LEVELS, SIZE_STEPS, SIZES };
+	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZE_LEVELS, SIZE_STEPS, SIZE_TWO, SIZES };
 static const char *const size_names[SIZES] = { "none", "small", "medium", "large", "user",
-						"shared", "ring", "chain", "pieces", "levels", "steps" };
+						"shared", "ring", "chain", "pieces", "levels", "steps",
+						"twotree" };
 /* elements of 8 bytes (user: of 16): one message; above the limit of recursive doubling; several
  * segments of a stream; more than has room beside a flag; chunks of two or three segments each;
  * several segments down a chain; more than there is room for in memory that all share; one message, and
- * the view changes in two levels; hops of one to four segments each */
-static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000, 600, 5, 40 };
+ * the view changes in two levels; hops of one to four segments each; four
+ * segments for each of two trees */
+static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000, 600, 5, 40,
+					   40 };
 
 static const char *const loss_names[] = { "exclude", "error", "mirror" };
 
@@ -95,6 +98,8 @@ static void small_rings(struct art_core_cfg *core, int rank, void *arg)
 		core->algo[ART_C_REDUCE] = core->algo[ART_C_ALLREDUCE] = ART_ALGO_HALVING;
 		core->algo[ART_C_BCAST] = ART_ALGO_SCATTER;
 	}
+	for (int kind = ART_C_BCAST; kind <= ART_C_ALLREDUCE && size == SIZE_TWO; kind++)
+		core->algo[kind] = ART_ALGO_TWOTREE;
 	if (size == SIZE_CHAIN)
 		core->algo[ART_C_BCAST] = core->algo[ART_C_REDUCE] = ART_ALGO_CHAIN;
 }
@@ -361,7 +366,7 @@ static bool sensible(const struct what *w)
 		return w->coll == ART_C_ALLREDUCE && w->root == 0 && w->n > 2;
 	if (w->size == SIZE_LEVELS)
 		return w->coll == ART_C_ALLREDUCE && w->root == 0 && w->n > 4 && w->n < 8 && !w->loss;
-	if (w->size == SIZE_STEPS)
+	if (w->size == SIZE_STEPS || w->size == SIZE_TWO)
 		return w->root < 2 && w->n > 2 && (w->coll != ART_C_ALLREDUCE || w->root == 0);
 	if (w->size == SIZE_CHAIN)
 		return w->coll != ART_C_ALLREDUCE && w->root < 2 && w->n > 2 && w->n < 6;

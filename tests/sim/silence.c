@@ -246,6 +246,9 @@ static void tune(struct art_core_cfg *core, int rank, void *arg)
 	(void)rank;
 	if (r->cfg.seed % 2)
 		core->star_max = 2; /* the view changes in two levels */
+	if (r->profile == AROUND && r->cfg.seed % 4 == 1)
+		core->algo[ART_C_BCAST] = core->algo[ART_C_REDUCE] = core->algo[ART_C_ALLREDUCE] =
+			ART_ALGO_TWOTREE;
 	core->heartbeat_ns = ETA;
 	core->bound_ns = BOUND;
 	core->quorum_wait_ns = QUORUM_WAIT;

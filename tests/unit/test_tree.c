@@ -4,6 +4,7 @@
  * 300 members, the binomial ones with every root, the others and the trees over hosts with every root for
  * small p and a sample above. Members sit as a launcher has placed them, as it has placed those that are left when many are gone,
  * and anyhow. Trees round dead edges: with a few and with many pairs of hosts between which there is no way.
+ * Two trees in one: with every root up to 100.
  *
  *   test_tree                      everything
  *   test_tree P ROOT RADIX SEED    one coordinate, as a failure prints it
@@ -28,6 +29,7 @@
 #define NO_HOSTS 0ul
 #define ONE_HOST 1ul
 #define FIRST_SEED 2ul
+#define TWO_TREES (~0ul)
 #define DEAD_SEED (1ul << 32) /* from here on: a map of the rest, and dead edges */
 
 static const int radices[] = { 2, 3, 4, 8, 16 };
@@ -203,6 +205,31 @@ static void check_knomial(void)
 		check_distances(i);
 		check_contiguous(i);
 	}
+}
+
+/* Who has children in the first and in the second. */
+static void check_two_trees(void)
+{
+	bool inner[MAX_P] = { false };
+	int idle = 0;
+
+	for (int which = 0; which < 2 && !failed; which++) {
+		for (int i = 0; i < at.p; i++) {
+			prepare(i);
+			nodes[i].cap = 2;
+			art__topo_twotree(at.p, at.root, which, i, &nodes[i]);
+		}
+		check_tree();
+		expect(failed || nodes[at.root].nchild == 1, "the root has one child");
+		for (int i = 0; i < at.p && !failed; i++) {
+			expect(nodes[i].depth <= ceil_log(2, at.p), "depth <= ceil(log2 p)");
+			expect(i == at.root || !nodes[i].nchild || !inner[i], "inner in one of them");
+			inner[i] |= nodes[i].nchild > 0;
+		}
+	}
+	for (int i = 0; i < at.p; i++)
+		idle += !inner[i];
+	expect(failed || idle == (at.p % 2 == 0), "only one is a leaf in both, if any");
 }
 
 /* Written with plain loops, as the documentation reads. */
@@ -460,7 +487,9 @@ static bool check(int p, int root, int radix, unsigned long seed)
 
 	at.p = p, at.root = root, at.radix = radix, at.seed = seed;
 	failed = false;
-	if (seed == NO_HOSTS) {
+	if (seed == TWO_TREES) {
+		check_two_trees();
+	} else if (seed == NO_HOSTS) {
 		check_knomial();
 	} else {
 		map_hosts(hosts);
@@ -527,6 +556,16 @@ static void test_around(void)
 	CU_ASSERT_EQUAL(bad, 0);
 }
 
+static void test_two_trees(void)
+{
+	int bad = 0;
+
+	for (int p = 2; p <= MAX_P; p++)
+		for (int root = 0; root < p; root += p <= 100 ? 1 : 37)
+			bad += !check(p, root, 2, TWO_TREES);
+	CU_ASSERT_EQUAL(bad, 0);
+}
+
 static void test_one_host(void)
 {
 	int bad = 0;
@@ -546,6 +585,7 @@ static void test_by_hand(void)
 	static const int own[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
 	static const struct art_pair two[2] = { { 2, 0 }, { 4, 6 } };
 	static const int around[8] = { -1, 0, 1, 2, 0, 4, 0, 6 };
+	static const int first[7] = { 1, 3, 1, 6, 5, 3, -1 }, second[7] = { 2, 0, 6, 4, 2, 4, -1 };
 	int cell[9], scratch[40];
 	struct art_tree t = { .child = cell, .cap = 9 };
 
@@ -564,6 +604,12 @@ static void test_by_hand(void)
 	for (int i = 0; i < 8; i++) { /* 2 takes 3 along from 0 to 1, and 6 takes 7 from 4 to 0 */
 		art__topo_around(8, 0, 2, own, two, 2, i, &t, scratch);
 		CU_ASSERT_EQUAL(t.parent, around[i]);
+	}
+	for (int i = 0; i < 7; i++) { /* nodes 1 .. 6 are 0 .. 5 */
+		art__topo_twotree(7, 6, 0, i, &t);
+		CU_ASSERT_EQUAL(t.parent, first[i]);
+		art__topo_twotree(7, 6, 1, i, &t);
+		CU_ASSERT_EQUAL(t.parent, second[i]);
 	}
 }
 
@@ -620,6 +666,7 @@ int main(int argc, char **argv)
 	if (!s || !CU_add_test(s, "k-nomial, every root", test_knomial) ||
 	    !CU_add_test(s, "random hosts", test_random_hosts) ||
 	    !CU_add_test(s, "round dead edges", test_around) ||
+	    !CU_add_test(s, "two trees", test_two_trees) ||
 	    !CU_add_test(s, "one host is the plain tree", test_one_host) ||
 	    !CU_add_test(s, "trees drawn by hand", test_by_hand) ||
 	    !CU_add_test(s, "bounds", test_bounds) ||
