@@ -5,9 +5,9 @@
  * so that whatever else the machine does meets all of them, and each round begins with another one. A
  * size has rounds until its share of the budget is used up, at least ROUNDS_MIN.
  *
- * The first algorithm that fits a size is what ART takes by itself (`auto`). Another one takes its
- * place in the table if its median is at least a tenth less and it was ahead in two rounds of three;
- * so where nothing is gained, or what is measured does not go by messages, the table says auto.
+ * The first is what ART takes by itself (`auto`). Another one takes its place in the table if its median
+ * is at least a tenth less and it was ahead in two rounds of three; so where nothing is gained, or what is
+ * measured does not go by messages, the table says auto.
  * The measurements are comments between the lines.
  */
 #include <errno.h>
@@ -24,31 +24,25 @@ enum { ROUNDS_MIN = 5, ROUNDS_MAX = 400, ALGOS_MAX = 12, SIZES_MAX = 40 };
 struct algo {
 	const char *name;
 	size_t from, upto; /* bytes it is for; 0: any number */
-	enum { ANY_RANKS, POWER_OF_TWO, OTHERS } ranks;
-	int above; /* so many ranks */
+	int above;         /* so many ranks */
 };
 
 /* Of as many ranks as its radix, or fewer, a tree is a star, as that of the next smaller radix would be. */
-#define WIDE_TREES                                                                        \
-	{ "tree:4", 0, 256 << 10, ANY_RANKS, 3 }, { "tree:8", 0, 256 << 10, ANY_RANKS, 4 }, \
-	{ "tree:16", 0, 64 << 10, ANY_RANKS, 8 }
+#define WIDE_TREES \
+	{ "tree:4", 0, 256 << 10, 3 }, { "tree:8", 0, 256 << 10, 4 }, { "tree:16", 0, 64 << 10, 8 }
 
-/* What is by size comes first where it is what auto takes. */
 static const struct algo to_all[] = {
-	{ "tree", 0, 0, ANY_RANKS, 2 }, WIDE_TREES, { "chain", 0, 0, ANY_RANKS, 2 },
-	{ "scatter", 256, 0, ANY_RANKS, 2 }, { "doubletree", 4096, 0, ANY_RANKS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
+	{ "auto", 0, 0, 2 }, { "tree", 0, 0, 2 }, WIDE_TREES, { "chain", 0, 0, 2 }, { "scatter", 256, 0, 2 },
+	{ "doubletree", 4096, 0, 2 }, { NULL, 0, 0, 0 },
 };
 static const struct algo to_one[] = {
-	{ "rabenseifner", 1 << 20, 0, POWER_OF_TWO, 2 }, { "tree", 0, 0, ANY_RANKS, 2 }, WIDE_TREES,
-	{ "chain", 0, 0, ANY_RANKS, 2 }, { "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS, 2 },
-	{ "rabenseifner", 1 << 20, 0, OTHERS, 2 }, { "doubletree", 4096, 0, ANY_RANKS, 2 }, { NULL, 0, 0, ANY_RANKS, 0 },
+	{ "auto", 0, 0, 2 }, { "tree", 0, 0, 2 }, WIDE_TREES, { "chain", 0, 0, 2 }, { "rabenseifner", 256, 0, 2 },
+	{ "doubletree", 4096, 0, 2 }, { NULL, 0, 0, 0 },
 };
 static const struct algo to_each[] = {
-	{ "doubling", 0, 16 << 10, ANY_RANKS, 2 }, { "rabenseifner", 1 << 20, 0, ANY_RANKS, 2 },
-	{ "tree", 0, 0, ANY_RANKS, 2 }, WIDE_TREES, { "doubling", (16 << 10) + 1, 64 << 10, ANY_RANKS, 2 },
-	{ "chain", 0, 0, ANY_RANKS, 2 }, { "ring", 256, 0, ANY_RANKS, 2 },
-	{ "rabenseifner", 256, (1 << 20) - 1, ANY_RANKS, 2 }, { "doubletree", 4096, 0, ANY_RANKS, 2 },
-	{ NULL, 0, 0, ANY_RANKS, 0 },
+	{ "auto", 0, 0, 2 }, { "doubling", 0, 64 << 10, 2 }, { "tree", 0, 0, 2 }, WIDE_TREES,
+	{ "chain", 0, 0, 2 }, { "ring", 256, 0, 2 }, { "rabenseifner", 256, 0, 2 }, { "doubletree", 4096, 0, 2 },
+	{ NULL, 0, 0, 0 },
 };
 
 struct cell { /* one size */
@@ -71,10 +65,7 @@ struct tune {
 
 static bool fits(const struct algo *a, size_t bytes, int size)
 {
-	bool power = !(size & (size - 1));
-
-	return bytes >= a->from && (!a->upto || bytes <= a->upto) && size > a->above &&
-	       (a->ranks == ANY_RANKS || power == (a->ranks == POWER_OF_TWO));
+	return bytes >= a->from && (!a->upto || bytes <= a->upto) && size > a->above;
 }
 
 static void choose_algos(const struct bench_op *op, struct cell *c, int size)

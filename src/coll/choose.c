@@ -14,6 +14,7 @@
  *                         matters: what goes over them between pairs is carried (core/relay.c). The tree, too, for two trees
  *   what is left          as set; auto: doubling if it is short, halving if it is long (a reduce: and the number
  *                         of ranks is a power of two), else the tree
+ *   a host for each       two trees for what is long, but for what an allreduce halves
  *   cores are shared      the tree for what would be doubling by itself, and for a barrier
  *
  * A tree has the radix that is set with it, unless it is ordered.
@@ -26,7 +27,7 @@
  * less than twice. Below 1 MiB what the steps wait for each other outweighs that where ranks
  * share cores. In a reduce there is less to be gained, and what folds costs it all again. A ring, with 2 (p-1)
  * steps, was where ranks share cores never faster than the faster of the two, though from 1 MiB on mostly faster than
- * the tree.
+ * the tree. Of ranks that share nothing but a network all links work at once in two trees, and only the root's in one.
  */
 #include "base/marks.h"
 #include "coll/coll.h"
@@ -43,8 +44,17 @@ static bool one_each(const struct art_op *op)
 	return op->bytes && op->call.count >= (size_t)op->comm->npart;
 }
 
+static bool two_trees_by_itself(const struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+
+	return m->apart && m->npart > 2 && op->bytes >= m->coll->cfg.twotree_min && one_each(op);
+}
+
 static enum art_algo bcast(const struct art_op *op, enum art_algo set)
 {
+	if (set == ART_ALGO_AUTO && two_trees_by_itself(op))
+		return ART_ALGO_TWOTREE;
 	if ((set == ART_ALGO_SCATTER || set == ART_ALGO_TWOTREE) && op->comm->npart > 2 && one_each(op))
 		return set;
 	return set == ART_ALGO_CHAIN ? set : ART_ALGO_TREE;
@@ -81,6 +91,8 @@ static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
 	case ART_ALGO_AUTO:
 		if (op->bytes >= m->coll->cfg.halving_min && one_each(op))
 			return ART_ALGO_HALVING;
+		if (two_trees_by_itself(op))
+			return ART_ALGO_TWOTREE;
 		break;
 	default:
 		break;
@@ -105,6 +117,8 @@ static enum art_algo reduce(const struct art_op *op, enum art_algo set)
 
 	if (!pieces_any_order(op))
 		return ART_ALGO_TREE;
+	if (set == ART_ALGO_AUTO && two_trees_by_itself(op) && may_end_early(op))
+		return ART_ALGO_TWOTREE;
 	if ((set == ART_ALGO_HALVING || (set == ART_ALGO_AUTO && is_long)) && may_end_early(op))
 		return ART_ALGO_HALVING;
 	if (set == ART_ALGO_TWOTREE && may_end_early(op))

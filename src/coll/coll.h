@@ -372,13 +372,14 @@ struct art_comm {
 	bool part_valid;
 	int npart, mypos;
 	bool torn;             /* some of them do not reach each other directly, says the view */
+	bool apart;            /* each is on a host of its own */
 	struct art_arena_room room; /* where in shared memory its ops go; .slots 0: nowhere */
 	int channel;           /* which that is (channel.c); the world has one of its own */
 	enum art_arena_state arena_state; /* can those share memory? */
 	bool arena_log_full;   /* an op waits for the log: look what is stable */
 	uint64_t arena_free;   /* slots of ops up to here are read by nobody any more */
 	uint64_t bulk_last;    /* the last op for which something was put into `in` or `out` */
-	int *part;             /* slots */
+	int *part;             /* slots; behind them as many ints to count with */
 	struct art_cset *csets;
 	struct art_odd *odds;  /* newest first */
 	uint32_t nodds;

@@ -69,7 +69,7 @@ struct art_comm *art__comm_new(struct art_ops *c, uint64_t id, int nrank)
 	m->nrank = nrank;
 	memcpy(m->algo, c->cfg.algo, sizeof(m->algo));
 	m->slots = art__env_alloc(c->env, (size_t)nrank * sizeof(int));
-	m->part = art__env_alloc(c->env, (size_t)nrank * sizeof(int));
+	m->part = art__env_alloc(c->env, 2 * (size_t)nrank * sizeof(int));
 	m->rank_of = art__env_alloc(c->env, (size_t)c->cfg.size * sizeof(int));
 	if (!m->slots || !m->part || !m->rank_of) {
 		free_comm(m);
@@ -132,6 +132,25 @@ void art__comm_end(struct art_comm *m)
 }
 
 /* The live ranks of the present epoch, and the tree along which stability is told. */
+/* Is each participant on a host of its own? Hosts are found by a table behind the participants: of slots. */
+static bool all_apart(const struct art_comm *m)
+{
+	const int *hosts = m->coll->cfg.hosts;
+	int p = m->npart, *table = m->part + m->nrank;
+
+	for (int i = 0; i < p; i++)
+		table[i] = -1;
+	for (int i = 0; hosts && i < p; i++) {
+		int slot = m->part[i], k = (int)((unsigned)hosts[slot] % (unsigned)p);
+
+		for (; table[k] >= 0; k = k + 1 < p ? k + 1 : 0)
+			if (hosts[table[k]] == hosts[slot])
+				return false;
+		table[k] = slot;
+	}
+	return hosts;
+}
+
 void art__comm_count_parts(struct art_comm *m)
 {
 	const struct art_view *v = &m->coll->ft->view;
@@ -148,6 +167,7 @@ void art__comm_count_parts(struct art_comm *m)
 		m->part[m->npart++] = m->slots[r];
 	}
 	m->torn = art__shape_torn(m);
+	m->apart = all_apart(m);
 	m->arena_state = ART_ARENA_UNKNOWN;
 	m->part_epoch = v->base;
 	m->part_valid = true;

@@ -48,9 +48,14 @@ static bool goes_down(const struct art_op *op)
 	return op->way != ART_C_REDUCE;
 }
 
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static uint64_t piece(const struct art_op *op, const struct half *h, uint64_t at)
 {
-	return h->end - at < op->two->segment ? h->end - at : op->two->segment;
+	return lower(h->end - at, op->two->segment);
 }
 
 /* ---- begin and end ---- */
@@ -164,7 +169,7 @@ void art__twotree_end(struct art_op *op)
 /* @body: the place tx->sent. True: all up to @upto is out. */
 static bool push(struct art_op *op, struct art_tx *tx, const uint8_t *body, uint64_t upto)
 {
-	uint64_t to = tx->granted < upto ? tx->granted : upto;
+	uint64_t to = lower(tx->granted, upto);
 
 	if (to > tx->sent && !op->comm->coll->blocked[tx->slot])
 		tx->sent += art__op_send_run(op, tx->slot, tx->phase, tx->sent, body, to - tx->sent,

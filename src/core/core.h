@@ -122,6 +122,7 @@ struct art_core_cfg {
 	size_t early_bytes;       /* of one peer's messages before their time (64 MiB) */
 	size_t small_max;         /* allreduce by recursive doubling up to here (bytes, <= 64 KiB) */
 	size_t halving_min;       /* and by halving from here on (bytes) */
+	size_t twotree_min;       /* of ranks that have a host each: by two trees from here on (bytes) */
 	int radix;                /* of trees (2) */
 	uint8_t algo[ART_C_ALLREDUCE + 1]; /* what is set for each kind of op; the same at all ranks */
 	const struct art_tuning *tuning; /* where that says nothing; NULL: none. The same, and not copied */

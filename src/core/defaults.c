@@ -24,6 +24,7 @@ void art__core_defaults(struct art_core_cfg *cfg)
 	cfg->hope[1] = 1 << 20;
 	cfg->small_max = 16 * 1024;
 	cfg->halving_min = 1 << 20;
+	cfg->twotree_min = 512 * 1024;
 	cfg->radix = 2;
 	cfg->ring_segment = ART_SEGMENT;
 	cfg->buddies = 1;

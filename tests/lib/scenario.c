@@ -515,7 +515,7 @@ static void tune_algorithms(const struct scenario *s, struct art_core_cfg *core)
 	uint64_t x = (s->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 33;
 
 	if (x >> 15 & 1)
-		core->halving_min = 2048;
+		core->halving_min = core->twotree_min = 2048;
 	if (x & 1)
 		return;
 	core->algo[ART_C_BCAST] = down[x >> 13 & 3];

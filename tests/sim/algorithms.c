@@ -13,10 +13,12 @@
 
 #define MAX_RANKS 20
 #define SEGMENT 5 /* elements */
+#define LONG 45
 
 struct setting {
 	enum art_coll kind;
 	uint8_t algo;
+	const int *hosts;
 };
 
 static void set_one(struct art_core_cfg *core, int rank, void *arg)
@@ -26,6 +28,7 @@ static void set_one(struct art_core_cfg *core, int rank, void *arg)
 	(void)rank;
 	core->algo[s->kind] = s->algo;
 	core->ring_segment = SEGMENT * sizeof(uint64_t);
+	core->twotree_min = LONG * sizeof(uint64_t);
 }
 
 static bool all_have_returned(struct cluster *c, void *unused)
@@ -53,6 +56,7 @@ static unsigned run(int n, const struct cluster_call *call, struct setting *s, u
 	cluster_defaults(&cfg, n, 1);
 	cfg.tune = set_one;
 	cfg.tune_arg = s;
+	cfg.hosts = s->hosts;
 	cfg.name = "algorithms";
 	c = cluster_create(&cfg);
 	cluster_call(c, CLUSTER_ALL, call);
@@ -99,14 +103,14 @@ static uint64_t segments(size_t count, int which)
 }
 
 /* A bcast along two trees: each half to the children there, and for each that is longer than what comes unasked
- * credit. So nobody but the root sends more than both halves once. */
-static unsigned halves_go_along_trees(int n, int root, size_t count)
+ * credit. So nobody but the root sends more than both halves once. False: some rank sent something else. */
+static bool along_two_trees(int n, int root, size_t count, struct setting *s, unsigned *bad)
 {
 	struct cluster_call call = { .kind = ART_C_BCAST, .count = count, .type = ART_T_UINT64, .root = root };
-	struct setting s = { .kind = ART_C_BCAST, .algo = ART_ALGO_TWOTREE };
 	uint64_t sent[MAX_RANKS];
-	unsigned bad = run(n, &call, &s, sent);
+	bool are = true;
 
+	*bad += run(n, &call, s, sent);
 	for (int r = 0; r < n; r++) {
 		uint64_t want = 0;
 
@@ -117,11 +121,48 @@ static unsigned halves_go_along_trees(int n, int root, size_t count)
 			want += (uint64_t)t.nchild * segments(count, which);
 			want += r != root && segments(count, which) > 1;
 		}
-		if (sent[r] == want)
-			continue;
-		printf("FAIL doubletree, %d ranks, root %d, %zu elements: rank %d sent %llu messages, not %llu\n",
-		       n, root, count, r, (unsigned long long)sent[r], (unsigned long long)want);
-		bad++;
+		are = are && sent[r] == want;
+	}
+	return are;
+}
+
+static unsigned expect(bool want, int n, int root, size_t count, struct setting *s)
+{
+	unsigned bad = 0;
+
+	if (along_two_trees(n, root, count, s, &bad) == want)
+		return bad;
+	printf("FAIL %d ranks, root %d, %zu elements, %d set: %s\n", n, root, count, s->algo,
+	       want ? "not along two trees" : "along two trees");
+	return bad + 1;
+}
+
+static unsigned two_trees_if_set(int n)
+{
+	struct setting s = { .kind = ART_C_BCAST, .algo = ART_ALGO_TWOTREE };
+	unsigned bad = 0;
+
+	for (size_t count = (size_t)n; count < 80; count = count * 2 + 1)
+		bad += expect(true, n, (int)count % n, count, &s);
+	return bad;
+}
+
+/* If each has a host of its own, from some size on. */
+static unsigned two_trees_by_itself(int n)
+{
+	static const enum art_algo set[] = { ART_ALGO_AUTO, ART_ALGO_TREE };
+	unsigned bad = 0;
+	int hosts[MAX_RANKS];
+
+	for (int k = 0; k < 2; k++) {
+		struct setting s = { .kind = ART_C_BCAST, .algo = (uint8_t)set[k], .hosts = hosts };
+
+		for (int r = 0; r < n; r++)
+			hosts[r] = (r * 7 + 3) % n; /* all of them, since n is no multiple of 7 */
+		bad += expect(!k, n, n / 2, LONG, &s);
+		bad += expect(false, n, n / 2, LONG - 1, &s);
+		hosts[n - 1] = hosts[0];
+		bad += expect(false, n, n / 2, LONG, &s);
 	}
 	return bad;
 }
@@ -133,9 +174,10 @@ int main(void)
 	for (int n = 3; n <= MAX_RANKS; n++)
 		for (int radix = 2; radix <= ART_RADIX_MAX; radix++)
 			bad += radix_is_heeded(n, radix % n, radix);
-	for (int n = 3; n <= MAX_RANKS; n++)
-		for (size_t count = (size_t)n; count < 80; count = count * 2 + 1)
-			bad += halves_go_along_trees(n, (int)count % n, count);
+	for (int n = 3; n <= MAX_RANKS; n++) {
+		bad += two_trees_if_set(n);
+		bad += n % 7 ? two_trees_by_itself(n) : 0;
+	}
 	if (!bad)
 		printf("every rank sends what the shape that is set says\n");
 	return bad != 0;
