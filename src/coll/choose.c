@@ -17,7 +17,7 @@
  *   a host for each       two trees for what is long, but for what an allreduce halves
  *   cores are shared      the tree for what would be doubling by itself, and for a barrier
  *
- * A tree has the radix that is set with it, unless it is ordered.
+ * A tree has the radix that is set with it, unless it is ordered; else shape.c knows.
  *
  * Doubling takes log2 p rounds in which all send, the tree twice as many in which one message is sent for each
  * rank, up and down. A rank with a core of its own waits for rounds; where a core has several, each message

@@ -372,7 +372,7 @@ struct art_comm {
 	bool part_valid;
 	int npart, mypos;
 	bool torn;             /* some of them do not reach each other directly, says the view */
-	bool apart;            /* each is on a host of its own */
+	bool apart, together;  /* each is on a host of its own, all are on one */
 	struct art_arena_room room; /* where in shared memory its ops go; .slots 0: nowhere */
 	int channel;           /* which that is (channel.c); the world has one of its own */
 	enum art_arena_state arena_state; /* can those share memory? */

@@ -132,6 +132,16 @@ void art__comm_end(struct art_comm *m)
 }
 
 /* The live ranks of the present epoch, and the tree along which stability is told. */
+static bool all_together(const struct art_comm *m)
+{
+	const int *hosts = m->coll->cfg.hosts;
+
+	for (int i = 1; hosts && i < m->npart; i++)
+		if (hosts[m->part[i]] != hosts[m->part[0]])
+			return false;
+	return true;
+}
+
 /* Is each participant on a host of its own? Hosts are found by a table behind the participants: of slots. */
 static bool all_apart(const struct art_comm *m)
 {
@@ -168,6 +178,7 @@ void art__comm_count_parts(struct art_comm *m)
 	}
 	m->torn = art__shape_torn(m);
 	m->apart = all_apart(m);
+	m->together = all_together(m);
 	m->arena_state = ART_ARENA_UNKNOWN;
 	m->part_epoch = v->base;
 	m->part_valid = true;

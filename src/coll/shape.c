@@ -17,11 +17,25 @@ bool art__shape_any_order(const struct art_op *op)
 	return (!op->call.fn || op->call.flags & 1) && !op->ordered;
 }
 
+/* What is short goes straight up and down where ranks share cores: a message costs the same wherever it goes and no
+ * link has its limit, but who passes on is one more that has to get a core first. */
+static bool wants_star(const struct art_op *op)
+{
+	const struct art_core_cfg *cfg = &op->comm->coll->cfg;
+
+	return cfg->crowded && op->comm->together && op->way != ART_C_BCAST && op->bytes <= cfg->small_max &&
+	       art__shape_any_order(op);
+}
+
 static int radix(const struct art_op *op)
 {
 	int set = art__algo_radix(op->algo);
 
-	return op->ordered ? 2 : set ? set : op->comm->coll->cfg.radix;
+	if (op->ordered)
+		return 2;
+	if (set)
+		return set;
+	return wants_star(op) ? ART_RADIX_MAX : op->comm->coll->cfg.radix;
 }
 
 static int me(const struct art_op *op)

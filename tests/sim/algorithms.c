@@ -19,6 +19,7 @@ struct setting {
 	enum art_coll kind;
 	uint8_t algo;
 	const int *hosts;
+	bool crowded;
 };
 
 static void set_one(struct art_core_cfg *core, int rank, void *arg)
@@ -27,6 +28,7 @@ static void set_one(struct art_core_cfg *core, int rank, void *arg)
 
 	(void)rank;
 	core->algo[s->kind] = s->algo;
+	core->crowded = s->crowded;
 	core->ring_segment = SEGMENT * sizeof(uint64_t);
 	core->twotree_min = LONG * sizeof(uint64_t);
 }
@@ -167,6 +169,23 @@ static unsigned two_trees_by_itself(int n)
 	return bad;
 }
 
+/* Short sums of ranks that share cores: rank 0 answers all, who have sent it theirs. */
+static unsigned star_where_cores_are_shared(int n)
+{
+	struct cluster_call call = { .kind = ART_C_ALLREDUCE, .count = 3, .type = ART_T_UINT64, .op = ART_O_SUM };
+	struct setting s = { .kind = ART_C_ALLREDUCE, .crowded = true };
+	uint64_t sent[MAX_RANKS];
+	unsigned bad = run(n, &call, &s, sent);
+
+	for (int r = 0; r < n; r++) {
+		if (sent[r] == (uint64_t)(r ? 1 : n - 1))
+			continue;
+		printf("FAIL star, %d ranks: rank %d sent %llu messages\n", n, r, (unsigned long long)sent[r]);
+		bad++;
+	}
+	return bad;
+}
+
 int main(void)
 {
 	unsigned bad = 0;
@@ -176,6 +195,7 @@ int main(void)
 			bad += radix_is_heeded(n, radix % n, radix);
 	for (int n = 3; n <= MAX_RANKS; n++) {
 		bad += two_trees_if_set(n);
+		bad += n <= ART_RADIX_MAX ? star_where_cores_are_shared(n) : 0;
 		bad += n % 7 ? two_trees_by_itself(n) : 0;
 	}
 	if (!bad)
