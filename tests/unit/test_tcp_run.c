@@ -3,7 +3,8 @@
  * A stream over TCP of whose run the system takes some bytes and no more, and the next segment by itself, as one
  * that may be lent goes: it stands behind the half message, not in front of it and not in its middle, and
  * takes the next number. On real sockets, with the system's answers chosen: after each number of bytes of three
- * messages that may make a difference.
+ * messages that may make a difference. And the other way round: what answers messages that came together leaves
+ * together, in order, however long it is and however much of it the system takes.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #define EACH 1000
 #define SEGMENTS 6
 #define RUN 3
+#define SHORT 6 /* messages that come together */
 #define WHOLE (EACH + ART_HDR_BYTES)
 #define POLLS 2000000
 
@@ -27,6 +29,9 @@ struct node {
 	struct art_link link;
 	struct art_tp *tp;
 	uint64_t next;  /* place of the stream that is to come */
+	bool answers;   /* each message, by as many bytes of the stream as answer[] says */
+	int answered;
+	uint64_t answer_at;
 	bool wrong;
 	unsigned rooms, downs;
 };
@@ -57,13 +62,24 @@ static ssize_t some_sendmsg(void *self, int fd, const struct msghdr *m, int flag
 	return -1;
 }
 
+static const size_t answer[SHORT] = { 0, 40, 40, 600, 0, 400 };
+
+static void answer_one(struct node *n, enum art_chan chan, int to)
+{
+	struct art_hdr h = { .kind = ART_K_DATA, .off = n->answer_at };
+	size_t len = answer[n->answered++];
+
+	CU_ASSERT_EQUAL(art__link_send(&n->link, chan, to, &h, stream + h.off, len), 1);
+	n->answer_at += len;
+}
+
 static void on_frame(struct art_machine *m, enum art_chan chan, int from, const struct art_hdr *h,
 		     const uint8_t *body)
 {
 	struct node *n = (struct node *)m;
 
-	(void)chan;
-	(void)from;
+	if (n->answers)
+		answer_one(n, chan, from);
 	n->wrong |= h->off != n->next || h->off + h->len > sizeof(stream) ||
 		    memcmp(body, stream + h->off, h->len) != 0;
 	n->next += h->len;
@@ -180,6 +196,53 @@ static void stop_anywhere(enum art_tp_security security)
 	stop_after(security, RUN * WHOLE);
 }
 
+static uint64_t calls(const struct node *n)
+{
+	return ((const struct art_tcp *)n->tp)->n[ART_TCP_N_SENDMSG];
+}
+
+/* Three calls: those before the one that is too long to be copied, that one, those behind it. */
+static void answers_leave_together(enum art_tp_security security, ssize_t bytes)
+{
+	char addr[2][ART_TP_ADDR_MAX];
+	struct node n[2];
+	uint64_t before;
+	bool room;
+
+	takes = -1;
+	open_node(&n[0], 0, security, addr[0]);
+	open_node(&n[1], 1, security, addr[1]);
+	CU_ASSERT_EQUAL(n[0].tp->ops->peer(n[0].tp, 1, addr[1]), 0);
+	lend(&n[0], 0);
+	flow(n, EACH);
+	n[1].answers = true;
+	art__tcp_sys(n[1].tp)->sendmsg = some_sendmsg;
+	CU_ASSERT_EQUAL(art__link_send_run(&n[0].link, 1, &(struct art_hdr){ .kind = ART_K_DATA, .off = EACH },
+					   stream + EACH, SHORT * 10, 10, &room), SHORT * 10);
+	before = calls(&n[1]);
+	takes = bytes;
+	for (int i = 0; i < POLLS && n[1].answered < SHORT; i++)
+		art__link_poll(&n[1].link, ART_CHAN_DATA, 64);
+	CU_ASSERT(bytes >= 0 || calls(&n[1]) == before + 3);
+	takes = -1;
+	for (int i = 0; i < POLLS && n[0].next < n[1].answer_at; i++)
+		art__link_poll(&n[i % 2].link, ART_CHAN_DATA, 4);
+	CU_ASSERT_EQUAL(n[0].next, 1080);
+	CU_ASSERT_FALSE(n[0].wrong || n[1].wrong || n[0].downs || n[1].downs);
+	CU_ASSERT_EQUAL(n[0].link.gaps + n[0].link.repeats + n[0].link.garbage, 0);
+	close_node(&n[0]);
+	close_node(&n[1]);
+}
+
+static void what_answers_together(void)
+{
+	for (ssize_t bytes = -1; bytes < 2000; bytes += bytes < 300 ? 1 : 37) {
+		answers_leave_together(ART_TP_PLAIN, bytes);
+		answers_leave_together(ART_TP_MAC, bytes);
+		answers_leave_together(ART_TP_ENCRYPT, bytes);
+	}
+}
+
 static void behind_a_run_that_is_half_out(void)
 {
 	stop_anywhere(ART_TP_PLAIN);
@@ -195,6 +258,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{ "a lent segment behind a run that is half out", behind_a_run_that_is_half_out },
 		{ "and with heads that are numbered and sealed", and_with_numbered_heads },
+		{ "answers to what came together leave together", what_answers_together },
 		CU_TEST_INFO_NULL,
 	};
 

@@ -161,6 +161,14 @@ struct art_tcp_peer {
 	uint8_t theirs[ART_TCP_SECRET_BYTES], shared[ART_TCP_SECRET_BYTES];
 };
 
+/* Short messages to one peer that are to leave together (tcp_hold.c). */
+#define ART_TCP_HOLDS 4
+struct art_tcp_hold {
+	struct art_tcp_conn *conn;
+	size_t len;
+	uint8_t data[2048];
+};
+
 struct art_tcp {
 	struct art_tp tp;
 	const struct art_env *env;
@@ -181,6 +189,9 @@ struct art_tcp {
 	uint64_t deaf_ns, deaf_last_ns; /* our system has refused connections since, and at last; 0: no */
 	bool deaf;          /* that for connect_ns: to be told */
 	int budget, upcalls; /* of the present poll() */
+	bool holding; /* more was read than is delivered: what is sent now is held */
+	int nhold;
+	struct art_tcp_hold hold[ART_TCP_HOLDS];
 	unsigned spins;
 	unsigned n_hot, n_pending, n_blocked;
 	struct art_tcp_list dials, pending, parked, ups, todo, dead;
@@ -226,6 +237,13 @@ void art__tcp_timers(struct art_tcp *t);
 uint64_t art__tcp_next_timer(const struct art_tcp *t);
 void art__tcp_todo(struct art_tcp *t, struct art_tcp_conn *c);
 void art__tcp_reap(struct art_tcp *t);
+
+/* tcp_hold.c: replies that leave together */
+/* While t->holding: takes a message to be sent later. False: it has to go now, and may, as what was held for @c has
+ * left. */
+bool art__tcp_hold(struct art_tcp *t, struct art_tcp_conn *c, const struct iovec *iov, int niov, size_t len);
+void art__tcp_hold_leaves(struct art_tcp *t, struct art_tcp_conn *c);
+void art__tcp_hold_ends(struct art_tcp *t);
 
 /* tcp_hello.c: the handshake's messages */
 void art__tcp_hello_start(struct art_tcp *t, struct art_tcp_conn *c);

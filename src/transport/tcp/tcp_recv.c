@@ -30,7 +30,7 @@ static void on_garbage(struct art_tcp_conn *c)
 }
 
 /* Delivers whole messages as long as there are any and the budget allows. */
-static void deliver(struct art_tcp *t, struct art_tcp_conn *c)
+static void deliver_each(struct art_tcp *t, struct art_tcp_conn *c)
 {
 	for (;;) {
 		size_t len;
@@ -50,10 +50,18 @@ static void deliver(struct art_tcp *t, struct art_tcp_conn *c)
 		c->need = 0;
 		t->budget--;
 		t->upcalls++;
+		t->holding = c->at < c->end || t->nhold > 0;
 		t->up.message(t->up.self, c->peer, head, head + ART_TP_HEAD, len);
 		if (c->state != ART_TCP_UP)
 			return;
 	}
+}
+
+static void deliver(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	deliver_each(t, c);
+	if (t->holding)
+		art__tcp_hold_ends(t);
 }
 
 static bool grow(struct art_tcp *t, struct art_tcp_conn *c, size_t cap)

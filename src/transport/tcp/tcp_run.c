@@ -75,6 +75,8 @@ int art__tcp_send_run(struct art_tcp *t, int peer, struct art_tp_run *run)
 	if (!c || t->security == ART_TP_ENCRYPT) /* they are copied anyway */
 		return art__transport_send_each(&t->tp, peer, run);
 	run->room = true;
+	if (t->holding)
+		art__tcp_hold_leaves(t, c);
 	if (c->broken) /* lost with the connection; its down() is on the way */
 		return run->n;
 	if (c->blocked) {

@@ -203,6 +203,8 @@ static int send_sealed(struct art_tcp *t, struct art_tcp_conn *c, const struct i
 	struct iovec one;
 	ssize_t n = 0;
 
+	if (t->holding && art__tcp_hold(t, c, iov, niov, len))
+		return 1;
 	if (c->broken) /* lost with the connection; its down() is on the way */
 		return 0;
 	art__tcp_seal(t, c, &iov, &niov, &one);
