@@ -33,16 +33,18 @@ struct algo {
 
 static const struct algo to_all[] = {
 	{ "auto", 0, 0, 2 }, { "tree", 0, 0, 2 }, WIDE_TREES, { "chain", 0, 0, 2 }, { "scatter", 256, 0, 2 },
-	{ "doubletree", 4096, 0, 2 }, { NULL, 0, 0, 0 },
+	{ "doubletree", 4096, 0, 2 }, { "leaders", 0, 0, 2 },
+	{ NULL, 0, 0, 0 },
 };
 static const struct algo to_one[] = {
 	{ "auto", 0, 0, 2 }, { "tree", 0, 0, 2 }, WIDE_TREES, { "chain", 0, 0, 2 }, { "rabenseifner", 256, 0, 2 },
-	{ "doubletree", 4096, 0, 2 }, { NULL, 0, 0, 0 },
+	{ "doubletree", 4096, 0, 2 }, { "leaders", 0, 0, 2 },
+	{ NULL, 0, 0, 0 },
 };
 static const struct algo to_each[] = {
 	{ "auto", 0, 0, 2 }, { "doubling", 0, 64 << 10, 2 }, { "tree", 0, 0, 2 }, WIDE_TREES,
 	{ "chain", 0, 0, 2 }, { "ring", 256, 0, 2 }, { "rabenseifner", 256, 0, 2 }, { "doubletree", 4096, 0, 2 },
-	{ NULL, 0, 0, 0 },
+	{ "leaders", 0, 0, 2 }, { NULL, 0, 0, 0 },
 };
 
 struct cell { /* one size */

@@ -30,16 +30,19 @@ struct named {
 
 static const struct named bcast[] = {
 	{"auto", ART_ALGO_AUTO}, {"tree", ART_ALGO_TREE}, {"chain", ART_ALGO_CHAIN},
-	{"scatter", ART_ALGO_SCATTER}, {"doubletree", ART_ALGO_TWOTREE}, {NULL, 0},
+	{"scatter", ART_ALGO_SCATTER}, {"doubletree", ART_ALGO_TWOTREE},
+	{"leaders", ART_ALGO_LEADERS}, {NULL, 0},
 };
 static const struct named reduce[] = {
 	{"auto", ART_ALGO_AUTO}, {"tree", ART_ALGO_TREE}, {"chain", ART_ALGO_CHAIN},
-	{"rabenseifner", ART_ALGO_HALVING}, {"doubletree", ART_ALGO_TWOTREE}, {NULL, 0},
+	{"rabenseifner", ART_ALGO_HALVING}, {"doubletree", ART_ALGO_TWOTREE},
+	{"leaders", ART_ALGO_LEADERS}, {NULL, 0},
 };
 static const struct named allreduce[] = {
 	{"auto", ART_ALGO_AUTO}, {"tree", ART_ALGO_TREE}, {"chain", ART_ALGO_CHAIN},
 	{"doubling", ART_ALGO_DOUBLING}, {"ring", ART_ALGO_RING}, {"rabenseifner", ART_ALGO_HALVING},
-	{"doubletree", ART_ALGO_TWOTREE}, {NULL, 0},
+	{"doubletree", ART_ALGO_TWOTREE},
+	{"leaders", ART_ALGO_LEADERS}, {NULL, 0},
 };
 
 static const struct {
@@ -47,11 +50,11 @@ static const struct {
 	const struct named *algos;
 	const char *words;
 } ops[ART_C_ALLREDUCE + 1] = {
-	[ART_C_BCAST] = {"bcast", bcast, "one of: auto, tree, tree:2 to tree:16, chain, scatter, doubletree"},
-	[ART_C_REDUCE] = {"reduce", reduce, "one of: auto, tree, tree:2 to tree:16, chain, rabenseifner, doubletree"},
+	[ART_C_BCAST] = {"bcast", bcast, "one of: auto, tree, tree:2 to tree:16, chain, scatter, doubletree, leaders"},
+	[ART_C_REDUCE] = {"reduce", reduce, "one of: auto, tree, tree:2 to tree:16, chain, rabenseifner, doubletree, leaders"},
 	[ART_C_ALLREDUCE] = {"allreduce", allreduce,
 			     "one of: auto, tree, tree:2 to tree:16, chain, doubling, ring, rabenseifner, "
-			     "doubletree"},
+			     "doubletree, leaders"},
 };
 
 enum art_coll art__tuning_op(const char *name)

@@ -79,6 +79,8 @@
 	X(ARENA_FULL)         /* a call waited for a slot that somebody still read */ \
 	X(ARENA_UNDECIDED)    /* a call came before every rank had said whether it can share memory */ \
 	X(ARENA_WITHOUT)      /* one could not, and the call went by messages after all */ \
+	X(LEADERS_GOT)        /* what a leader had from other hosts came out of its slot */ \
+	X(LEADERS_FULL)       /* a call waited until the op that had its slot was stable */ \
 	X(CHANNEL_TAKEN)      /* a new communicator was given a channel of shared memory */ \
 	X(CHANNEL_AGAIN)      /* that another had had before */ \
 	X(CHANNEL_NONE)       /* or none, as there is none that all have free */ \

@@ -28,6 +28,7 @@
 #include "base/marks.h"
 #include "coll/coll.h"
 #include "coll/given.h"
+#include "coll/leaders.h"
 #include "coll/places.h"
 
 #define LEVELS 6
@@ -55,6 +56,8 @@ bool art__arena_init(struct art_ops *c)
 	c->arena = a;
 	if (!c->cfg.hosts && c->cfg.size <= ART_ARENA_RANKS && c->world)
 		c->world->room = art__arena_world(a);
+	else if (c->cfg.hosts && c->world)
+		art__leaders_init(c);
 	return c->arena_scratch && c->nudged;
 }
 
@@ -70,7 +73,7 @@ static enum art_arena_state usable(struct art_comm *m)
 	const struct art_arena *a = m->coll->arena;
 	bool unknown = false;
 
-	if (!m->room.slots)
+	if (!m->room.slots || m->leaders)
 		return ART_ARENA_NONE;
 	if (m->arena_state != ART_ARENA_UNKNOWN)
 		return m->arena_state;
@@ -114,6 +117,8 @@ bool art__arena_takes(struct art_op *op)
 {
 	enum art_arena_state state = usable(op->comm);
 
+	if (op->comm->leaders)
+		return op->arena_undecided = art__leaders_undecided(op);
 	if (state == ART_ARENA_NONE || !allowed(op) || (!fits_slot(op) && !op->comm->coll->arena->bulk))
 		return false;
 	op->arena_undecided = state == ART_ARENA_UNKNOWN;
@@ -180,7 +185,7 @@ void art__arena_log_full(struct art_op *op)
 {
 	struct art_ops *c = op->comm->coll;
 
-	if (!op->comm->room.slots || op->again_ns)
+	if (!op->comm->room.slots || op->comm->leaders || op->again_ns)
 		return;
 	op->again_ns = art__env_now(c->env) + LOOK_NS;
 	c->arena_log_full = op->comm->arena_log_full = true;
@@ -205,6 +210,8 @@ static bool learn_some(struct art_ops *c)
 
 bool art__arena_is_full(struct art_comm *m, uint64_t seq, unsigned room)
 {
+	if (m->leaders)
+		return art__leaders_is_full(m, seq);
 	if (seq <= m->arena_free + room || usable(m) == ART_ARENA_NONE ||
 	    ART_COLL_MUTANT(m->coll, 21))
 		return false;
@@ -219,6 +226,11 @@ bool art__arena_op_is_full(const struct art_op *op)
 
 void art__arena_wait_room(struct art_op *op)
 {
+	if (op->comm->leaders) { /* told, as all that is stable */
+		ART_MARK(op->comm->coll->env, ART_M_LEADERS_FULL);
+		art__stable_urge(op->comm, op->seq - op->comm->room.slots);
+		return;
+	}
 	ART_MARK(op->comm->coll->env, ART_M_ARENA_FULL);
 	op->arena_full = true;
 	op->again_ns = art__env_now(op->comm->coll->env) + LOOK_NS;
@@ -242,7 +254,7 @@ void art__arena_done(struct art_comm *m)
 	const struct art_arena *a = m->coll->arena;
 	struct art_arena_marks *mine;
 
-	if (!m->room.slots || !art__arena_touch(a, ART_ARENA_DONE))
+	if (!m->room.slots || m->leaders || !art__arena_touch(a, ART_ARENA_DONE))
 		return;
 	mine = art__arena_my_marks(a, &m->room);
 	atomic_store_explicit(&mine->done, m->done_mark, memory_order_release);
@@ -282,9 +294,8 @@ void art__arena_nudge(const struct art_op *op)
 	}
 }
 
-void art__arena_nudge_one(const struct art_op *op, int pos)
+void art__arena_wake(const struct art_op *op, int slot)
 {
-	int slot = op->comm->part[pos];
 	uint32_t doze = atomic_load_explicit(&op->comm->coll->arena->part[slot]->doze, memory_order_relaxed);
 
 	if (doze & 1)
@@ -340,6 +351,8 @@ void art__arena_put(struct art_op *op, size_t bytes)
 /* The op goes by messages: only what has been called. */
 void art__arena_tell(struct art_op *op)
 {
+	if (op->comm->leaders)
+		art__leaders_tell(op);
 	if (usable(op->comm) == ART_ARENA_NONE)
 		return;
 	op->arena_slot = art__arena_slot_at(op->comm, op->seq);
@@ -610,7 +623,8 @@ bool art__arena_late(struct art_op *op)
 
 static void decide(struct art_op *op)
 {
-	enum art_arena_state state = usable(op->comm);
+	struct art_comm *m = op->comm;
+	enum art_arena_state state = m->leaders ? art__leaders_state(m) : usable(m);
 
 	if (state == ART_ARENA_UNKNOWN) {
 		op->again_ns = art__env_now(op->comm->coll->env) + LOOK_NS;
@@ -618,11 +632,12 @@ static void decide(struct art_op *op)
 	}
 	op->arena_undecided = false;
 	op->again_ns = 0;
-	if (state == ART_ARENA_READY) {
+	if (state == ART_ARENA_READY && !m->leaders) {
 		put_input(op);
 		return;
 	}
-	ART_MARK(op->comm->coll->env, ART_M_ARENA_WITHOUT);
+	if (state == ART_ARENA_NONE)
+		ART_MARK(m->coll->env, ART_M_ARENA_WITHOUT);
 	op->arena = op->bulk.on = false;
 	art__op_begin(op);
 	if (op->early)
@@ -662,7 +677,7 @@ void art__arena_step(struct art_op *op)
 
 static bool waits(const struct art_op *op)
 {
-	return op->arena && op->state == ART_OP_RUNNING && !op->idle;
+	return (op->arena || op->hosted) && op->state == ART_OP_RUNNING && !op->idle;
 }
 
 static bool any_waits(const struct art_ops *c)
@@ -719,9 +734,11 @@ int art__arena_peek(struct art_ops *c)
 			art__quick_step(op);
 		else
 			art__op_step(op);
+		if (op->hosted && op->early)
+			art__op_retry(op); /* messages that had to wait for it */
 		if (op->idle)
 			found = 1;
-		else if (found < 0)
+		else if (found < 0 && (!op->hosted || art__leaders_looks(op)))
 			found = 0;
 	}
 	if (c->arena_log_full && learn_some(c))
@@ -806,6 +823,11 @@ void art__arena_nudged(struct art_ops *c)
 void art__arena_begin(struct art_op *op)
 {
 	op->arena = true;
+	if (op->comm->leaders) { /* it is not known whether the ranks of this host share memory */
+		ART_MARK(op->comm->coll->env, ART_M_ARENA_UNDECIDED);
+		op->again_ns = art__env_now(op->comm->coll->env) + LOOK_NS;
+		return;
+	}
 	op->arena_seen = UINT64_C(1) << op->comm->mypos;
 	op->arena_at = art__arena_flag(op);
 	op->arena_slot = art__arena_slot_at(op->comm, op->seq);

@@ -82,7 +82,11 @@ bool art__arena_there(struct art_op *op); /* all that it waits for have called i
  * waits for this rank finds out by itself. */
 void art__arena_check(struct art_op *op, int pos);
 void art__arena_nudge(const struct art_op *op); /* whoever does not look is told */
-void art__arena_nudge_one(const struct art_op *op, int pos);
+void art__arena_wake(const struct art_op *op, int slot); /* and one of them */
+static inline void art__arena_nudge_one(const struct art_op *op, int pos)
+{
+	art__arena_wake(op, op->comm->part[pos]);
+}
 bool art__arena_in_pieces(const struct art_op *op);
 uint64_t art__arena_freed(struct art_comm *comm); /* all have their ops up to here done */
 /* All of the participants' payloads together: more is faster in pieces (bulk.c). */

@@ -16,6 +16,7 @@
  *                         of ranks is a power of two), else the tree
  *   a host for each       two trees for what is long, but for what an allreduce halves
  *   cores are shared      the tree for what would be doubling by itself, and for a barrier
+ *   hosts of three ranks  auto, and short: the tree with slots inside each host (leaders.c)
  *
  * A tree has the radix that is set with it, unless it is ordered; else shape.c knows.
  *
@@ -51,6 +52,28 @@ static bool two_trees_by_itself(const struct art_op *op)
 	return m->apart && m->npart > 2 && op->bytes >= m->coll->cfg.twotree_min && one_each(op);
 }
 
+/* Hosts of which some have several ranks, whose parts go through memory before they go to other hosts. */
+static bool has_leaders(const struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+
+	return m->nhost > 1 && m->nhost < m->npart && pieces_any_order(op) && op->call.kind <= ART_C_ALLREDUCE;
+}
+
+/* Measured: three ranks a host, on average, and little data. Where cores are not shared, pairs take fewer rounds. */
+static bool leaders_win(const struct art_op *op)
+{
+	const struct art_comm *m = op->comm;
+
+	return m->npart >= 3 * m->nhost && op->bytes <= ART_LEADERS_BYTES &&
+	       (op->way == ART_C_BCAST || op->way == ART_C_REDUCE || m->coll->cfg.crowded);
+}
+
+static bool by_leaders(const struct art_op *op, enum art_algo set)
+{
+	return has_leaders(op) && (set == ART_ALGO_LEADERS || (set == ART_ALGO_AUTO && leaders_win(op)));
+}
+
 static enum art_algo bcast(const struct art_op *op, enum art_algo set)
 {
 	if (set == ART_ALGO_AUTO && two_trees_by_itself(op))
@@ -64,6 +87,11 @@ static enum art_algo bcast(const struct art_op *op, enum art_algo set)
 static bool fewer_messages(const struct art_op *op)
 {
 	return op->comm->coll->cfg.crowded && op->comm->npart > 2 && op->call.kind <= ART_C_ALLREDUCE;
+}
+
+static enum art_algo usual_barrier(const struct art_op *op)
+{
+	return fewer_messages(op) ? ART_ALGO_TREE : ART_ALGO_DOUBLING;
 }
 
 static enum art_algo allreduce(const struct art_op *op, enum art_algo set)
@@ -130,6 +158,8 @@ enum art_algo art__choose_usual(const struct art_op *op)
 {
 	enum art_algo set = art__algo_of(op->algo);
 
+	if (by_leaders(op, set))
+		return ART_ALGO_LEADERS;
 	switch (op->way) {
 	case ART_C_BCAST:
 		return bcast(op, set);
@@ -138,7 +168,7 @@ enum art_algo art__choose_usual(const struct art_op *op)
 	case ART_C_ALLREDUCE:
 		return allreduce(op, set);
 	default:
-		return fewer_messages(op) ? ART_ALGO_TREE : ART_ALGO_DOUBLING;
+		return usual_barrier(op);
 	}
 }
 
@@ -157,7 +187,7 @@ enum art_algo art__choose_torn(const struct art_op *op)
 	    op->comm->npart == 2 || !art__shape_any_order(op))
 		return usual;
 	ART_MARK(op->comm->coll->env, ART_M_PAIRS_LEFT);
-	return ART_ALGO_TREE;
+	return by_leaders(op, ART_ALGO_AUTO) ? ART_ALGO_LEADERS : ART_ALGO_TREE;
 }
 
 /* ---- what is set ---- */

@@ -29,6 +29,7 @@
 #define ART_WINDOW (8 * ART_SEGMENT) /* what a receiver lets be under way to it */
 #define ART_SWAP_WINDOW (6 * ART_SEGMENT) /* the same, where both ranks send at once */
 #define ART_WIDE_WINDOW (32 * ART_SEGMENT) /* and both, where it waits in the system and not in a ring */
+#define ART_LEADERS_BYTES 4096    /* by leaders of hosts by itself up to here (choose.c) */
 #define ART_INLINE 256            /* bytes of result or input kept inside the op */
 #define ART_KIDS_INLINE 8
 #define ART_BUDDIES_MAX 3  /* who keep a rank's input under ART_LOSS_MIRROR, at most */
@@ -73,6 +74,7 @@ struct art_tx {
 /* A payload on its way from one peer. */
 struct art_rx {
 	int slot;
+	bool near;        /* it comes in memory that this host shares (leaders.c) */
 	uint64_t got;     /* contiguous bytes taken from it */
 	uint64_t granted;
 	uint8_t *whole;   /* assembly of a vector that must be combined at once, or NULL */
@@ -111,8 +113,12 @@ struct art_treeop {
 	bool ack, acked;        /* a reduce whose root tells everyone when it has the result; it has */
 	int fwd_to;             /* slot that gets the result of the top, -1: stays there */
 	bool fwd_wait;          /* this rank is that one */
+	bool near_parent;       /* on this host, too (leaders.c); so are the first kids, */
+	bool given;             /* which can see the result, or payload, and */
+	bool torn;              /* what this rank has read there was overwritten: it is no member any more */
 	int parent;             /* slot, -1 at the top */
 	int nkid, nleft;        /* kids in order; the first nleft stand left of this rank */
+	int nnear;
 	struct art_rx *kid;     /* inline_kid, or from the pool */
 	struct art_tx *down_tx; /* [nkid] */
 	struct art_rx inline_kid[ART_KIDS_INLINE];
@@ -275,6 +281,7 @@ struct art_op {
 	bool arena;              /* it runs in memory that all share (arena.c): */
 	bool quick;              /* begun the short way, this is its first attempt (quick.c) */
 	bool arena_undecided;    /* nothing is put down yet, it may have to go by messages */
+	bool hosted;             /* by messages, but inside this host (leaders.c) */
 	bool arena_full;         /* FROZEN until its slot is free */
 	uint64_t arena_seen;     /* positions whose inputs are there */
 	unsigned arena_looks;    /* for them */
@@ -373,7 +380,10 @@ struct art_comm {
 	int npart, mypos;
 	bool torn;             /* some of them do not reach each other directly, says the view */
 	bool apart, together;  /* each is on a host of its own, all are on one */
+	int nhost;             /* how many hosts they are on */
 	struct art_arena_room room; /* where in shared memory its ops go; .slots 0: nowhere */
+	bool leaders;          /* only as far as they go inside this host (leaders.c), and if */
+	enum art_arena_state near_state; /* its participants here can share memory */
 	int channel;           /* which that is (channel.c); the world has one of its own */
 	enum art_arena_state arena_state; /* can those share memory? */
 	bool arena_log_full;   /* an op waits for the log: look what is stable */

@@ -131,6 +131,17 @@ void art__comm_end(struct art_comm *m)
 	free_comm(m);
 }
 
+static int count_hosts(const struct art_comm *m)
+{
+	const struct art_core_cfg *cfg = &m->coll->cfg;
+	struct art_set seen;
+
+	art__set_init(&seen, ART_MAX_RANKS);
+	for (int i = 0; cfg->hosts && i < m->npart; i++)
+		art__set_add(&seen, (uint32_t)cfg->hosts[m->part[i]] % ART_MAX_RANKS);
+	return cfg->hosts ? (int)art__set_count(&seen) : 1;
+}
+
 /* The live ranks of the present epoch, and the tree along which stability is told. */
 static bool all_together(const struct art_comm *m)
 {
@@ -179,7 +190,8 @@ void art__comm_count_parts(struct art_comm *m)
 	m->torn = art__shape_torn(m);
 	m->apart = all_apart(m);
 	m->together = all_together(m);
-	m->arena_state = ART_ARENA_UNKNOWN;
+	m->nhost = count_hosts(m);
+	m->arena_state = m->near_state = ART_ARENA_UNKNOWN;
 	m->part_epoch = v->base;
 	m->part_valid = true;
 	t.child = child;

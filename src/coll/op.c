@@ -240,7 +240,7 @@ void art__op_reset(struct art_op *op)
 			reset_scratch(op);
 	}
 	op->idle = true;
-	op->arena = op->arena_undecided = op->arena_full = op->quick = false;
+	op->arena = op->arena_undecided = op->arena_full = op->quick = op->hosted = false;
 	op->bulk.on = false;
 	op->pull_told = false;
 	op->pulled = 0;

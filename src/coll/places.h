@@ -14,10 +14,13 @@ static inline bool art__arena_has_room_for_two(size_t bytes)
 }
 
 /* Large payloads share places, so that these stay in a core's cache; where ranks share a core, so do smaller ones. But
- * the fewer there are, the sooner a rank looks again how far the others are. */
-static inline bool art__arena_is_large(const struct art_ops *c, size_t bytes)
+ * the fewer there are, the sooner a rank looks again how far the others are. Leaders of hosts (leaders.c) count by
+ * slots alone. */
+static inline bool art__arena_is_large(const struct art_comm *m, size_t bytes)
 {
-	return bytes > c->arena->max || (c->cfg.crowded && !art__arena_has_room_for_two(bytes));
+	const struct art_ops *c = m->coll;
+
+	return bytes > c->arena->max || (c->cfg.crowded && !m->leaders && !art__arena_has_room_for_two(bytes));
 }
 
 static inline unsigned art__arena_larges(const struct art_comm *m)
@@ -36,7 +39,7 @@ static inline size_t art__arena_big(const struct art_comm *m, uint64_t seq, size
 {
 	const struct art_ops *c = m->coll;
 
-	if (art__arena_is_large(c, bytes))
+	if (art__arena_is_large(m, bytes))
 		return art__arena_large(m, m->room.large, seq);
 	return m->room.big + art__arena_place(m, seq) * (c->arena->max + 64);
 }
@@ -44,7 +47,7 @@ static inline size_t art__arena_big(const struct art_comm *m, uint64_t seq, size
 /* How many ops may be under way when one with this payload begins, itself included. */
 static inline unsigned art__arena_room_for(const struct art_comm *m, const struct art_call *call, size_t bytes)
 {
-	if (!art__arena_is_large(m->coll, bytes) || bytes > m->coll->arena->large)
+	if (!art__arena_is_large(m, bytes) || bytes > m->coll->arena->large)
 		return m->room.slots;
 	if (call->root >= 0 && (call->kind == ART_C_BCAST) != (call->root == m->me))
 		return m->room.slots; /* others put it down */

@@ -17,6 +17,7 @@
 
 #include "base/marks.h"
 #include "coll/coll.h"
+#include "coll/leaders.h"
 
 static int me(const struct art_op *op)
 {
@@ -146,6 +147,8 @@ bool art__tree_begin(struct art_op *op)
 		art__tree_end(op);
 		return false;
 	}
+	if (!t->swap && op->comm->leaders)
+		art__leaders_begin(op);
 	if (!t->swap && !at_top(op))
 		art__tx_init(op, &t->up_tx, t->parent, ART_PH_UP);
 	else if (t->fwd_to >= 0)
@@ -270,6 +273,10 @@ static bool block_leaves(struct art_op *op)
 	struct art_treeop *t = op->tree;
 	uint64_t n = block_len(op);
 
+	if (op->hosted && t->near_parent) {
+		art__leaders_up(op);
+		return true;
+	}
 	if (!result_here(op))
 		return art__tx_push(op, &t->up_tx, t->cur - t->at, t->at + n);
 	if (n && op->call.recvbuf && t->cur != (uint8_t *)op->call.recvbuf + t->at)
@@ -305,11 +312,19 @@ static struct art_rx *wanted_kid(const struct art_op *op)
 	return &t->kid[t->item < t->nleft ? t->item : t->item - 1];
 }
 
+/* What comes in memory that is shared. */
+static bool take_near(struct art_op *op, struct art_rx *k)
+{
+	const uint8_t *part = art__leaders_part(op, k);
+
+	return part && add_part(op, part, false) && art__leaders_intact(op, k->slot);
+}
+
 static void step_up(struct art_op *op)
 {
 	struct art_treeop *t = op->tree;
 
-	while (!t->up_over && !op->work) {
+	while (!t->up_over && !op->work && !t->torn) {
 		struct art_rx *k = wanted_kid(op);
 
 		if (t->ready) {
@@ -322,6 +337,9 @@ static void step_up(struct art_op *op)
 				return;
 		} else if (k->whole && k->got == op->bytes) {
 			if (!add_part(op, k->whole, false))
+				return;
+		} else if (k->near) {
+			if (!take_near(op, k))
 				return;
 		} else {
 			return;
@@ -351,7 +369,7 @@ static enum art_take data_up(struct art_op *op, int from, const struct art_hdr *
 	for (int i = 0; i < t->nkid; i++)
 		if (t->kid[i].slot == from)
 			k = &t->kid[i];
-	if (!k || !t->up || h->off < k->got)
+	if (!k || k->near || !t->up || h->off < k->got)
 		return ART_IGNORED;
 	if (k->whole) {
 		if (h->off != k->got || h->len > op->bytes - k->got)
@@ -387,7 +405,9 @@ static bool step_down(struct art_op *op)
 
 	if (!t->down_begun)
 		return false;
-	for (int i = 0; i < t->nkid; i++)
+	if (t->nnear && !t->given && t->final >= op->bytes)
+		art__leaders_give(op, src);
+	for (int i = t->nnear; i < t->nkid; i++)
 		if (!art__tx_push(op, &t->down_tx[i], src, t->final))
 			all = false;
 	return all && t->final >= op->bytes;
@@ -522,6 +542,8 @@ void art__tree_step(struct art_op *op)
 			step_end(op);
 		return;
 	}
+	if (t->near_parent && !t->down_begun)
+		art__leaders_get(op);
 	over = step_down(op);
 	if (t->down_begun && t->final >= op->bytes && (!t->up || t->up_over)) {
 		op->idle = over;
@@ -538,7 +560,7 @@ enum art_take art__tree_data(struct art_op *op, int from, const struct art_hdr *
 	case ART_PH_UP:
 		return data_up(op, from, h, body);
 	case ART_PH_DOWN:
-		return t->down && from == t->parent ? data_down(op, h, body) : ART_IGNORED;
+		return t->down && !t->near_parent && from == t->parent ? data_down(op, h, body) : ART_IGNORED;
 	case ART_PH_FWD:
 		return t->fwd_wait && from == t->down_rx.slot ? data_down(op, h, body) :
 								ART_IGNORED;

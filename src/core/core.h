@@ -63,6 +63,7 @@ enum art_algo {
 	ART_ALGO_HALVING,  /* recursive halving, then doubling, or to the root (Rabenseifner) */
 	ART_ALGO_SCATTER,  /* a bcast as scatter and allgather */
 	ART_ALGO_TWOTREE,  /* two trees, a half of the vector each */
+	ART_ALGO_LEADERS,  /* the tree, and in each host what its ranks share */
 };
 
 /* What is set for an op: one of these and, above it, how wide a tree is; 0: as usual. */

@@ -516,6 +516,10 @@ static void tune_algorithms(const struct scenario *s, struct art_core_cfg *core)
 
 	if (x >> 15 & 1)
 		core->halving_min = core->twotree_min = 2048;
+	if (x >> 20 & 1 && s->hosts[s->n - 1] != s->hosts[0]) {
+		memset(core->algo, ART_ALGO_LEADERS, sizeof(core->algo));
+		return;
+	}
 	if (x & 1)
 		return;
 	core->algo[ART_C_BCAST] = down[x >> 13 & 3];

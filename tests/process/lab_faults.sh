@@ -115,6 +115,25 @@ t_a_lossy_link() {
 	nobody_left
 }
 
+# One of each host speaks to the other one, and shares memory with the others of its own.
+killed_among_leaders() { # VICTIM BYTES [bcast|reduce]
+	begin bash "$lab_sh" exec 0 env ART_ERRORS=return ART_COLL_ALLREDUCE=leaders ART_COLL_BCAST=leaders \
+		ART_COLL_REDUCE=leaders "$artrun" -n 6 --hosts 'art[1-2]:3' "$programs/t_large" "$2" 1500 ${3-}
+	until_said out "^rank $1 enters round 20$"
+	lab exec $((1 + $1 / 3)) kill -KILL "$(pid_of "$1")"
+	finish
+	is "rank $1 killed: exit status" $rc 0
+	[ "$(grep -c 'has a result of 5$' out)" -ge 5 ] || complain "$case: few results without rank $1"
+}
+t_leaders_and_their_kids() {
+	killed_among_leaders 3 64
+	killed_among_leaders 4 2000
+	killed_among_leaders 3 64 bcast
+	killed_among_leaders 5 64 bcast
+	killed_among_leaders 3 64 reduce
+	killed_among_leaders 2 64 reduce
+}
+
 # A stopped rank leaves, and then a host on which everything stands still; both hear of it when they wake.
 t_processes_that_stop() {
 	job_on_all

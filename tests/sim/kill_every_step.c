@@ -14,7 +14,8 @@
  * after that, and another one made and used;
  * POLICY exclude, error, mirror (with the parent, then, dies the buddy); SIZE none, small, medium, large, user (an operator
  * that does not commute), shared (in memory that all share), ring, chain, pieces (shared, more than there is room
- * for), levels (small, and the view changes in two levels), steps (halving, scatter), twotree; WHOM alone, parent, root, leader, all.
+ * for), levels (small, and the view changes in two levels), steps (halving, scatter), twotree, hosts (two, in each of which
+ * parts go through memory that is shared there); WHOM alone, parent, root, leader, all.
  */
 #include <getopt.h>
 #include <stdatomic.h>
@@ -32,17 +33,17 @@
 #define MAX_SHOWN 5
 
 enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZE_SHARED,
-	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZE_LEVELS, SIZE_STEPS, SIZE_TWO, SIZES };
+	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZE_LEVELS, SIZE_STEPS, SIZE_TWO, SIZE_HOSTS, SIZES };
 static const char *const size_names[SIZES] = { "none", "small", "medium", "large", "user",
 						"shared", "ring", "chain", "pieces", "levels", "steps",
-						"twotree" };
+						"twotree", "hosts" };
 /* elements of 8 bytes (user: of 16): one message; above the limit of recursive doubling; several
  * segments of a stream; more than has room beside a flag; chunks of two or three segments each;
  * several segments down a chain; more than there is room for in memory that all share; one message, and
  * the view changes in two levels; hops of one to four segments each; four
- * segments for each of two trees */
+ * segments for each of two trees; beside a flag */
 static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000, 600, 5, 40,
-					   40 };
+					   40, 40 };
 
 static const char *const loss_names[] = { "exclude", "error", "mirror" };
 
@@ -80,7 +81,7 @@ struct sweep {
 
 static bool is_shared(enum size size)
 {
-	return size == SIZE_SHARED || size == SIZE_PIECES;
+	return size == SIZE_SHARED || size == SIZE_PIECES || size == SIZE_HOSTS;
 }
 
 static void small_rings(struct art_core_cfg *core, int rank, void *arg)
@@ -94,6 +95,8 @@ static void small_rings(struct art_core_cfg *core, int rank, void *arg)
 		core->algo[ART_C_ALLREDUCE] = ART_ALGO_RING;
 	if (size == SIZE_LEVELS)
 		core->star_max = 1;
+	if (size == SIZE_HOSTS)
+		memset(core->algo, ART_ALGO_LEADERS, sizeof(core->algo));
 	if (size == SIZE_STEPS) {
 		core->algo[ART_C_REDUCE] = core->algo[ART_C_ALLREDUCE] = ART_ALGO_HALVING;
 		core->algo[ART_C_BCAST] = ART_ALGO_SCATTER;
@@ -267,6 +270,7 @@ static bool run(const struct run *r, struct tally *t)
 	struct cluster_cfg cfg;
 	struct cluster *c;
 	enum size size = r->what.size;
+	int hosts[MAX_RANKS];
 	char name[256];
 	bool ended;
 
@@ -278,6 +282,9 @@ static bool run(const struct run *r, struct tally *t)
 	cfg.tune = small_rings;
 	cfg.tune_arg = &size;
 	cfg.arena = is_shared(r->what.size);
+	for (int i = 0; i < r->what.n; i++)
+		hosts[i] = i >= (r->what.n + 1) / 2;
+	cfg.hosts = size == SIZE_HOSTS ? hosts : NULL;
 	cfg.early = cfg.arena; /* who waits there sees the end of a rank by itself */
 	cfg.lends = r->what.n % 2; /* of what is long: each call and policy is swept with and without */
 	cfg.verbose = r->verbose;
@@ -354,9 +361,12 @@ static void sweep_second(const struct what *w, int op, uint64_t first, uint64_t 
 static bool sensible(const struct what *w)
 {
 	if (w->coll == ART_C_BARRIER || w->coll > ART_C_ALLREDUCE)
-		return (w->size == SIZE_NONE || (w->size == SIZE_SHARED && w->coll != ART_C_AGREE)) &&
+		return (w->size == SIZE_NONE || (w->size == SIZE_SHARED && w->coll != ART_C_AGREE) ||
+			(w->size == SIZE_HOSTS && w->coll == ART_C_BARRIER && w->n > 2)) &&
 		       w->root == 0 && w->loss != ART_LOSS_MIRROR;
 	if (w->size == SIZE_NONE)
+		return false;
+	if (w->size == SIZE_HOSTS && w->n < 3)
 		return false;
 	if (w->size == SIZE_PIECES && w->n > 7)
 		return false;

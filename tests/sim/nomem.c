@@ -124,12 +124,15 @@ static void small_loss(struct cluster *c)
 static const struct {
 	const char *name;
 	void (*fill)(struct cluster *c);
-	bool arena;
+	bool arena, hosts;
 } scenarios[] = {
-	{ "plain", plain, false }, { "functions", functions, false }, { "communicators", communicators, false },
-	{ "a_loss", a_loss, false }, { "decisions", decisions, false },
-	{ "shared", plain, true }, { "shared_small", small_ones, true }, { "shared_loss", small_loss, true },
-	{ "shared_communicators", communicators, true },
+	{ "plain", plain, false, false }, { "functions", functions, false, false },
+	{ "communicators", communicators, false, false },
+	{ "a_loss", a_loss, false, false }, { "decisions", decisions, false, false },
+	{ "shared", plain, true, false }, { "shared_small", small_ones, true, false },
+	{ "shared_loss", small_loss, true, false }, { "shared_communicators", communicators, true, false },
+	{ "hosts", plain, true, true }, { "hosts_small", small_ones, true, true },
+	{ "hosts_loss", small_loss, true, true },
 };
 
 static bool all_over(struct cluster *c, void *arg)
@@ -141,9 +144,17 @@ static bool all_over(struct cluster *c, void *arg)
 	return true;
 }
 
+static void by_leaders(struct art_core_cfg *core, int rank, void *arg)
+{
+	(void)rank;
+	(void)arg;
+	memset(core->algo, ART_ALGO_LEADERS, sizeof(core->algo));
+}
+
 /* How many allocations the rank made; *bad counts violations. */
 static uint64_t run(int which, int rank, uint64_t n, bool all, unsigned *bad, bool verbose)
 {
+	static const int hosts[RANKS] = { 0, 0, 1, 1 };
 	struct cluster_call end = { .kind = ART_C_FINALIZE };
 	struct cluster_cfg cfg;
 	struct cluster *c;
@@ -156,6 +167,10 @@ static uint64_t run(int which, int rank, uint64_t n, bool all, unsigned *bad, bo
 	cfg.fail_all = all;
 	cfg.verbose = verbose;
 	cfg.arena = scenarios[which].arena;
+	if (scenarios[which].hosts) {
+		cfg.hosts = hosts;
+		cfg.tune = by_leaders;
+	}
 	c = cluster_create(&cfg);
 	if (!c) {
 		(*bad)++;

@@ -245,11 +245,11 @@ static void test_bad_tables(void)
 	table_refused("ranks 8\nbcast 8 tree\n\nbcast 8 chain\n", "/table:4: not above the last line's bytes: 8");
 	table_refused("ranks 8\nbcast max tree\nbcast 8 chain\n", "/table:3: not above the last line's");
 	table_refused("ranks 8\nbcast 8 ring\n",
-		      "/table:2: of bcast, not one of: auto, tree, tree:2 to tree:16, chain, scatter, doubletree: ring");
-	table_refused("ranks 8\nbcast 8 tree:1\n", "doubletree: tree:1");
-	table_refused("ranks 8\nbcast 8 tree:17\n", "doubletree: tree:17");
-	table_refused("ranks 8\nbcast 8 tree:\n", "doubletree: tree:");
-	table_refused("ranks 8\nbcast 8 tree:4x\n", "doubletree: tree:4x");
+		      "/table:2: of bcast, not one of: auto, tree, tree:2 to tree:16, chain, scatter, doubletree, leaders: ring");
+	table_refused("ranks 8\nbcast 8 tree:1\n", "doubletree, leaders: tree:1");
+	table_refused("ranks 8\nbcast 8 tree:17\n", "doubletree, leaders: tree:17");
+	table_refused("ranks 8\nbcast 8 tree:\n", "doubletree, leaders: tree:");
+	table_refused("ranks 8\nbcast 8 tree:4x\n", "doubletree, leaders: tree:4x");
 	for (int i = 8; i < 600; i++)
 		longest[i] = 'x';
 	table_refused(longest, "/table:2: the line is too long");
