@@ -80,6 +80,8 @@
 	X(ARENA_UNDECIDED)    /* a call came before every rank had said whether it can share memory */ \
 	X(ARENA_WITHOUT)      /* one could not, and the call went by messages after all */ \
 	X(LEADERS_GOT)        /* what a leader had from other hosts came out of its slot */ \
+	X(LEADERS_PULLED)     /* or came out of its `in`, in pieces */ \
+	X(LEADERS_WAIT)       /* somebody still read from there what an earlier op had */ \
 	X(LEADERS_FULL)       /* a call waited until the op that had its slot was stable */ \
 	X(CHANNEL_TAKEN)      /* a new communicator was given a channel of shared memory */ \
 	X(CHANNEL_AGAIN)      /* that another had had before */ \

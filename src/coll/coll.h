@@ -29,7 +29,7 @@
 #define ART_WINDOW (8 * ART_SEGMENT) /* what a receiver lets be under way to it */
 #define ART_SWAP_WINDOW (6 * ART_SEGMENT) /* the same, where both ranks send at once */
 #define ART_WIDE_WINDOW (32 * ART_SEGMENT) /* and both, where it waits in the system and not in a ring */
-#define ART_LEADERS_BYTES 4096    /* by leaders of hosts by itself up to here (choose.c) */
+#define ART_LEADERS_BYTES (64u * 1024) /* by leaders of hosts by itself up to here (choose.c) */
 #define ART_INLINE 256            /* bytes of result or input kept inside the op */
 #define ART_KIDS_INLINE 8
 #define ART_BUDDIES_MAX 3  /* who keep a rank's input under ART_LOSS_MIRROR, at most */
@@ -119,6 +119,9 @@ struct art_treeop {
 	int parent;             /* slot, -1 at the top */
 	int nkid, nleft;        /* kids in order; the first nleft stand left of this rank */
 	int nnear;
+	int near_kid;           /* long ones (leaders_long.c): the next of them, */
+	bool pieces;
+	uint64_t near_put, near_at; /* bytes put down; of the block, those that have all of them in */
 	struct art_rx *kid;     /* inline_kid, or from the pool */
 	struct art_tx *down_tx; /* [nkid] */
 	struct art_rx inline_kid[ART_KIDS_INLINE];
@@ -384,6 +387,10 @@ struct art_comm {
 	struct art_arena_room room; /* where in shared memory its ops go; .slots 0: nowhere */
 	bool leaders;          /* only as far as they go inside this host (leaders.c), and if */
 	enum art_arena_state near_state; /* its participants here can share memory */
+	struct art_near_use {
+		uint64_t flag, bytes; /* for which attempt `in` was used last; 0: none */
+		int reader;           /* slot; -1: all of this host */
+	} near_use;
 	int channel;           /* which that is (channel.c); the world has one of its own */
 	enum art_arena_state arena_state; /* can those share memory? */
 	bool arena_log_full;   /* an op waits for the log: look what is stable */

@@ -34,12 +34,17 @@ static const struct art_arena *arena(const struct art_op *op)
 
 static bool is_near(const struct art_ops *c, int slot)
 {
-	return c->cfg.hosts[slot] == c->cfg.hosts[c->cfg.slot];
+	return art__leaders_near(c, slot);
+}
+
+static bool is_short(const struct art_op *op)
+{
+	return op->bytes <= arena(op)->max;
 }
 
 static const struct art_arena_slot *slot_of(const struct art_op *op, int slot)
 {
-	return (const struct art_arena_slot *)((const uint8_t *)arena(op)->part[slot] + op->arena_slot);
+	return art__leaders_slot(op->comm, op->arena_slot, slot);
 }
 
 /* ---- has the world of a job of several hosts slots on this one? ---- */
@@ -103,8 +108,13 @@ enum art_arena_state art__leaders_state(struct art_comm *m)
 static bool allowed(const struct art_op *op)
 {
 	return op->comm->leaders && op->call.kind <= ART_C_ALLREDUCE && !op->call.fn && !op->uniform &&
-	       op->policy <= ART_LOSS_ERROR && op->bytes <= arena(op)->max &&
+	       op->policy <= ART_LOSS_ERROR && (is_short(op) || arena(op)->bulk) &&
 	       art__choose(op) == ART_ALGO_LEADERS;
+}
+
+bool art__leaders_in_pieces(const struct art_op *op)
+{
+	return allowed(op) && !is_short(op);
 }
 
 bool art__leaders_undecided(struct art_op *op)
@@ -122,7 +132,8 @@ bool art__leaders_is_full(struct art_comm *m, uint64_t seq)
 
 static void put(struct art_op *op, const uint8_t *payload, size_t bytes, bool alone)
 {
-	struct art_arena_word w = { .flag = op->arena_at, .sig = op->sig, .lag = art__op_lag(op), .alone = alone };
+	struct art_arena_word w = { .flag = op->arena_at, .sig = op->sig, .lag = art__op_lag(op), .alone = alone,
+				    .pieces = op->hosted && op->tree->pieces };
 
 	art__arena_write(op->comm, &w, payload, bytes);
 	art__arena_fence(memory_order_seq_cst);
@@ -199,7 +210,10 @@ void art__leaders_begin(struct art_op *op)
 	place(op);
 	t->near_parent = t->parent >= 0 && is_near(op->comm->coll, t->parent);
 	near_first(op);
-	if (t->near_parent && !t->up)
+	t->pieces = !is_short(op);
+	if (t->pieces)
+		put(op, NULL, 0, t->near_parent ? op->way == ART_C_REDUCE : op->way == ART_C_BCAST);
+	else if (t->near_parent && !t->up)
 		put(op, NULL, 0, false); /* of a bcast: what has been called */
 }
 
@@ -218,23 +232,28 @@ static bool others_there(const struct art_op *op)
 }
 
 /* The part of a rank with a parent on its host. The last one wakes it, should it not look. */
-void art__leaders_up(struct art_op *op)
+bool art__leaders_up(struct art_op *op)
 {
 	bool leaves = op->way == ART_C_REDUCE;
 
-	put(op, op->input, op->bytes, leaves);
-	if (others_there(op))
-		art__arena_wake(op, op->tree->parent);
+	if (op->tree->pieces) {
+		if (!art__leaders_push(op))
+			return false;
+	} else {
+		put(op, op->input, op->bytes, leaves);
+		if (others_there(op))
+			art__arena_wake(op, op->tree->parent);
+	}
 	if (leaves)
 		check(op, op->tree->parent);
+	return true;
 }
 
 /* What the one at @slot has put down for this attempt; NULL: nothing yet. */
-static const uint8_t *look(struct art_op *op, int slot)
+const struct art_arena_slot *art__leaders_look(struct art_op *op, int slot)
 {
 	const struct art_arena_slot *s = slot_of(op, slot);
 	uint64_t flag = atomic_load_explicit(&s->flag, memory_order_acquire);
-	struct art_hdr h = { .seq = op->seq };
 
 	if (flag != op->arena_at || s->comm != op->comm->id) {
 		if (flag && ((flag ^ op->arena_at) & ART_ARENA_SEQ) == 0)
@@ -248,11 +267,26 @@ static const uint8_t *look(struct art_op *op, int slot)
 	}
 	if (!art__arena_touch(arena(op), ART_ARENA_TAKE))
 		return NULL;
-	h.lag = s->lag;
+	return s;
+}
+
+void art__leaders_heard(struct art_op *op, uint16_t lag)
+{
+	struct art_hdr h = { .seq = op->seq, .lag = lag };
+
 	if (op->way == ART_C_BCAST)
 		art__op_low_from_root(op, &h);
 	else
-		art__op_low(op, op->seq, h.lag);
+		art__op_low(op, op->seq, lag);
+}
+
+static const uint8_t *look(struct art_op *op, int slot)
+{
+	const struct art_arena_slot *s = art__leaders_look(op, slot);
+
+	if (!s)
+		return NULL;
+	art__leaders_heard(op, s->lag);
 	op->comm->coll->arena_moved = true;
 	return op->bytes <= ART_ARENA_SMALL ? s->small : (const uint8_t *)arena(op)->part[slot] +
 	       art__arena_big(op->comm, op->seq, op->bytes);
@@ -267,7 +301,8 @@ const uint8_t *art__leaders_part(struct art_op *op, const struct art_rx *kid)
 bool art__leaders_intact(struct art_op *op, int slot)
 {
 	art__arena_fence(memory_order_acquire);
-	if (atomic_load_explicit(&slot_of(op, slot)->flag, memory_order_relaxed) == op->arena_at)
+	if (atomic_load_explicit(&slot_of(op, slot)->flag, memory_order_relaxed) == op->arena_at &&
+	    (!op->tree->pieces || art__leaders_used_for(op, slot)))
 		return true;
 	op->tree->torn = true;
 	return false;
@@ -277,8 +312,10 @@ bool art__leaders_intact(struct art_op *op, int slot)
 void art__leaders_get(struct art_op *op)
 {
 	struct art_treeop *t = op->tree;
-	const uint8_t *p = look(op, t->parent);
+	const uint8_t *p = t->pieces ? NULL : look(op, t->parent);
 
+	if (t->pieces)
+		art__leaders_pull(op);
 	if (!p)
 		return;
 	if (op->bytes)
@@ -291,15 +328,20 @@ void art__leaders_get(struct art_op *op)
 }
 
 /* For the others of this host. */
-void art__leaders_give(struct art_op *op, const uint8_t *payload)
+bool art__leaders_give(struct art_op *op, const uint8_t *payload)
 {
 	struct art_treeop *t = op->tree;
 
+	if (t->given || (t->pieces ? !art__leaders_pour(op, payload) : t->final < op->bytes))
+		return t->given;
 	t->given = true;
-	put(op, payload, op->bytes, op->way == ART_C_BCAST);
-	art__arena_nudge(op);
+	if (!t->pieces) {
+		put(op, payload, op->bytes, op->way == ART_C_BCAST);
+		art__arena_nudge(op);
+	}
 	if (op->way == ART_C_BCAST)
 		check_all(op);
+	return true;
 }
 
 /* Is what it waits for on this host? */
@@ -308,6 +350,8 @@ bool art__leaders_looks(const struct art_op *op)
 	const struct art_treeop *t = op->tree;
 
 	if (t->near_parent)
-		return t->down && !t->down_begun;
+		return t->pieces || (t->down && !t->down_begun);
+	if (t->pieces && t->nnear && t->down && t->final >= op->bytes)
+		return true;
 	return t->up && !t->up_over && t->item > 0 && t->item <= t->nnear;
 }

@@ -73,7 +73,7 @@ void art__op_ask(struct art_op *op, int code, int a, int b)
 void art__op_again(struct art_op *op)
 {
 	op->again_ns = 0;
-	if (op->arena_full || op->arena_undecided || op->bulk.on)
+	if (op->arena_full || op->arena_undecided || op->bulk.on || op->hosted)
 		art__arena_again(op);
 	if (op->plea.code && !op->held)
 		art__op_ask(op, op->plea.code, op->plea.a, op->plea.b);

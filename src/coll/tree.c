@@ -78,7 +78,7 @@ static void open_streams(struct art_op *op)
 
 	if (!long_payload(op))
 		return;
-	for (int i = 0; t->up && i < t->nkid; i++) {
+	for (int i = t->nnear; t->up && i < t->nkid; i++) {
 		t->kid[i].granted = kid_grant(op, t->kid[i].slot, 0);
 		art__op_credit(op, t->kid[i].slot, ART_PH_UP, t->kid[i].granted);
 	}
@@ -86,7 +86,7 @@ static void open_streams(struct art_op *op)
 		swap_credit(op);
 	else if (t->fwd_wait)
 		art__op_credit(op, t->down_rx.slot, ART_PH_FWD, op->bytes);
-	else if (t->down && !at_top(op))
+	else if (t->down && !at_top(op) && !t->near_parent)
 		art__op_credit(op, t->parent, ART_PH_DOWN, op->bytes);
 }
 
@@ -273,10 +273,8 @@ static bool block_leaves(struct art_op *op)
 	struct art_treeop *t = op->tree;
 	uint64_t n = block_len(op);
 
-	if (op->hosted && t->near_parent) {
-		art__leaders_up(op);
-		return true;
-	}
+	if (t->near_parent)
+		return art__leaders_up(op);
 	if (!result_here(op))
 		return art__tx_push(op, &t->up_tx, t->cur - t->at, t->at + n);
 	if (n && op->call.recvbuf && t->cur != (uint8_t *)op->call.recvbuf + t->at)
@@ -292,7 +290,7 @@ static void more_credit(struct art_op *op)
 
 	if (!long_payload(op) || whole_vector(op))
 		return;
-	for (int i = 0; i < t->nkid; i++) {
+	for (int i = t->nnear; i < t->nkid; i++) {
 		struct art_rx *k = &t->kid[i];
 
 		if (k->granted >= op->bytes ||
@@ -315,8 +313,18 @@ static struct art_rx *wanted_kid(const struct art_op *op)
 /* What comes in memory that is shared. */
 static bool take_near(struct art_op *op, struct art_rx *k)
 {
-	const uint8_t *part = art__leaders_part(op, k);
+	struct art_treeop *t = op->tree;
+	const uint8_t *part;
 
+	if (t->pieces) { /* those of all such kids */
+		if (!art__leaders_combine(op, block_out(op), block_len(op)))
+			return false;
+		t->cur = block_out(op);
+		t->item = t->nnear;
+		next_item(op);
+		return true;
+	}
+	part = art__leaders_part(op, k);
 	return part && add_part(op, part, false) && art__leaders_intact(op, k->slot);
 }
 
@@ -405,8 +413,8 @@ static bool step_down(struct art_op *op)
 
 	if (!t->down_begun)
 		return false;
-	if (t->nnear && !t->given && t->final >= op->bytes)
-		art__leaders_give(op, src);
+	if (t->nnear && !art__leaders_give(op, src))
+		all = false;
 	for (int i = t->nnear; i < t->nkid; i++)
 		if (!art__tx_push(op, &t->down_tx[i], src, t->final))
 			all = false;
@@ -542,7 +550,7 @@ void art__tree_step(struct art_op *op)
 			step_end(op);
 		return;
 	}
-	if (t->near_parent && !t->down_begun)
+	if (t->near_parent && (!t->down_begun || t->final < op->bytes))
 		art__leaders_get(op);
 	over = step_down(op);
 	if (t->down_begun && t->final >= op->bytes && (!t->up || t->up_over)) {

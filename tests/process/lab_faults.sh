@@ -116,9 +116,9 @@ t_a_lossy_link() {
 }
 
 # One of each host speaks to the other one, and shares memory with the others of its own.
-killed_among_leaders() { # VICTIM BYTES [bcast|reduce]
+killed_among_leaders() { # VICTIM BYTES ROUNDS [bcast|reduce]: so many that it is not over before
 	begin bash "$lab_sh" exec 0 env ART_ERRORS=return ART_COLL_ALLREDUCE=leaders ART_COLL_BCAST=leaders \
-		ART_COLL_REDUCE=leaders "$artrun" -n 6 --hosts 'art[1-2]:3' "$programs/t_large" "$2" 1500 ${3-}
+		ART_COLL_REDUCE=leaders "$artrun" -n 6 --hosts 'art[1-2]:3' "$programs/t_large" "$2" "$3" ${4-}
 	until_said out "^rank $1 enters round 20$"
 	lab exec $((1 + $1 / 3)) kill -KILL "$(pid_of "$1")"
 	finish
@@ -126,12 +126,15 @@ killed_among_leaders() { # VICTIM BYTES [bcast|reduce]
 	[ "$(grep -c 'has a result of 5$' out)" -ge 5 ] || complain "$case: few results without rank $1"
 }
 t_leaders_and_their_kids() {
-	killed_among_leaders 3 64
-	killed_among_leaders 4 2000
-	killed_among_leaders 3 64 bcast
-	killed_among_leaders 5 64 bcast
-	killed_among_leaders 3 64 reduce
-	killed_among_leaders 2 64 reduce
+	killed_among_leaders 3 64 3000
+	killed_among_leaders 4 2000 3000
+	killed_among_leaders 3 64 10000 bcast
+	killed_among_leaders 5 64 10000 bcast
+	killed_among_leaders 3 64 10000 reduce
+	killed_among_leaders 2 64 10000 reduce
+	killed_among_leaders 3 200000 300
+	killed_among_leaders 1 200000 1000 bcast
+	killed_among_leaders 4 2000000 100 reduce
 }
 
 # A stopped rank leaves, and then a host on which everything stands still; both hear of it when they wake.

@@ -15,7 +15,8 @@
  * POLICY exclude, error, mirror (with the parent, then, dies the buddy); SIZE none, small, medium, large, user (an operator
  * that does not commute), shared (in memory that all share), ring, chain, pieces (shared, more than there is room
  * for), levels (small, and the view changes in two levels), steps (halving, scatter), twotree, hosts (two, in each of which
- * parts go through memory that is shared there); WHOM alone, parent, root, leader, all.
+ * parts go through memory that is shared there), streams (likewise, more than there is room for); WHOM alone, parent,
+ * root, leader, all.
  */
 #include <getopt.h>
 #include <stdatomic.h>
@@ -33,17 +34,18 @@
 #define MAX_SHOWN 5
 
 enum size { SIZE_NONE, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZE_USER, SIZE_SHARED,
-	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZE_LEVELS, SIZE_STEPS, SIZE_TWO, SIZE_HOSTS, SIZES };
+	    SIZE_RING, SIZE_CHAIN, SIZE_PIECES, SIZE_LEVELS, SIZE_STEPS, SIZE_TWO, SIZE_HOSTS, SIZE_STREAMS,
+	    SIZES };
 static const char *const size_names[SIZES] = { "none", "small", "medium", "large", "user",
 						"shared", "ring", "chain", "pieces", "levels", "steps",
-						"twotree", "hosts" };
+						"twotree", "hosts", "streams" };
 /* elements of 8 bytes (user: of 16): one message; above the limit of recursive doubling; several
  * segments of a stream; more than has room beside a flag; chunks of two or three segments each;
  * several segments down a chain; more than there is room for in memory that all share; one message, and
  * the view changes in two levels; hops of one to four segments each; four
- * segments for each of two trees; beside a flag */
+ * segments for each of two trees; beside a flag; more than a ring holds */
 static const size_t size_counts[SIZES] = { 0, 5, 700, 20000, 40, 40, 40, 20000, 600, 5, 40,
-					   40, 40 };
+					   40, 40, 600 };
 
 static const char *const loss_names[] = { "exclude", "error", "mirror" };
 
@@ -79,9 +81,14 @@ struct sweep {
 
 /* ---- one run ---- */
 
+static bool on_hosts(enum size size)
+{
+	return size == SIZE_HOSTS || size == SIZE_STREAMS;
+}
+
 static bool is_shared(enum size size)
 {
-	return size == SIZE_SHARED || size == SIZE_PIECES || size == SIZE_HOSTS;
+	return size == SIZE_SHARED || size == SIZE_PIECES || on_hosts(size);
 }
 
 static void small_rings(struct art_core_cfg *core, int rank, void *arg)
@@ -95,7 +102,7 @@ static void small_rings(struct art_core_cfg *core, int rank, void *arg)
 		core->algo[ART_C_ALLREDUCE] = ART_ALGO_RING;
 	if (size == SIZE_LEVELS)
 		core->star_max = 1;
-	if (size == SIZE_HOSTS)
+	if (on_hosts(size))
 		memset(core->algo, ART_ALGO_LEADERS, sizeof(core->algo));
 	if (size == SIZE_STEPS) {
 		core->algo[ART_C_REDUCE] = core->algo[ART_C_ALLREDUCE] = ART_ALGO_HALVING;
@@ -284,7 +291,7 @@ static bool run(const struct run *r, struct tally *t)
 	cfg.arena = is_shared(r->what.size);
 	for (int i = 0; i < r->what.n; i++)
 		hosts[i] = i >= (r->what.n + 1) / 2;
-	cfg.hosts = size == SIZE_HOSTS ? hosts : NULL;
+	cfg.hosts = on_hosts(size) ? hosts : NULL;
 	cfg.early = cfg.arena; /* who waits there sees the end of a rank by itself */
 	cfg.lends = r->what.n % 2; /* of what is long: each call and policy is swept with and without */
 	cfg.verbose = r->verbose;
@@ -366,9 +373,9 @@ static bool sensible(const struct what *w)
 		       w->root == 0 && w->loss != ART_LOSS_MIRROR;
 	if (w->size == SIZE_NONE)
 		return false;
-	if (w->size == SIZE_HOSTS && w->n < 3)
+	if (on_hosts(w->size) && w->n < 3)
 		return false;
-	if (w->size == SIZE_PIECES && w->n > 7)
+	if ((w->size == SIZE_PIECES || w->size == SIZE_STREAMS) && w->n > 7)
 		return false;
 	if (is_shared(w->size))
 		return w->loss != ART_LOSS_MIRROR && (w->coll != ART_C_ALLREDUCE || w->root == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Description: each shortcut that a hurried implementer would take (M1..M32, compiled into
+ * Description: each shortcut that a hurried implementer would take (M1..M33, compiled into
  * libart_mutant only) must be caught by the campaign's oracle; the same schedule without the
  * shortcut must be clean. A campaign that lets one live proves nothing.
  *
@@ -61,6 +61,7 @@ static const struct mutant mutants[] = {
 	{ 31, "the short way keeps nothing for others", { SCENARIO_MIXED, SCENARIO_LATE } },
 	{ 32, "a slot between ranks of one of several hosts is free before its op is stable",
 	  { SCENARIO_RERUN, SCENARIO_MIXED } },
+	{ 33, "and a ring of pieces there before all have read it", { SCENARIO_MIXED, SCENARIO_LATE } },
 	{ 36, "who takes a result for all has heard how far all are", { SCENARIO_MIXED, SCENARIO_LATE } },
 };
 #define MUTANTS ((int)(sizeof(mutants) / sizeof(mutants[0])))
