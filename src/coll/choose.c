@@ -69,7 +69,7 @@ static bool leaders_win(const struct art_op *op)
 	       (op->way == ART_C_BCAST || op->way == ART_C_REDUCE || m->coll->cfg.crowded);
 }
 
-static bool by_leaders(const struct art_op *op, enum art_algo set)
+static __attribute__((noinline)) bool by_leaders(const struct art_op *op, enum art_algo set)
 {
 	return has_leaders(op) && (set == ART_ALGO_LEADERS || (set == ART_ALGO_AUTO && leaders_win(op)));
 }
@@ -158,7 +158,7 @@ enum art_algo art__choose_usual(const struct art_op *op)
 {
 	enum art_algo set = art__algo_of(op->algo);
 
-	if (by_leaders(op, set))
+	if (op->comm->nhost > 1 && by_leaders(op, set))
 		return ART_ALGO_LEADERS;
 	switch (op->way) {
 	case ART_C_BCAST:

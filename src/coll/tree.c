@@ -310,8 +310,8 @@ static struct art_rx *wanted_kid(const struct art_op *op)
 	return &t->kid[t->item < t->nleft ? t->item : t->item - 1];
 }
 
-/* What comes in memory that is shared. */
-static bool take_near(struct art_op *op, struct art_rx *k)
+/* What comes in memory that is shared. Apart, for few ops have any. */
+static __attribute__((noinline)) bool take_near(struct art_op *op, struct art_rx *k)
 {
 	struct art_treeop *t = op->tree;
 	const uint8_t *part;
