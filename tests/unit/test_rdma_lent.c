@@ -163,6 +163,25 @@ static void what_waits_goes_together(void)
 	finish();
 }
 
+/* As many messages as may be under way come to one who does not look, and beside them credit for each of as many
+ * lent ones as its own ring holds: there is a receive for all of them. */
+static void there_is_a_receive_for_whatever_may_come(void)
+{
+	begin_by(ART_RDMA_WRITE);
+	for (int k = 0; k < SLOTS; k++) {
+		CU_ASSERT(lend_one(0, 16384));
+		verbs_double_run();
+		ends[1].tp->ops->poll(ends[1].tp, 16);
+	}
+	CU_ASSERT(all_came());
+	for (int k = 0; k < 140; k++)
+		send_one(1, 300);
+	CU_ASSERT(verbs_double.not_ready == 0);
+	UNTIL(all_came() && all_back());
+	CU_ASSERT(count(0, ART_RDMA_N_BROKEN) == 0 && !ends[0].disorder && !ends[1].disorder);
+	finish();
+}
+
 /* Who says that more has come than there is room for says nothing that is believed. */
 static void too_much_is_announced(void)
 {
@@ -446,6 +465,7 @@ int main(void)
 		{ "no read goes on to what was taken away", no_read_goes_on_to_what_was_taken_away },
 		{ "the faster way is chosen", the_faster_way_is_chosen },
 		{ "what waits goes together", what_waits_goes_together },
+		{ "there is a receive for whatever may come", there_is_a_receive_for_whatever_may_come },
 		{ "too much is announced", too_much_is_announced },
 		{ "a way breaks while it lends", a_way_breaks_while_it_lends },
 		{ "events while it lends", events_while_it_lends },

@@ -275,6 +275,13 @@ static void on_deaf(void *self)
 
 /* ---- opening ---- */
 
+/* Credits that may be under way to one who does not look: each is for a quarter of the window or of the ring,
+ * or for a lent message. A few more do no harm. */
+static unsigned extra_of(size_t ring_bytes)
+{
+	return 4 + (unsigned)(ring_bytes / ART_RDMA_LEND_MIN) + 4;
+}
+
 static void set_up(struct art_rdma *t, const struct art_env *env, const struct art_tp_self *self,
 		   const struct art_tp_opts *opts, const struct art_tp_up *up)
 {
@@ -293,6 +300,7 @@ static void set_up(struct art_rdma *t, const struct art_env *env, const struct a
 	t->connect_ns = opts->connect_ns ? opts->connect_ns : CONNECT_NS;
 	t->ring_bytes = many ? ART_RDMA_RING_MIN : RING_BYTES;
 	t->window = many ? WINDOW_MANY : WINDOW;
+	t->extra = extra_of(t->ring_bytes);
 	t->ep = t->kick = -1;
 	snprintf(t->wanted, sizeof(t->wanted), "%s", ro->device ? ro->device : "");
 	TAILQ_INIT(&t->todo);

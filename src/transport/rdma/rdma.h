@@ -47,7 +47,7 @@
 #include "transport/transport.h"
 
 #define ART_RDMA_EVENTS_MAX 1024 /* acknowledged together: that takes a lock */
-#define ART_RDMA_EXTRA 16     /* receives and work requests beside those of messages: credits */
+#define ART_RDMA_LEND_MIN (16u * 1024) /* less is copied sooner than a round trip is made */
 #define ART_RDMA_BREAKS_MAX 3 /* so often a pair tries again, each time with a new connection */
 
 /* From what FAULTS and the drivers have taught: larger values may mean "for ever". */
@@ -232,6 +232,7 @@ struct art_rdma {
 	bool mac;             /* heads are authenticated */
 	size_t queue_high, queue_max, ring_bytes;
 	unsigned window;      /* messages under way to a peer */
+	unsigned extra;       /* receives and work requests beside those of messages: credits */
 	uint64_t connect_ns;
 	struct art_rdma_dev dev;
 	char wanted[96];      /* ART_RDMA_DEVICE */

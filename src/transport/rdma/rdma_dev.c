@@ -168,12 +168,12 @@ static bool watch(struct art_rdma *t, int fd, void *what)
 }
 
 /* Entries of the completion queue for all pairs, or for as many as the device can do. */
-static int cq_entries(const struct ibv_device_attr *attr, unsigned pairs, unsigned window)
+static int cq_entries(const struct ibv_device_attr *attr, unsigned pairs, unsigned depth)
 {
 	unsigned most = attr->max_cqe > 0 && (unsigned)attr->max_cqe < CQ_MAX
 				? (unsigned)attr->max_cqe
 				: CQ_MAX;
-	unsigned want = pairs * 2 * (window + ART_RDMA_EXTRA);
+	unsigned want = pairs * 2 * depth;
 
 	return (int)(want < most ? want : most);
 }
@@ -232,7 +232,7 @@ static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pai
 	d->channel = d->pd ? ibv_create_comp_channel(d->ctx) : NULL;
 	if (!d->channel)
 		return false;
-	entries = cq_entries(&attr, pairs, t->window);
+	entries = cq_entries(&attr, pairs, t->window + t->extra);
 	d->cq = ibv_create_cq(d->ctx, entries, NULL, d->channel, 0);
 	d->cq_room = (unsigned)entries;
 	return d->cq && watch(t, d->channel->fd, d->channel) &&

@@ -57,7 +57,7 @@ bool art__rdma_post_receives(struct art_rdma *t, struct art_rdma_conn *c, unsign
 	return true;
 }
 
-/* Counts requests, of which the last EXTRA places are for credits. */
+/* Counts requests, of which the last t->extra places are for credits. */
 bool art__rdma_sq_room(const struct art_rdma *t, const struct art_rdma_conn *c)
 {
 	return c->sq_posted - c->sq_done < t->window;
@@ -72,7 +72,7 @@ static bool post(struct art_rdma *t, struct art_rdma_conn *c, struct ibv_send_wr
 {
 	struct ibv_send_wr *bad;
 
-	assert(c->qp && c->sq_posted - c->sq_done < t->window + ART_RDMA_EXTRA);
+	assert(c->qp && c->sq_posted - c->sq_done < t->window + t->extra);
 	wr->wr_id = wr_id(c, kind, c->sq_posted + 1);
 	if (kind >= PROBE || wants_completion(t, c))
 		wr->send_flags |= IBV_SEND_SIGNALED;
@@ -188,7 +188,7 @@ bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c)
 		.wr.rdma = {.remote_addr = c->remote, .rkey = c->rkey},
 	};
 
-	c->credit_owed = c->sq_posted - c->sq_done >= t->window + ART_RDMA_EXTRA;
+	c->credit_owed = c->sq_posted - c->sq_done >= t->window + t->extra;
 	if (c->credit_owed) {
 		art__rdma_todo(t, c->peer);
 		return true;
@@ -256,7 +256,7 @@ static void on_sent(struct art_rdma *t, struct art_rdma_conn *c, const struct ib
 	uint32_t number = (uint32_t)wc->wr_id & NUMBER_MASK;
 
 	c->sq_done += (number - c->sq_done) & NUMBER_MASK;
-	assert(c->sq_posted - c->sq_done <= t->window + ART_RDMA_EXTRA);
+	assert(c->sq_posted - c->sq_done <= t->window + t->extra);
 	c->probed |= wc->wr_id >> 56 == PROBE;
 	if (wc->wr_id >> 56 == PULL) {
 		c->pulls_done++;

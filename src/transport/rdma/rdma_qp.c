@@ -29,7 +29,7 @@ static size_t half_bytes(const struct art_rdma *t)
 
 static unsigned depth(const struct art_rdma *t)
 {
-	return t->window + ART_RDMA_EXTRA;
+	return t->window + t->extra;
 }
 
 /* ---- memory ---- */

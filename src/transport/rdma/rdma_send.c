@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEND_MIN (16u * 1024) /* less is copied sooner than a round trip is made */
-
 void art__rdma_forget_queue(struct art_rdma *t, struct art_rdma_peer *p)
 {
 	struct art_rdma_chunk *k;
@@ -223,7 +221,7 @@ static struct art_rdma_loan *lend(struct art_rdma *t, int peer, const struct iov
 {
 	const struct art_rdma_peer *p = &t->peer[peer];
 
-	if (!l || len < LEND_MIN || t->large == ART_RDMA_COPY || !t->dev.lends || p->ending ||
+	if (!l || len < ART_RDMA_LEND_MIN || t->large == ART_RDMA_COPY || !t->dev.lends || p->ending ||
 	    p->state != ART_RDMA_UP)
 		return NULL;
 	if (t->dev.sges < 3 && !art__rdma_reads(t, p->conn))
