@@ -149,6 +149,10 @@ static void print_rdma(FILE *out, const json_t *chan)
 			integer(counts, "rdma-lent"), integer(counts, "rdma-pulled"),
 			integer(counts, "rdma-user-bytes-registered"),
 			integer(counts, "rdma-user-registrations"));
+	if (integer(counts, "rdma-shared-receives"))
+		fprintf(out, "    its pairs share %lld receives; busy ones got more %lld times, idle ones gave back %lld "
+			"times\n", integer(counts, "rdma-shared-receives"), integer(counts, "rdma-grants-grown"),
+			integer(counts, "rdma-grants-given-back"));
 	if (integer(counts, "rdma-chose-write") || integer(counts, "rdma-chose-read"))
 		fprintf(out, "    long messages are %s: that was faster on this device\n",
 			integer(counts, "rdma-chose-read") ? "read out of it by the others" : "written out of it");

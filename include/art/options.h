@@ -43,6 +43,7 @@ typedef struct art_options {
 	const char *tuning;
 	const char *rdma_large;
 	const char *workers;
+	const char *rdma_srq;
 } art_options_t;
 
 /* Options of which none is given. */

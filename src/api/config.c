@@ -81,6 +81,15 @@ static bool read_rdma_large(const char *text, struct art_config *c)
 	return i >= 0;
 }
 
+static bool read_rdma_srq(const char *text, struct art_config *c)
+{
+	static const char *const words[] = {"auto", "on", "off", NULL};
+	int i = word(text, words);
+
+	c->rdma_srq = i >= 0 ? words[i] : NULL;
+	return i >= 0;
+}
+
 static bool read_iface(const char *text, struct art_config *c)
 {
 	c->iface = *text ? text : NULL;
@@ -299,6 +308,9 @@ const struct art_setting art__settings[] = {
 		"what rdma does with long messages: writes them out of the program's memory, has them read "
 		"there, copies them; auto: the first of which is faster", read_rdma_large,
 		"one of: auto, write, read, copy"),
+	SETTING("ART_RDMA_SRQ", rdma_srq, "auto",
+		"whether all pairs of a rank share the receives of rdma; auto: in large jobs", read_rdma_srq,
+		"one of: auto, on, off"),
 	SETTING("ART_STATUS", status, "on", "answer art-info --job through a local socket",
 		read_status, "one of: on, off"),
 	SETTING("ART_ARENA", arena, "on",

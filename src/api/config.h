@@ -41,6 +41,7 @@ struct art_config {
 	const char *iface; /* NULL: loopback only */
 	const char *rdma_device; /* NULL: chosen */
 	const char *rdma_large;
+	const char *rdma_srq;
 	int security;      /* enum art_tp_security */
 	bool ft;
 	bool status;

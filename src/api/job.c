@@ -117,6 +117,7 @@ static void fill_engine_cfg(struct art_ctx *ctx, uint64_t incarnation, struct ar
 		.iface = ctx->config.iface,
 		.rdma_device = ctx->config.rdma_device,
 		.rdma_large = ctx->config.rdma_large,
+		.rdma_srq = ctx->config.rdma_srq,
 		.connect_ns = ctx->config.connect_wait_ns,
 		.security = data_security(&ctx->config),
 		.slot = ctx->rank,

@@ -234,6 +234,7 @@ static int open_channel(struct art_engine *e, const char *transports, enum art_c
 		.iface = cfg->iface,
 		.rdma_device = cfg->rdma_device,
 		.rdma_large = cfg->rdma_large,
+		.rdma_srq = cfg->rdma_srq,
 		.security = chan == ART_CHAN_CTL ? ART_TP_ENCRYPT : cfg->security,
 		.queue_high = QUEUE_HIGH,
 		.queue_max = QUEUE_MAX,

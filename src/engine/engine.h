@@ -27,6 +27,7 @@ struct art_engine_cfg {
 	const char *iface;          /* as art_tp_opts.iface */
 	const char *rdma_device;    /* as art_tp_opts.rdma_device */
 	const char *rdma_large;     /* as art_tp_opts.rdma_large */
+	const char *rdma_srq;       /* as art_tp_opts.rdma_srq */
 	uint64_t connect_ns;        /* bound of making a connection, 0: 10 s */
 	enum art_tp_security security; /* of the data channel; control is always encrypted */
 	int slot, size;             /* size 1: no transport is opened */

@@ -48,6 +48,7 @@ static int open_far(const char *names, const struct art_env *env, const struct a
 		.alone = !listed(names, "tcp"),
 		.device = opts->rdma_device,
 		.large = art__rdma_large(opts->rdma_large),
+		.sharing = art__rdma_sharing(opts->rdma_srq),
 	};
 	struct art_multi_opts both = {&art__shm_ops, &art__rdma_ops, &ro};
 	struct art_tp_opts with = *opts;

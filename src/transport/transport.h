@@ -110,6 +110,7 @@ struct art_tp_opts {
 	const char *iface;       /* list of interfaces, addresses, networks; NULL: loopback only */
 	const char *rdma_device; /* "device[:port[:gid index]]" for rdma; NULL: chosen */
 	const char *rdma_large;  /* "auto", "write", "read" or "copy" for rdma; NULL: auto */
+	const char *rdma_srq;    /* "auto", "on" or "off" for rdma; NULL: auto */
 	size_t queue_high;       /* bytes queued to a peer above which send() answers 0 */
 	size_t queue_max;        /* bytes queued to a peer above which the connection is ended */
 	enum art_tp_security security;

@@ -235,7 +235,7 @@ static void open_wire(struct wire *w, const char *names, char *address[], int sl
 {
 	struct art_tp_self self = {.slot = slot, .size = 2, .job = 1, .incarnation = 1};
 	struct art_tp_opts opts = {.iface = address[slot], .security = ART_TP_MAC,
-				   .rdma_large = getenv("ART_RDMA_LARGE")};
+				   .rdma_large = getenv("ART_RDMA_LARGE"), .rdma_srq = getenv("ART_RDMA_SRQ")};
 	struct art_tp_up up = {w, body_len, on_message, on_room, on_up, on_down, NULL,
 				on_returned, on_place};
 	char own[ART_TP_ADDR_MAX] = "", other[ART_TP_ADDR_MAX];

@@ -4,9 +4,10 @@
  * in it), with the double of libibverbs in place of a device. Modes: prompt (a write is there when it
  * is posted), late, backwards (its last bytes first, told later), infiniband, outline (the device
  * inlines nothing), breaks (every 41st write fails, and with it the way that it was on), hardly (there
- * is memory to register for the first two ways only). Exit 0: passed; 1: failed; 2: wrong usage.
+ * is memory to register for the first two ways only), shared (all pairs of a rank share receives), shared-breaks. Exit 0: passed; 1: failed; 2: wrong usage.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/conformance/conformance.h"
@@ -15,6 +16,8 @@
 static bool set_mode(const char *mode)
 {
 	verbs_double_reset();
+	if (strncmp(mode, "shared", 6) == 0)
+		setenv("ART_RDMA_SRQ", "on", 1);
 	if (strcmp(mode, "late") == 0)
 		verbs_double.late = true;
 	else if (strcmp(mode, "backwards") == 0)
@@ -23,19 +26,20 @@ static bool set_mode(const char *mode)
 		verbs_double.infiniband = true;
 	else if (strcmp(mode, "outline") == 0)
 		verbs_double.max_inline = 0;
-	else if (strcmp(mode, "breaks") == 0)
+	else if (strcmp(mode, "breaks") == 0 || strcmp(mode, "shared-breaks") == 0)
 		verbs_double.fail_every = 41;
 	else if (strcmp(mode, "hardly") == 0)
 		verbs_double.refuse_mr = 3;
 	else
-		return strcmp(mode, "prompt") == 0;
+		return strcmp(mode, "prompt") == 0 || strcmp(mode, "shared") == 0;
 	return true;
 }
 
 /* Without this the suite would pass over tcp alone. */
 static bool used(void)
 {
-	bool yes = verbs_double.wrs > 500 && verbs_double.not_ready == 0;
+	bool yes = verbs_double.wrs > 500 && verbs_double.not_ready == 0 &&
+		   (verbs_double.srq_recvs > 500) == (getenv("ART_RDMA_SRQ") != NULL);
 
 	if (!yes)
 		fprintf(stderr, "%lu writes, %lu of them met no receive\n", verbs_double.wrs,
@@ -50,7 +54,7 @@ int main(int argc, char **argv)
 
 	if (!rig || !strstr(rig->name, "rdma") || !set_mode(argv[2])) {
 		fprintf(stderr, "usage: %s [fault+]rdma|rdma-plain|rdma-alone|multi-rdma "
-			"prompt|late|backwards|infiniband|outline|breaks|hardly [case]\n", argv[0]);
+			"prompt|late|backwards|infiniband|outline|breaks|hardly|shared|shared-breaks [case]\n", argv[0]);
 		return 2;
 	}
 	rc = conf_run(rig, argc > 3 ? argv[3] : NULL);

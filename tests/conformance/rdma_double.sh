@@ -11,7 +11,7 @@ if [ ! -x "$conformance" ]; then
 	exit 77
 fi
 for run in "rdma prompt" "rdma backwards" "rdma breaks" "rdma-alone prompt" "rdma late" "rdma-plain infiniband" \
-	"rdma hardly" "multi-rdma outline" "fault+rdma breaks"; do
+	"rdma hardly" "multi-rdma outline" "fault+rdma breaks" "rdma shared" "rdma-alone shared" "rdma shared-breaks"; do
 	echo "== $run"
 	"$conformance" $run || failed=1
 done

@@ -104,7 +104,8 @@ static void rdma_make(struct conf *c)
 	if (!c->opts.connect_ns)
 		c->opts.connect_ns = UNHURRIED_NS;
 	world_of(c)->rdma = (struct art_rdma_opts){.carrier = &art__tcp_ops,
-						   .device = getenv("ART_RDMA_DEVICE")};
+						   .device = getenv("ART_RDMA_DEVICE"),
+						   .sharing = art__rdma_sharing(getenv("ART_RDMA_SRQ"))};
 	c->opts.world = &world_of(c)->rdma;
 	c->ops = &art__rdma_ops;
 }

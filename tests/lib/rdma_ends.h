@@ -90,12 +90,16 @@ static inline int64_t body_len(void *self, const uint8_t *head)
 	return len;
 }
 
+static bool answers; /* each message is answered at once */
+static inline void send_one(int from, size_t len);
+
 static inline void on_message(void *self, int peer, const uint8_t *head, const uint8_t *body, size_t len)
 {
 	struct end *e = self;
 	uint64_t number;
 
-	(void)peer;
+	if (answers)
+		send_one(1 - peer, 8);
 	memcpy(&number, head + 8, sizeof(number));
 	e->in_place += body == e->in + number % SLOTS * (size_t)ART_TP_BODY_MAX;
 	e->disorder |= number != e->got;
@@ -224,13 +228,14 @@ static inline uint64_t count(int end, enum art_rdma_count what)
 }
 
 static enum art_rdma_large large = ART_RDMA_WRITE; /* of what is opened next */
+static enum art_rdma_sharing shares;
 
 static inline void begin(bool alone)
 {
 	static struct art_rdma_opts ro;
 	struct art_tp_opts opts = {.security = ART_TP_MAC, .connect_ns = 2 * ART_NS_PER_S, .world = &ro};
 
-	ro = (struct art_rdma_opts){.carrier = &art__tcp_ops, .alone = alone, .large = large};
+	ro = (struct art_rdma_opts){.carrier = &art__tcp_ops, .alone = alone, .large = large, .sharing = shares};
 	memset(ends, 0, sizeof(ends));
 	warnings = 0;
 	for (int i = 0; i < 2; i++) {
@@ -269,7 +274,7 @@ static inline void finish(void)
 		free(ends[i].buf);
 		free(ends[i].in);
 	}
-	places = false;
+	places = answers = false;
 	CU_ASSERT(verbs_double.registered == 0);
 	verbs_double_reset(); /* nothing is open any more */
 }

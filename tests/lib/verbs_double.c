@@ -18,7 +18,7 @@
 #define QPS 4096
 #define MRS 4096
 #define EVENTS 8
-#define CONTEXTS 16
+#define CONTEXTS 128
 #define REQUIRE(cond) \
 	do { \
 		if (!(cond)) { \
@@ -28,7 +28,7 @@
 	} while (0)
 
 struct verbs_double verbs_double;
-static const struct verbs_double fresh = {.max_inline = 256, .max_cqe = 65536, .max_reads = 8, .max_sge = 16,
+static const struct verbs_double fresh = {.max_inline = 256, .max_cqe = 65536, .max_srq_wr = 32768, .max_reads = 8, .max_sge = 16,
 					  .fail_with = IBV_WC_RETRY_EXC_ERR};
 
 struct context {
@@ -65,12 +65,22 @@ struct wr {
 	bool muted;  /* all of them are, and nobody was told */
 };
 
+struct receives { /* of a queue pair, or shared */
+	uint64_t *wr_id;
+	unsigned at, n, max;
+};
+
+struct srq {
+	struct ibv_srq v;
+	struct receives r;
+	unsigned users;
+};
+
 struct qp {
 	struct ibv_qp v;
 	struct ibv_qp_cap cap;
 	struct wr *first, **last;
-	uint64_t *receive;
-	unsigned receive_at, receives;
+	struct receives own, *r;
 	uint32_t dest;
 	bool reachable;
 	unsigned sq_used, unsignalled;
@@ -96,7 +106,7 @@ static const uint8_t gids[][16] = {
 void verbs_double_reset(void)
 {
 	REQUIRE(!verbs_double.open_mrs && !verbs_double.open_qps && !verbs_double.open_cqs &&
-		!verbs_double.open_contexts);
+		!verbs_double.open_srqs && !verbs_double.receives && !verbs_double.open_contexts);
 	verbs_double = fresh;
 	port_down = false;
 }
@@ -105,6 +115,26 @@ static bool refused(unsigned long *count, long from)
 {
 	++*count;
 	return from > 0 && *count >= (unsigned long)from;
+}
+
+static bool put_receive(struct receives *r, uint64_t wr_id)
+{
+	if (r->n == r->max)
+		return false;
+	r->wr_id[(r->at + r->n++) % r->max] = wr_id;
+	verbs_double.receives++;
+	return true;
+}
+
+static uint64_t take_receive(struct receives *r)
+{
+	uint64_t wr_id = r->wr_id[r->at];
+
+	REQUIRE(r->n > 0);
+	r->at = (r->at + 1) % r->max;
+	r->n--;
+	verbs_double.receives--;
+	return wr_id;
 }
 
 /* ---- devices ---- */
@@ -141,6 +171,7 @@ static int poll_cq(struct ibv_cq *cq, int n, struct ibv_wc *wc);
 static int req_notify(struct ibv_cq *cq, int solicited);
 static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr, struct ibv_send_wr **bad);
 static int post_recv(struct ibv_qp *qp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad);
+static int post_srq_recv(struct ibv_srq *srq, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad);
 
 static struct context *context_of(struct ibv_context *v)
 {
@@ -172,6 +203,7 @@ struct ibv_context *ibv_open_device(struct ibv_device *d)
 	v->ops.req_notify_cq = req_notify;
 	v->ops.post_send = post_send;
 	v->ops.post_recv = post_recv;
+	v->ops.post_srq_recv = post_srq_recv;
 	v->async_fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
 	REQUIRE(v->async_fd >= 0);
 	for (int i = 0; i < CONTEXTS; i++)
@@ -205,6 +237,8 @@ int ibv_query_device(struct ibv_context *v, struct ibv_device_attr *attr)
 	attr->phys_port_cnt = 1;
 	attr->max_cqe = verbs_double.max_cqe;
 	attr->max_sge = verbs_double.max_sge;
+	attr->max_srq = verbs_double.max_srq_wr > 0;
+	attr->max_srq_wr = verbs_double.max_srq_wr;
 	attr->max_qp_rd_atom = attr->max_qp_init_rd_atom = verbs_double.max_reads;
 	return 0;
 }
@@ -466,6 +500,50 @@ static int req_notify(struct ibv_cq *v, int solicited)
 	return 0;
 }
 
+/* ---- shared receives ---- */
+
+struct ibv_srq *ibv_create_srq(struct ibv_pd *pd, struct ibv_srq_init_attr *init)
+{
+	struct srq *s;
+
+	if (refused(&verbs_double.srqs, verbs_double.refuse_srq) ||
+	    init->attr.max_wr > (unsigned)verbs_double.max_srq_wr) {
+		errno = EINVAL;
+		return NULL;
+	}
+	s = calloc(1, sizeof(*s));
+	s->v = (struct ibv_srq){.context = pd->context, .pd = pd};
+	s->r.max = init->attr.max_wr;
+	s->r.wr_id = calloc(s->r.max, sizeof(*s->r.wr_id));
+	verbs_double.open_srqs++;
+	return &s->v;
+}
+
+int ibv_destroy_srq(struct ibv_srq *v)
+{
+	struct srq *s = (struct srq *)v;
+
+	REQUIRE(s->users == 0);
+	verbs_double.open_srqs--;
+	verbs_double.receives -= s->r.n;
+	free(s->r.wr_id);
+	free(s);
+	return 0;
+}
+
+static int post_srq_recv(struct ibv_srq *v, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
+{
+	*bad = wr;
+	if (refused(&verbs_double.srq_posts, verbs_double.refuse_srq_recv))
+		return errno = ENOMEM;
+	for (; wr; wr = wr->next, verbs_double.srq_recvs++)
+		if (!put_receive(&((struct srq *)v)->r, wr->wr_id)) {
+			*bad = wr;
+			return errno = ENOMEM;
+		}
+	return 0;
+}
+
 /* ---- queue pairs ---- */
 
 struct ibv_qp *ibv_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *init)
@@ -488,7 +566,12 @@ struct ibv_qp *ibv_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *init)
 			       .recv_cq = init->recv_cq, .qp_num = n, .state = IBV_QPS_RESET};
 	q->cap = init->cap;
 	q->last = &q->first;
-	q->receive = calloc(init->cap.max_recv_wr, sizeof(*q->receive));
+	q->v.srq = init->srq;
+	q->r = init->srq ? &((struct srq *)init->srq)->r : &q->own;
+	q->own.max = init->srq ? 0 : init->cap.max_recv_wr;
+	q->own.wr_id = calloc(q->own.max + 1, sizeof(*q->own.wr_id));
+	if (init->srq)
+		((struct srq *)init->srq)->users++;
 	qps[n] = q;
 	verbs_double.open_qps++;
 	return &q->v;
@@ -513,11 +596,10 @@ static void to_error(struct qp *q)
 	q->v.state = IBV_QPS_ERR;
 	while (q->first)
 		flush_wr(q, IBV_WC_WR_FLUSH_ERR);
-	for (; q->receives > 0; q->receives--) {
-		struct ibv_wc wc = {.wr_id = q->receive[q->receive_at], .qp_num = q->v.qp_num,
+	while (q->own.n > 0) { /* shared ones are for the others */
+		struct ibv_wc wc = {.wr_id = take_receive(&q->own), .qp_num = q->v.qp_num,
 				    .status = IBV_WC_WR_FLUSH_ERR};
 
-		q->receive_at = (q->receive_at + 1) % q->cap.max_recv_wr;
 		complete(q->v.recv_cq, &wc);
 	}
 }
@@ -536,7 +618,13 @@ int ibv_destroy_qp(struct ibv_qp *v)
 		free(w);
 	}
 	verbs_double.open_qps--;
-	free(q->receive);
+	verbs_double.receives -= q->own.n;
+	if (v->srq) {
+		((struct srq *)v->srq)->users--;
+		if (verbs_double.loses_receives && q->r->n > 0)
+			(void)take_receive(q->r);
+	}
+	free(q->own.wr_id);
 	free(q);
 	return 0;
 }
@@ -585,11 +673,11 @@ static int post_recv(struct ibv_qp *v, struct ibv_recv_wr *wr, struct ibv_recv_w
 	struct qp *q = (struct qp *)v;
 
 	for (; wr; wr = wr->next) {
-		if (q->receives == q->cap.max_recv_wr || v->state == IBV_QPS_RESET) {
+		REQUIRE(!v->srq);
+		if (v->state == IBV_QPS_RESET || !put_receive(&q->own, wr->wr_id)) {
 			*bad = wr;
 			return errno = ENOMEM;
 		}
-		q->receive[(q->receive_at + q->receives++) % q->cap.max_recv_wr] = wr->wr_id;
 	}
 	if (v->state == IBV_QPS_ERR)
 		to_error(q);
@@ -674,7 +762,7 @@ static enum ibv_wc_status check(struct qp *q, const struct wr *w)
 		verbs_double.rejected++;
 		return IBV_WC_REM_ACCESS_ERR;
 	}
-	if (w->v.opcode == IBV_WR_RDMA_WRITE_WITH_IMM && p->receives == 0) {
+	if (w->v.opcode == IBV_WR_RDMA_WRITE_WITH_IMM && p->r->n == 0) {
 		verbs_double.not_ready++;
 		return IBV_WC_RNR_RETRY_EXC_ERR;
 	}
@@ -684,7 +772,7 @@ static enum ibv_wc_status check(struct qp *q, const struct wr *w)
 static void told(struct qp *p, const struct wr *w)
 {
 	struct ibv_wc wc = {
-		.wr_id = p->receive[p->receive_at],
+		.wr_id = take_receive(p->r),
 		.opcode = IBV_WC_RECV_RDMA_WITH_IMM,
 		.byte_len = (uint32_t)w->len,
 		.imm_data = w->v.imm_data ^ htonl(verbs_double.imm_flip),
@@ -692,8 +780,6 @@ static void told(struct qp *p, const struct wr *w)
 		.qp_num = p->v.qp_num,
 	};
 
-	p->receive_at = (p->receive_at + 1) % p->cap.max_recv_wr;
-	p->receives--;
 	complete(p->v.recv_cq, &wc);
 }
 

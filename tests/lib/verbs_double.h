@@ -20,6 +20,7 @@ struct verbs_double {
 	bool inactive;        /* its port is down from the start */
 	unsigned max_inline;  /* of a queue pair, bytes */
 	int max_cqe;
+	int max_srq_wr;       /* receives that queue pairs share; 0: none do */
 	int max_sge;          /* pieces of memory that a work request is gathered from */
 	uint8_t max_reads;    /* at once, of a queue pair */
 	bool fork_hazard;     /* a child may get the pages that the device uses */
@@ -38,14 +39,16 @@ struct verbs_double {
 	long fail_read;       /* every so many-th read fails half way */
 	enum ibv_wc_status fail_with;
 	/* What is refused, at the n-th time (1..) and from then on; 0: never. */
-	long refuse_mr, refuse_qp, refuse_post, refuse_modify;
+	long refuse_mr, refuse_qp, refuse_post, refuse_modify, refuse_srq, refuse_srq_recv;
+	bool loses_receives;  /* a queue pair that ends takes a shared receive with it */
 	/* Counted. */
-	unsigned long wrs, mrs, qps, posts, modifies, reads, reads_done;
+	unsigned long wrs, mrs, qps, posts, modifies, srqs, srq_posts, srq_recvs, reads, reads_done;
 	unsigned long rejected; /* writes that met no key, no bounds or no queue pair */
 	unsigned long not_ready; /* that met no receive */
 	unsigned on_demand_mrs; /* made so */
 	size_t registered;    /* bytes, now */
-	unsigned open_mrs, open_qps, open_cqs, open_contexts;
+	unsigned open_mrs, open_qps, open_cqs, open_srqs, open_contexts;
+	size_t receives;      /* posted now, all queues */
 };
 
 extern struct verbs_double verbs_double;

@@ -3,9 +3,9 @@
 #
 # Description: the rdma transport on a libibverbs device: in the virtual machine of tests/lab/rdma, whose
 # four hosts have a Soft-RoCE device each. The transport contract; collectives, every result checked;
-# ranks killed in small and in large messages, whichever way these go; a cable pulled in the middle of a large allreduce; stopped
-# ranks; too little memory to lock. Usage: rdma.sh [CASE]...   (the jobs over TCP alone, too, to compare:
-# RDMA_TEST_OVER=tcp)
+# ranks killed in small and in large messages, whichever way these go; a cable pulled in the middle of a
+# large allreduce; stopped ranks; receives that pairs share; too little memory to lock.
+# Usage: rdma.sh [CASE]...   (the jobs over TCP alone, too, to compare: RDMA_TEST_OVER=tcp)
 set -u
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 lab=$(realpath "$here/../lab")
@@ -14,7 +14,7 @@ lab=$(realpath "$here/../lab")
 if [ -z "${ART_LAB_HOSTS-}" ]; then
 	"$lab/rdma" check || exit
 	"$lab/rdma" up >/dev/null || { rc=$?; "$lab/rdma" up; exit $rc; }
-	exec "$lab/rdma" run --hosts 4 --memory 1536 --time 400 --env RDMA_TEST_OVER --env ART_BUILDDIR \
+	exec "$lab/rdma" run --hosts 4 --memory 1536 --time 600 --env RDMA_TEST_OVER --env ART_BUILDDIR \
 		--env ART_CONFIG= -- bash "$here/rdma.sh" "$@"
 fi
 
@@ -201,6 +201,21 @@ t_stopped_for_long() {
 	finish
 	unset ART_BOUND
 	is "exit status" $rc 0
+}
+
+# All pairs of a rank take their receives from one queue.
+t_shared_receives() {
+	over_rdma || return 0
+	export ART_RDMA_SRQ=on
+	WIRE_COUNTS=1 run "$build/tests/bench/wire" "$ART_TRANSPORT" 10.77.0.1 10.77.0.2 ping 8 500
+	is "exit status" $rc 0
+	grep -Eq '^  0 rdma-shared-receives [1-9]' err || complain "$case: they are not shared: $(cat err)"
+	on_hosts 4 "$programs/t_large" $((1 << 20)) 4
+	is "exit status" $rc 0
+	is "results of all four" "$(results 4)" 16
+	killed_after 1 1 2
+	t_contract
+	unset ART_RDMA_SRQ
 }
 
 t_memory_not_to_be_locked() {

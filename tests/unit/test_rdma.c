@@ -137,6 +137,35 @@ static void a_way_breaks_before_completions_come(void)
 	}
 }
 
+/* What had come of somebody who is gone is delivered, and may be answered: into a ring that is fenced. Shared
+ * receives are not flushed, and nothing tells of that but the fence. */
+static void who_is_gone_is_answered(void)
+{
+	for (int i = 0; i < 8; i++) {
+		const struct art_rdma_peer *p;
+
+		shares = i % 2 ? ART_RDMA_SHARE_ON : ART_RDMA_SHARE_OFF;
+		begin(false);
+		move_to_rings();
+		p = &((struct art_rdma *)(void *)ends[1].tp)->peer[0];
+		for (int k = 0; k < 60; k++)
+			send_one(0, 3000);
+		ends[0].tp->ops->close(ends[0].tp);
+		ends[0].tp = NULL;
+		answers = verbs_double.held = true; /* a device takes a while to find that nobody is there */
+		for (int k = 0; k < 50 && !p->ending; k++) {
+			ends[1].tp->ops->arm(ends[1].tp); /* then the carrier is asked at once */
+			ends[1].tp->ops->poll(ends[1].tp, i < 4 ? 1 : 64);
+		}
+		CU_ASSERT(i >= 4 || (p->ending && ends[1].got < ends[0].sent));
+		UNTIL(ends[1].downs == 1);
+		CU_ASSERT(ends[1].got == ends[0].sent && !ends[1].disorder);
+		verbs_double.held = false;
+		finish();
+	}
+	shares = ART_RDMA_SHARE_AUTO;
+}
+
 static void no_memory_to_register(void)
 {
 	verbs_double.refuse_mr = 1;
@@ -188,6 +217,7 @@ int main(void)
 		{ "a port goes down", a_port_goes_down },
 		{ "a device is removed", a_device_is_removed },
 		{ "a late write lands nowhere", a_late_write_lands_nowhere },
+		{ "who is gone is answered", who_is_gone_is_answered },
 		{ "no memory to register", no_memory_to_register },
 		{ "garbage in a ring ends the connection", garbage_in_a_ring_ends_the_connection },
 		{ "alone it ends with its way", alone_it_ends_with_its_way },

@@ -19,7 +19,7 @@ static unsigned draw(unsigned bound)
 
 static struct art_rdma_offer good_offer(void)
 {
-	return (struct art_rdma_offer){.mtu = 3, .ring_log2 = 17, .window_log2 = 7, .lid = 9,
+	return (struct art_rdma_offer){.mtu = 3, .ring_log2 = 17, .window_log2 = 7, .grant_log2 = 3, .lid = 9,
 				       .qpn = 0x123456, .psn = 0xabcdef, .rkey = 0x11223344,
 				       .addr = 0x7f0000001000, .nonce = 42, .reads = 16, .gid = {1, 2, 3}};
 }
@@ -34,6 +34,7 @@ static void offers_travel_and_are_checked(void)
 	CU_ASSERT(art__rdma_get_offer(head, &got));
 	CU_ASSERT(got.qpn == o.qpn && got.psn == o.psn && got.rkey == o.rkey && got.addr == o.addr &&
 		  got.nonce == o.nonce && got.lid == o.lid && got.reads == o.reads && got.mtu == o.mtu &&
+		  got.window_log2 == o.window_log2 && got.grant_log2 == o.grant_log2 &&
 		  memcmp(got.gid, o.gid, sizeof(o.gid)) == 0);
 	for (int i = 0; i < 20000; i++) {
 		memcpy(bad, head, sizeof(bad));
@@ -44,7 +45,8 @@ static void offers_travel_and_are_checked(void)
 		CU_ASSERT_FATAL(got.reads <= ART_RDMA_READS);
 		CU_ASSERT_FATAL(got.ring_log2 >= 17 && got.ring_log2 <= 20 && got.qpn <= 0xffffff &&
 				got.psn <= 0xffffff && got.mtu >= 1 && got.mtu <= 5 &&
-				got.window_log2 <= 12 && got.addr % 64 == 0);
+				got.window_log2 <= 12 && got.grant_log2 >= 3 &&
+				got.grant_log2 <= got.window_log2 && got.addr % 64 == 0);
 	}
 }
 
@@ -213,6 +215,20 @@ static void credit_for_what_was_not_sent_is_none(void)
 	free(mem);
 }
 
+/* Of what was granted and not used, as much as is asked for; nothing that is under way. */
+static void credit_is_given_back(void)
+{
+	for (uint32_t acked = 0; acked < 80000; acked += 9973) /* the numbers are cut */
+		for (uint32_t out = 0; out <= 32; out++)
+			for (uint32_t back = 0; back <= 40; back++) {
+				struct art_rdma_tx tx = {.window = 32, .records = acked + out, .records_acked = acked};
+				uint32_t can = 32 - out < back ? 32 - out : back;
+
+				CU_ASSERT_FATAL(art__rdma_give(&tx, (acked - back) & 0x7fff) == (back <= 32));
+				CU_ASSERT_FATAL(tx.records_acked == acked - (back <= 32 ? can : 0));
+			}
+}
+
 /* Where a body is to be read is sealed, and no record of another kind is taken for it. */
 static void a_lent_record_is_sealed(void)
 {
@@ -274,6 +290,7 @@ int main(void)
 		{ "rings hold what was put", rings_hold_what_was_put },
 		{ "rings may hold anything", rings_may_hold_anything },
 		{ "credit for what was not sent is none", credit_for_what_was_not_sent_is_none },
+		{ "credit is given back", credit_is_given_back },
 		{ "a seal covers all of a small record", a_seal_covers_all_of_a_small_record },
 		{ "compact records say what differs", compact_records_say_what_differs },
 		{ "a lent record is sealed", a_lent_record_is_sealed },

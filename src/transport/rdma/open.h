@@ -26,6 +26,9 @@ enum art_rdma_count {
 	ART_RDMA_N_REGISTERED, /* times that some of it was */
 	ART_RDMA_N_CHOSE_WRITE, /* 1: so the long messages go, it was the faster way */
 	ART_RDMA_N_CHOSE_READ,
+	ART_RDMA_N_SHARED, /* receives that all pairs share */
+	ART_RDMA_N_GROWN,  /* times that a busy pair got more of them */
+	ART_RDMA_N_GIVEN,  /* and that an idle one gave some back */
 	ART_RDMA_N_LAST
 };
 
@@ -37,6 +40,13 @@ enum art_rdma_large {
 	ART_RDMA_COPY,  /* it is copied, as all others, and nothing of the user's is registered */
 };
 
+/* Whether all pairs of a rank share receives. Ends need not agree. */
+enum art_rdma_sharing {
+	ART_RDMA_SHARE_AUTO, /* in large jobs, where the device can (default) */
+	ART_RDMA_SHARE_ON,   /* where the device can */
+	ART_RDMA_SHARE_OFF,
+};
+
 /* opts.world of art__rdma_ops. */
 struct art_rdma_opts {
 	const struct art_tp_ops *carrier; /* connects the pairs, and carries what RDMA does not */
@@ -44,6 +54,7 @@ struct art_rdma_opts {
 	bool alone;         /* the user wants no message on the carrier: without RDMA no connection */
 	const char *device; /* "device[:port[:gid index]]", or NULL: chosen */
 	enum art_rdma_large large;
+	enum art_rdma_sharing sharing;
 };
 
 extern const struct art_tp_ops art__rdma_ops;
@@ -61,6 +72,14 @@ static inline enum art_rdma_large art__rdma_large(const char *name)
 	default:
 		return ART_RDMA_AUTO;
 	}
+}
+
+/* By its name: "on", "off"; NULL, or anything else: AUTO. */
+static inline enum art_rdma_sharing art__rdma_sharing(const char *name)
+{
+	if (!name || name[0] != 'o')
+		return ART_RDMA_SHARE_AUTO;
+	return name[1] == 'n' ? ART_RDMA_SHARE_ON : ART_RDMA_SHARE_OFF;
 }
 
 /* Counters and a word for each; NULL past the last one. */

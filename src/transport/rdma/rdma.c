@@ -53,24 +53,26 @@ static struct art_rdma_peer *peer_of(struct art_rdma *t, int peer)
  * what it has lent, when nothing more is at hand. */
 static bool is_worth_telling(const struct art_rdma_conn *c, uint32_t records)
 {
-	return records - c->told_records >= c->tx.window / 4 ||
+	return art__rdma_tellable(c, records) - c->told_records >= c->grant / 4 ||
 	       c->rx.at - c->told_at >= c->rx.bytes / 4 || (c->owed && art__rdma_ahead(c) >= 0);
 }
 
 /* Records count once their receives are posted again, which may be after they were read. */
 static void tell_read(struct art_rdma *t, struct art_rdma_conn *c)
 {
-	if (!is_worth_telling(c, c->rx.records))
+	if (!is_worth_telling(c, c->rx.records)) {
+		c->credit_owed = false;
 		return;
+	}
 	if (art__rdma_ahead(c) > 0)
 		(void)art__rdma_reap(t);
-	c->credit_owed = !is_worth_telling(c, art__rdma_receivable(c));
+	c->credit_owed = c->asked || !is_worth_telling(c, art__rdma_receivable(c));
 	if (c->credit_owed)
 		return; /* a completion brings us back */
-	if (!art__rdma_post_credit(t, c) && !c->failed) {
-		c->failed = "cannot be posted to";
-		art__rdma_todo(t, c->peer);
-	}
+	if (c->shared)
+		art__rdma_srq_grow(t, c);
+	if (!art__rdma_post_credit(t, c) && !c->failed)
+		art__rdma_cannot_post(t, c);
 }
 
 /* Delivers what is in the ring of @peer. False: some of it is left for want of budget. */
@@ -150,6 +152,8 @@ static void see_to(struct art_rdma *t, int peer)
 	if (p->state == ART_RDMA_FENCED)
 		art__rdma_pair_drained(t, peer);
 	c = p->conn;
+	if (c && c->qp && c->give_owed && !art__rdma_post_given(t, c) && !c->failed)
+		art__rdma_cannot_post(t, c);
 	if (c && c->qp && c->credit_owed)
 		tell_read(t, c);
 	if (c)
@@ -246,13 +250,15 @@ static void on_up(void *self, int peer)
 	art__rdma_pair_up(t, peer);
 }
 
-/* What the peer wrote before its end is delivered before ours. */
+/* What the peer wrote before its end is delivered before ours; what is sent to it meanwhile is lost with it. */
 static void on_down(void *self, int peer, enum art_tp_why why)
 {
 	struct art_rdma *t = self;
 	struct art_rdma_peer *p = &t->peer[peer];
 
 	p->link = p->dialled = false;
+	p->ending = true;
+	p->why = why;
 	if (p->conn)
 		art__rdma_conn_fence(t, p->conn);
 	if (!p->conn || !p->in_ring || deliver(t, peer)) {
@@ -260,8 +266,6 @@ static void on_down(void *self, int peer, enum art_tp_why why)
 			finish(t, peer, why);
 		return;
 	}
-	p->ending = true;
-	p->why = why;
 	art__rdma_todo(t, peer);
 }
 
@@ -293,6 +297,7 @@ static void set_up(struct art_rdma *t, const struct art_env *env, const struct a
 	t->self = *self;
 	t->up = *up;
 	t->alone = ro->alone;
+	t->sharing = ro->sharing;
 	t->large = up->returned ? ro->large : ART_RDMA_COPY;
 	t->mac = opts->security != ART_TP_PLAIN;
 	t->queue_high = opts->queue_high ? opts->queue_high : QUEUE_HIGH;
@@ -690,6 +695,9 @@ const char *art__rdma_count(const struct art_tp *tp, unsigned i, uint64_t *n)
 		[ART_RDMA_N_REGISTERED] = "rdma-user-registrations",
 		[ART_RDMA_N_CHOSE_WRITE] = "rdma-chose-write",
 		[ART_RDMA_N_CHOSE_READ] = "rdma-chose-read",
+		[ART_RDMA_N_SHARED] = "rdma-shared-receives",
+		[ART_RDMA_N_GROWN] = "rdma-grants-grown",
+		[ART_RDMA_N_GIVEN] = "rdma-grants-given-back",
 	};
 
 	if (i >= ART_RDMA_N_LAST)

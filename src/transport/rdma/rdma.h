@@ -48,6 +48,8 @@
 
 #define ART_RDMA_EVENTS_MAX 1024 /* acknowledged together: that takes a lock */
 #define ART_RDMA_LEND_MIN (16u * 1024) /* less is copied sooner than a round trip is made */
+#define ART_RDMA_BUCKETS 256u /* of queue pairs by their numbers */
+#define ART_RDMA_SHARED_WR (UINT64_C(4) << 56) /* wr_id of receives that pairs share (rdma_post.c) */
 #define ART_RDMA_BREAKS_MAX 3 /* so often a pair tries again, each time with a new connection */
 
 /* From what FAULTS and the drivers have taught: larger values may mean "for ever". */
@@ -128,6 +130,7 @@ struct art_rdma_conn {
 	struct ibv_mr *mr;
 	uint8_t *mem;
 	size_t mem_bytes;
+	unsigned cqes;        /* completions it may have */
 	struct art_rdma_key tx_key, rx_key;
 	uint64_t nonce;       /* ours */
 	uint32_t psn;
@@ -149,6 +152,13 @@ struct art_rdma_conn {
 	uint32_t told_records;
 	uint64_t told_at;
 	bool owed;            /* a loan is over, and the lender was not told */
+	uint32_t grant;       /* records that may be under way to us */
+	bool shared;          /* its receives are the device's (rdma_srq.c): */
+	bool asked;           /* to give back what it has not used */
+	bool give_owed;       /* it has asked us */
+	uint32_t busy_at;     /* rx.records when it was looked whether it is busy */
+	unsigned stamp;       /* srq_clock when it was that last */
+	struct art_rdma_conn *next_qpn; /* in its bucket */
 	uint64_t look_at;     /* of the record that is looked at next: is it a lent one? */
 	uint32_t looked;      /* records, as rx.records */
 	uint32_t pulls, pulls_done, pulls_read; /* counted */
@@ -202,6 +212,13 @@ struct art_rdma_dev {
 	struct ibv_comp_channel *channel;
 	struct ibv_cq *cq;
 	unsigned cq_room;     /* entries not yet promised to a pair */
+	struct ibv_srq *srq;  /* NULL: each queue pair has receives of its own; else of its receives: */
+	unsigned srq_base;    /* what each pair may have under way at least, without credits */
+	unsigned srq_pairs;   /* so many may join */
+	unsigned srq_free;    /* for those that are busy, beside what each pair has */
+	unsigned srq_used;    /* to be posted again */
+	bool srq_lost;        /* which cannot be done */
+	unsigned srq_clock;   /* times that a pair was busy */
 	bool notified;        /* the next completion rings the channel, or has */
 	unsigned events;      /* of the channel, to be acknowledged */
 	char name[64];
@@ -235,6 +252,8 @@ struct art_rdma {
 	unsigned extra;       /* receives and work requests beside those of messages: credits */
 	uint64_t connect_ns;
 	struct art_rdma_dev dev;
+	enum art_rdma_sharing sharing;
+	struct art_rdma_conn *by_qpn[ART_RDMA_BUCKETS]; /* those that share receives */
 	char wanted[96];      /* ART_RDMA_DEVICE */
 	int ep, kick;
 	bool armed, kicked, polling;
@@ -320,6 +339,26 @@ enum art_rdma_pulled { ART_RDMA_PULL_NONE, ART_RDMA_PULL_WAITS, ART_RDMA_PULL_TH
 enum art_rdma_pulled art__rdma_pulled(const struct art_rdma_conn *c, uint8_t head[ART_TP_HEAD],
 				      const uint8_t **body, size_t *len);
 
+/* rdma_srq.c: receives that all pairs share */
+/* The most completions there can be of it, for up to @pairs pairs and a queue of @cqe_max; 0: there is none. */
+unsigned art__rdma_srq_make(struct art_rdma *t, const struct ibv_device_attr *attr, unsigned pairs,
+			    unsigned cqe_max);
+void art__rdma_srq_close(struct art_rdma *t);
+/* Posts again what was used. False: the device refuses. */
+bool art__rdma_srq_refill(struct art_rdma *t);
+/* Sets c->shared, c->grant: before the queue pair is made. Enters it, once it is. */
+void art__rdma_srq_join(struct art_rdma *t, struct art_rdma_conn *c);
+void art__rdma_srq_enter(struct art_rdma *t, struct art_rdma_conn *c);
+/* Before the queue pair is destroyed; and when it is. */
+void art__rdma_srq_forget(struct art_rdma *t, struct art_rdma_conn *c);
+void art__rdma_srq_leave(struct art_rdma *t, struct art_rdma_conn *c);
+/* NULL: of none, or of one that is fenced. */
+struct art_rdma_conn *art__rdma_of_qpn(struct art_rdma *t, uint32_t qpn);
+/* The peer is about to be told of credit: a busy one gets more, if there is. */
+void art__rdma_srq_grow(struct art_rdma *t, struct art_rdma_conn *c);
+/* It gives back so many. False: it cannot have so many, or has more left than it may. */
+bool art__rdma_srq_given(struct art_rdma *t, struct art_rdma_conn *c, uint32_t back);
+
 /* rdma_post.c: work requests and completions */
 bool art__rdma_post_receives(struct art_rdma *t, struct art_rdma_conn *c, unsigned n);
 bool art__rdma_sq_room(const struct art_rdma *t, const struct art_rdma_conn *c);
@@ -337,6 +376,10 @@ bool art__rdma_post_gather(struct art_rdma *t, struct art_rdma_conn *c, struct a
 bool art__rdma_post_pull(struct art_rdma *t, struct art_rdma_conn *c, const struct art_rdma_pull *p,
 			 const struct art_rdma_source *from);
 bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c);
+/* Asks the peer to give back what it has not used of its credit, down to @records. False: not now. */
+bool art__rdma_post_ask(struct art_rdma *t, struct art_rdma_conn *c, uint32_t records);
+/* Says what is given back; without room it stays owed. */
+bool art__rdma_post_given(struct art_rdma *t, struct art_rdma_conn *c);
 bool art__rdma_post_probe(struct art_rdma *t, struct art_rdma_conn *c);
 /* Takes what the completion queue has. No upcalls. True if there was anything. */
 bool art__rdma_reap(struct art_rdma *t);
@@ -376,6 +419,14 @@ static inline uint32_t art__rdma_receivable(const struct art_rdma_conn *c)
 {
 	return art__rdma_ahead(c) > 0 ? c->announced : c->rx.records;
 }
+/* What the peer may be told of when @records are read: it may write a window beyond. A grant may have become
+ * smaller; nothing that was told is taken back so. */
+static inline uint32_t art__rdma_tellable(const struct art_rdma_conn *c, uint32_t records)
+{
+	uint32_t to = records - (c->tx.window - c->grant);
+
+	return (int32_t)(to - c->told_records) > 0 ? to : c->told_records;
+}
 static inline bool art__rdma_on_carrier(const struct art_rdma_peer *p)
 {
 	return p->dialled || (p->link && !(p->state == ART_RDMA_UP && p->in_ring));
@@ -393,6 +444,8 @@ void art__rdma_forget_queue(struct art_rdma *t, struct art_rdma_peer *p);
 /* Messages that wait, lent for @token, get a body of their own. */
 void art__rdma_queue_unlend(struct art_rdma *t, int peer, const void *token);
 void art__rdma_room(struct art_rdma *t, int peer);
+/* The way breaks at the next poll(). */
+void art__rdma_cannot_post(struct art_rdma *t, struct art_rdma_conn *c);
 void art__rdma_kick(struct art_rdma *t);
 
 #endif

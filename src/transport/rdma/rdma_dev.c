@@ -20,6 +20,7 @@
 
 #define GIDS_MAX 256
 #define CQ_MAX 65536u
+#define SHARE_PAIRS 63 /* from so many on receives are shared: there, windows are smaller, too */
 #define SCORE_NAMED 8 /* beyond all others */
 
 bool art__rdma_dev_any(const char **why)
@@ -167,15 +168,27 @@ static bool watch(struct art_rdma *t, int fd, void *what)
 	return unblock(fd) && epoll_ctl(t->ep, EPOLL_CTL_ADD, fd, &e) == 0;
 }
 
-/* Entries of the completion queue for all pairs, or for as many as the device can do. */
-static int cq_entries(const struct ibv_device_attr *attr, unsigned pairs, unsigned depth)
+static unsigned cqe_max(const struct ibv_device_attr *attr)
 {
-	unsigned most = attr->max_cqe > 0 && (unsigned)attr->max_cqe < CQ_MAX
-				? (unsigned)attr->max_cqe
-				: CQ_MAX;
-	unsigned want = pairs * 2 * depth;
+	return attr->max_cqe > 0 && (unsigned)attr->max_cqe < CQ_MAX ? (unsigned)attr->max_cqe : CQ_MAX;
+}
 
-	return (int)(want < most ? want : most);
+/* One completion queue for all pairs, or for as many as the device can do; and what they receive with. */
+static bool make_queues(struct art_rdma *t, const struct ibv_device_attr *attr, unsigned pairs)
+{
+	struct art_rdma_dev *d = &t->dev;
+	unsigned depth = t->window + t->extra, most = cqe_max(attr), shared = 0, entries;
+
+	if (t->sharing == ART_RDMA_SHARE_ON || (t->sharing == ART_RDMA_SHARE_AUTO && pairs >= SHARE_PAIRS))
+		shared = art__rdma_srq_make(t, attr, pairs, most);
+	if (!shared && t->sharing == ART_RDMA_SHARE_ON)
+		art__env_log(t->env, ART_LOG_WARN, "RDMA device %s has no receives to share: each pair has its own",
+			     d->name);
+	entries = shared + pairs * (shared ? 1 : 2) * depth;
+	entries = entries < most ? entries : most;
+	d->cq = ibv_create_cq(d->ctx, (int)entries, NULL, d->channel, 0);
+	d->cq_room = entries - shared;
+	return d->cq;
 }
 
 /* Each way. */
@@ -210,7 +223,6 @@ static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pai
 {
 	struct art_rdma_dev *d = &t->dev;
 	struct ibv_device_attr attr;
-	int entries;
 
 	d->ctx = ibv_open_device(c->device);
 	if (!d->ctx || ibv_query_device(d->ctx, &attr))
@@ -232,10 +244,7 @@ static bool open_chosen(struct art_rdma *t, const struct choice *c, unsigned pai
 	d->channel = d->pd ? ibv_create_comp_channel(d->ctx) : NULL;
 	if (!d->channel)
 		return false;
-	entries = cq_entries(&attr, pairs, t->window + t->extra);
-	d->cq = ibv_create_cq(d->ctx, entries, NULL, d->channel, 0);
-	d->cq_room = (unsigned)entries;
-	return d->cq && watch(t, d->channel->fd, d->channel) &&
+	return make_queues(t, &attr, pairs) && watch(t, d->channel->fd, d->channel) &&
 	       watch(t, d->ctx->async_fd, &d->ctx);
 }
 
@@ -284,6 +293,7 @@ void art__rdma_dev_close(struct art_rdma *t)
 			ibv_ack_cq_events(d->cq, d->events);
 		ibv_destroy_cq(d->cq);
 	}
+	art__rdma_srq_close(t);
 	if (d->channel)
 		ibv_destroy_comp_channel(d->channel);
 	if (d->pd)
@@ -305,13 +315,14 @@ bool art__rdma_dev_events(struct art_rdma *t, const char **what)
 		case IBV_EVENT_PORT_ERR:
 		case IBV_EVENT_DEVICE_FATAL:
 		case IBV_EVENT_CQ_ERR:
+		case IBV_EVENT_SRQ_ERR:
 			t->dev.down = lost = true;
 			*what = ibv_event_type_str(e.event_type);
 			break;
 		case IBV_EVENT_PORT_ACTIVE:
 			t->dev.down = false;
 			break;
-		default: /* of one queue pair: its completions say what there is to say */
+		default: /* of one queue pair, or few shared receives: completions say what there is to say */
 			break;
 		}
 		art__env_log(t->env, ART_LOG_DEBUG, "RDMA device %s: %s", t->dev.name,

@@ -4,7 +4,10 @@
  *
  *   immediate data: 0 | number - 1       so many records have come
  *                   1 | records | lines  (15 bits each) so far is read of what you wrote
+ *                   01 | records         give back what you have not used of that, down to here
+ *                   001 | records        so much is given back, what was read is this
  *   wr_id:          kind (8) | generation (16) | peer (16) | number of the request (24)
+ *                   SHARED (8) | 0       whose it is, the number of the queue pair says
  *
  * A request asks for a completion if many were posted since the last that did: one completion stands
  * for all before it. An error completes without having been asked to.
@@ -20,13 +23,16 @@
 #define BATCH 16
 #define BATCHES 16 /* of one reap: the rest is for the next one */
 #define CREDIT 0x80000000u
+#define ASK 0x40000000u
+#define GIVEN 0x20000000u
 #define COUNT_MASK 0x7fffu
 #define NUMBER_MASK 0xffffffu
 #define LINGER_NS (2 * ART_NS_PER_S) /* beyond what a device retries */
 #define RECEIVES 32u /* posted at a time */
 
-enum kind { RECEIVE, WRITE, PROBE, PULL };
+enum kind { RECEIVE, WRITE, PROBE, PULL, SHARED };
 
+_Static_assert((uint64_t)SHARED << 56 == ART_RDMA_SHARED_WR, "as rdma_srq.c posts them");
 _Static_assert(ART_MAX_RANKS <= 0x10000u, "a rank is 16 bits of a wr_id");
 
 static uint64_t wr_id(const struct art_rdma_conn *c, enum kind kind, uint32_t number)
@@ -177,18 +183,43 @@ bool art__rdma_post_pull(struct art_rdma *t, struct art_rdma_conn *c, const stru
 	return post(t, c, &wr, PULL);
 }
 
-/* Without room it is owed: told when a completion makes some. */
-bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c)
+static bool sq_full(const struct art_rdma *t, const struct art_rdma_conn *c)
 {
-	uint32_t records = art__rdma_receivable(c);
+	return c->sq_posted - c->sq_done >= t->window + t->extra;
+}
+
+/* An empty write, for the sake of its immediate data. */
+static bool post_number(struct art_rdma *t, struct art_rdma_conn *c, uint32_t imm)
+{
 	struct ibv_send_wr wr = {
 		.opcode = IBV_WR_RDMA_WRITE_WITH_IMM,
-		.imm_data = htonl(CREDIT | (records & COUNT_MASK) << 15 |
-				  ((uint32_t)(c->rx.at / ART_RDMA_LINE) & COUNT_MASK)),
+		.imm_data = htonl(imm),
 		.wr.rdma = {.remote_addr = c->remote, .rkey = c->rkey},
 	};
 
-	c->credit_owed = c->sq_posted - c->sq_done >= t->window + t->extra;
+	return post(t, c, &wr, WRITE);
+}
+
+bool art__rdma_post_ask(struct art_rdma *t, struct art_rdma_conn *c, uint32_t records)
+{
+	return !sq_full(t, c) && post_number(t, c, ASK | (records & COUNT_MASK));
+}
+
+bool art__rdma_post_given(struct art_rdma *t, struct art_rdma_conn *c)
+{
+	c->give_owed = sq_full(t, c);
+	if (!c->give_owed)
+		return post_number(t, c, GIVEN | (c->tx.records_acked & COUNT_MASK));
+	art__rdma_todo(t, c->peer);
+	return true;
+}
+
+/* Without room it is owed: told when a completion makes some. */
+bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c)
+{
+	uint32_t records = art__rdma_tellable(c, art__rdma_receivable(c));
+
+	c->credit_owed = sq_full(t, c);
 	if (c->credit_owed) {
 		art__rdma_todo(t, c->peer);
 		return true;
@@ -196,7 +227,8 @@ bool art__rdma_post_credit(struct art_rdma *t, struct art_rdma_conn *c)
 	c->owed = false;
 	c->told_records = records;
 	c->told_at = c->rx.at;
-	return post(t, c, &wr, WRITE);
+	return post_number(t, c, CREDIT | (records & COUNT_MASK) << 15 |
+					 ((uint32_t)(c->rx.at / ART_RDMA_LINE) & COUNT_MASK));
 }
 
 bool art__rdma_post_probe(struct art_rdma *t, struct art_rdma_conn *c)
@@ -227,6 +259,15 @@ static void fail(struct art_rdma *t, struct art_rdma_conn *c, const char *what)
 	art__rdma_todo(t, c->peer);
 }
 
+static void on_ask(struct art_rdma *t, struct art_rdma_conn *c, uint32_t records)
+{
+	if (art__rdma_give(&c->tx, records))
+		c->give_owed = true;
+	else
+		fail(t, c, "more credit was asked for than given");
+	art__rdma_todo(t, c->peer);
+}
+
 /* A receive was used: it is posted again before anything that could let the peer send more. */
 static void on_receive(struct art_rdma *t, struct art_rdma_conn *c, const struct ibv_wc *wc)
 {
@@ -238,6 +279,11 @@ static void on_receive(struct art_rdma *t, struct art_rdma_conn *c, const struct
 		c->announced += imm + 1;
 		if (art__rdma_ahead(c) < 0 || c->credit_owed)
 			art__rdma_todo(t, c->peer);
+	} else if ((imm & ~COUNT_MASK) == ASK) {
+		on_ask(t, c, imm & COUNT_MASK);
+	} else if ((imm & ~COUNT_MASK) == GIVEN) {
+		if (!art__rdma_srq_given(t, c, (c->told_records - imm) & COUNT_MASK))
+			fail(t, c, "credit given back that it has not");
 	} else if (!(imm & CREDIT)) {
 		fail(t, c, "more records than one write can have");
 	} else if (!art__rdma_credit(&c->tx, imm & COUNT_MASK, imm >> 15 & COUNT_MASK)) {
@@ -247,7 +293,7 @@ static void on_receive(struct art_rdma *t, struct art_rdma_conn *c, const struct
 		if (t->peer[c->peer].queued > 0)
 			art__rdma_todo(t, c->peer);
 	}
-	if (!art__rdma_post_receives(t, c, 1))
+	if (!c->shared && !art__rdma_post_receives(t, c, 1))
 		fail(t, c, "no receive can be posted");
 }
 
@@ -263,24 +309,35 @@ static void on_sent(struct art_rdma *t, struct art_rdma_conn *c, const struct ib
 		t->n[ART_RDMA_N_PULLED]++;
 		art__rdma_todo(t, c->peer);
 	}
-	if (c->probed || c->credit_owed || t->peer[c->peer].queued > 0)
+	if (c->probed || c->credit_owed || c->give_owed || t->peer[c->peer].queued > 0)
 		art__rdma_todo(t, c->peer);
 }
 
 static void on_completion(struct art_rdma *t, const struct ibv_wc *wc)
 {
-	struct art_rdma_conn *c = conn_of(t, wc);
+	bool shared = wc->wr_id == ART_RDMA_SHARED_WR;
+	struct art_rdma_conn *c = shared ? art__rdma_of_qpn(t, wc->qp_num) : conn_of(t, wc);
 
+	t->dev.srq_used += shared;
 	if (!c)
 		return;
 	if (wc->status == IBV_WC_WR_FLUSH_ERR) /* another one says why */
 		fail(t, c, c->failed ? c->failed : "flushed");
 	else if (wc->status != IBV_WC_SUCCESS)
 		fail(t, c, ibv_wc_status_str(wc->status));
-	else if (wc->wr_id >> 56 == RECEIVE)
+	else if (shared || wc->wr_id >> 56 == RECEIVE)
 		on_receive(t, c, wc);
 	else
 		on_sent(t, c, wc);
+}
+
+/* Without receives nothing more can come. */
+static void refill_failed(struct art_rdma *t)
+{
+	t->dev.srq_lost = true; /* who comes has its own */
+	for (int i = 0; i < t->self.size; i++)
+		if (t->peer[i].conn && t->peer[i].conn->shared)
+			fail(t, t->peer[i].conn, "no receive can be posted");
 }
 
 bool art__rdma_reap(struct art_rdma *t)
@@ -293,6 +350,8 @@ bool art__rdma_reap(struct art_rdma *t)
 		n = ibv_poll_cq(t->dev.cq, BATCH, wc);
 		for (int i = 0; i < n; i++)
 			on_completion(t, &wc[i]);
+		if (t->dev.srq_used > 0 && !t->dev.srq_lost && !art__rdma_srq_refill(t))
+			refill_failed(t);
 		any |= n > 0;
 	}
 	return any;

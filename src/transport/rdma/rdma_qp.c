@@ -87,10 +87,11 @@ static bool make_qp(struct art_rdma *t, struct art_rdma_conn *c)
 	struct ibv_qp_init_attr init = {
 		.send_cq = t->dev.cq,
 		.recv_cq = t->dev.cq,
+		.srq = c->shared ? t->dev.srq : NULL,
 		.qp_type = IBV_QPT_RC,
 		.cap = {
 			.max_send_wr = depth(t),
-			.max_recv_wr = depth(t),
+			.max_recv_wr = c->shared ? 0 : depth(t),
 			.max_send_sge = t->dev.sges,
 			.max_recv_sge = 1,
 			.max_inline_data = INLINE_WANTED,
@@ -113,6 +114,8 @@ static bool make_qp(struct art_rdma *t, struct art_rdma_conn *c)
 		return false;
 	}
 	c->inline_bytes = init.cap.max_inline_data;
+	if (c->shared)
+		art__rdma_srq_enter(t, c);
 	return true;
 }
 
@@ -124,21 +127,25 @@ static void set_up_rings(struct art_rdma *t, struct art_rdma_conn *c)
 
 struct art_rdma_conn *art__rdma_conn_make(struct art_rdma *t, int peer)
 {
-	struct art_rdma_conn *c;
+	struct art_rdma_conn *c = art__env_zalloc(t->env, sizeof(*c));
 
-	if (2 * depth(t) > t->dev.cq_room)
-		return NULL; /* more pairs than the device has completions for */
-	c = art__env_zalloc(t->env, sizeof(*c));
 	if (!c)
 		return NULL;
+	art__rdma_srq_join(t, c);
+	c->cqes = c->shared ? depth(t) : 2 * depth(t);
+	if (c->cqes > t->dev.cq_room) { /* more pairs than the device has completions for */
+		art__rdma_srq_leave(t, c);
+		art__env_free(t->env, c);
+		return NULL;
+	}
 	c->peer = peer;
 	STAILQ_INIT(&c->loans);
 	c->gen = ++t->gen;
 	c->psn = randombytes_uniform(1u << 24);
 	randombytes_buf(&c->nonce, sizeof(c->nonce));
-	t->dev.cq_room -= 2 * depth(t);
+	t->dev.cq_room -= c->cqes;
 	if (!make_memory(t, c) || !make_qp(t, c) ||
-	    !art__rdma_post_receives(t, c, depth(t))) {
+	    (!c->shared && !art__rdma_post_receives(t, c, depth(t)))) {
 		art__rdma_conn_fence(t, c);
 		art__rdma_conn_free(t, c);
 		return NULL;
@@ -164,6 +171,7 @@ void art__rdma_conn_offer(const struct art_rdma *t, const struct art_rdma_conn *
 		.infiniband = t->dev.infiniband,
 		.ring_log2 = log2_of(t->ring_bytes),
 		.window_log2 = log2_of(t->window),
+		.grant_log2 = log2_of(c->grant),
 		.reads = t->dev.reads,
 		.lid = t->dev.lid,
 		.qpn = c->qp->qp_num,
@@ -236,7 +244,7 @@ static bool to_rts(struct art_rdma *t, struct art_rdma_conn *c, const struct art
 bool art__rdma_conn_connect(struct art_rdma *t, struct art_rdma_conn *c,
 			    const struct art_rdma_offer *o)
 {
-	unsigned theirs = 1u << o->window_log2;
+	unsigned theirs = 1u << o->window_log2, granted = 1u << o->grant_log2;
 
 	if (o->infiniband != t->dev.infiniband ||
 	    (o->infiniband && memcmp(o->gid, t->dev.gid.raw, 8) != 0)) {
@@ -248,6 +256,9 @@ bool art__rdma_conn_connect(struct art_rdma *t, struct art_rdma_conn *c,
 					    ? (size_t)1 << o->ring_log2
 					    : t->ring_bytes;
 	c->tx.window = theirs < t->window ? theirs : t->window;
+	c->tx.records_acked = granted < c->tx.window ? granted - c->tx.window : 0;
+	c->grant = c->grant < c->tx.window ? c->grant : c->tx.window;
+	c->told_records = c->grant - c->tx.window;
 	c->reads = o->reads < t->dev.reads ? o->reads : t->dev.reads;
 	c->remote = o->addr;
 	c->rkey = o->rkey;
@@ -266,11 +277,14 @@ void art__rdma_conn_fence(struct art_rdma *t, struct art_rdma_conn *c)
 		(void)ibv_modify_qp(c->qp, &attr, IBV_QP_STATE);
 		for (int i = 0; i < REAPS && art__rdma_reap(t); i++)
 			continue; /* what came before the fence counts */
+		if (c->shared)
+			art__rdma_srq_forget(t, c);
 		if (ibv_destroy_qp(c->qp))
 			art__env_log(t->env, ART_LOG_WARN, "a queue pair to rank %d stays: %s",
 				     c->peer, strerror(errno));
 		c->qp = NULL;
 	}
+	art__rdma_srq_leave(t, c);
 	if (c->mr) {
 		if (ibv_dereg_mr(c->mr))
 			art__env_log(t->env, ART_LOG_WARN, "memory of rank %d stays registered: %s",
@@ -285,7 +299,7 @@ void art__rdma_conn_free(struct art_rdma *t, struct art_rdma_conn *c)
 	assert(!c->qp && !c->mr && STAILQ_EMPTY(&c->loans));
 	if (c->mem)
 		munmap(c->mem, c->mem_bytes);
-	t->dev.cq_room += 2 * depth(t);
+	t->dev.cq_room += c->cqes;
 	sodium_memzero(c, sizeof(*c));
 	art__env_free(t->env, c);
 }

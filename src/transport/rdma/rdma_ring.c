@@ -274,6 +274,17 @@ bool art__rdma_credit(struct art_rdma_tx *tx, unsigned lines, unsigned records)
 	return true;
 }
 
+bool art__rdma_give(struct art_rdma_tx *tx, unsigned records)
+{
+	uint32_t back = (tx->records_acked - records) & COUNT_MASK;
+	uint32_t unused = tx->window - (tx->records - tx->records_acked);
+
+	if (back > tx->window)
+		return false;
+	tx->records_acked -= back < unused ? back : unused;
+	return true;
+}
+
 bool art__rdma_is_boundary(const struct art_rdma_tx *tx, uint64_t at)
 {
 	uint8_t head[ART_TP_HEAD];

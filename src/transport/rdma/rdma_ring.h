@@ -74,7 +74,7 @@ struct art_rdma_tx {
 	size_t bytes;     /* of the ring, a power of two */
 	uint64_t at;      /* of the next record */
 	uint64_t acked;   /* read by the peer */
-	uint32_t records, records_acked; /* counted */
+	uint32_t records, records_acked; /* counted; a peer that grants less than a window tells of fewer */
 	uint32_t window;  /* so many may be under way */
 	_Alignas(8) uint8_t head[ART_RDMA_HEAD_SENT]; /* of the last record */
 };
@@ -163,6 +163,10 @@ void art__rdma_written(const struct art_rdma_tx *tx, uint64_t at, uint8_t head[A
 
 /* The peer has read up to @lines and @records, both cut to 15 bits. False: it cannot have. */
 bool art__rdma_credit(struct art_rdma_tx *tx, unsigned lines, unsigned records);
+
+/* The peer wants back what was not used of its credit, down to @records, cut to 15 bits: as much as can be.
+ * False: it has not given as much. */
+bool art__rdma_give(struct art_rdma_tx *tx, unsigned records);
 
 /* Whether @at is a place where a record of ours that is not acknowledged begins, or the next. */
 bool art__rdma_is_boundary(const struct art_rdma_tx *tx, uint64_t at);

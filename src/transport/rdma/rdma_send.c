@@ -71,7 +71,7 @@ static bool ring_takes(const struct art_rdma *t, const struct art_rdma_peer *p, 
 {
 	const struct art_rdma_conn *c = p->conn;
 
-	return p->state == ART_RDMA_UP && !c->failed && art__rdma_has_space(&c->tx, body) &&
+	return p->state == ART_RDMA_UP && c->qp && !c->failed && art__rdma_has_space(&c->tx, body) &&
 	       art__rdma_sq_room(t, c) && (!t->alone || p->told_up);
 }
 
@@ -80,7 +80,7 @@ static bool is_carried(const struct art_rdma *t, const struct art_rdma_peer *p)
 	return !t->alone && p->state != ART_RDMA_UP && !p->held;
 }
 
-static void cannot_post(struct art_rdma *t, struct art_rdma_conn *c)
+void art__rdma_cannot_post(struct art_rdma *t, struct art_rdma_conn *c)
 {
 	c->failed = "cannot be posted to";
 	art__rdma_todo(t, c->peer);
@@ -101,7 +101,7 @@ static void to_ring(struct art_rdma *t, struct art_rdma_conn *c, const struct io
 	else
 		ok = art__rdma_post_record(t, c, at, art__rdma_put(&c->tx, &c->tx_key, iov, niov, body));
 	if (!ok)
-		cannot_post(t, c);
+		art__rdma_cannot_post(t, c);
 }
 
 /* Writes the ends of a record into the copy. @g: what its write brings beside it; NULL: it is to be read. */
@@ -132,7 +132,7 @@ static void to_ring_lent(struct art_rdma *t, struct art_rdma_conn *c, const uint
 
 	ok = reads ? art__rdma_post_record(t, c, loan->at, bytes) : art__rdma_post_gather(t, c, &g);
 	if (!ok)
-		cannot_post(t, c);
+		art__rdma_cannot_post(t, c);
 }
 
 static int to_carrier(struct art_rdma *t, int peer, const struct iovec *iov, int niov)
@@ -323,7 +323,7 @@ static bool send_gathered(struct art_rdma *t, struct art_rdma_peer *p)
 		take_off(t, p);
 	}
 	if (g.records && !art__rdma_post_gather(t, p->conn, &g))
-		cannot_post(t, p->conn);
+		art__rdma_cannot_post(t, p->conn);
 	return g.records > 0;
 }
 

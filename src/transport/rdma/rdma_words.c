@@ -2,7 +2,7 @@
  *
  * The words of rdma_words.h as bytes, little endian.
  *
- *   0 magic (4) | kind (1) | mtu (1) | ring log2 (1) | window log2 (1) | lid (2) | flags (1) | reads (1)
+ *   0 magic (4) | kind (1) | mtu (1) | ring log2 (1) | window log2, grant log2 (4 bits each) | lid (2) | flags (1) | reads (1)
  *   12 qpn (4) | 16 psn (4) | 20 rkey (4) | 24 addr, or position (8) | 32 nonce (8) | 40 gid (16)
  */
 #include "transport/rdma/rdma_words.h"
@@ -50,7 +50,7 @@ void art__rdma_put_offer(uint8_t head[ART_TP_HEAD], const struct art_rdma_offer 
 	art__rdma_word(head, ART_RDMA_SAY_OFFER, o->addr);
 	head[5] = o->mtu;
 	head[6] = o->ring_log2;
-	head[7] = o->window_log2;
+	head[7] = (uint8_t)(o->window_log2 | o->grant_log2 << 4);
 	art__le_put(head + 8, o->lid, 2);
 	head[10] = o->infiniband ? INFINIBAND : 0;
 	head[11] = o->reads;
@@ -66,7 +66,8 @@ bool art__rdma_get_offer(const uint8_t head[ART_TP_HEAD], struct art_rdma_offer 
 	*o = (struct art_rdma_offer){
 		.mtu = head[5],
 		.ring_log2 = head[6],
-		.window_log2 = head[7],
+		.window_log2 = head[7] & 15,
+		.grant_log2 = head[7] >> 4,
 		.lid = (uint16_t)art__le_get(head + 8, 2),
 		.infiniband = (head[10] & INFINIBAND) != 0,
 		.reads = head[11],
@@ -80,6 +81,7 @@ bool art__rdma_get_offer(const uint8_t head[ART_TP_HEAD], struct art_rdma_offer 
 	return o->mtu >= 1 && o->mtu <= 5 && o->ring_log2 < 32 && o->reads <= ART_RDMA_READS &&
 	       (1u << o->ring_log2) >= ART_RDMA_RING_MIN && (1u << o->ring_log2) <= ART_RDMA_RING_MAX &&
 	       o->window_log2 >= WINDOW_LOG2_MIN && o->window_log2 <= WINDOW_LOG2_MAX &&
+	       o->grant_log2 >= WINDOW_LOG2_MIN && o->grant_log2 <= o->window_log2 &&
 	       o->qpn <= BIT24 && o->psn <= BIT24 && o->addr && o->addr % ART_RDMA_LINE == 0 &&
 	       o->addr + (1u << o->ring_log2) + ART_RDMA_SPILL > o->addr &&
 	       (o->lid || !o->infiniband || o->gid[0]);

@@ -27,7 +27,8 @@ struct art_rdma_offer {
 	uint8_t mtu;        /* enum ibv_mtu */
 	bool infiniband;
 	uint8_t ring_log2;  /* of the ring behind rkey and addr */
-	uint8_t window_log2; /* receives that are kept posted */
+	uint8_t window_log2; /* messages that may be under way, */
+	uint8_t grant_log2;  /* and before more is granted */
 	uint8_t reads;      /* that may be under way each way at once; 0: none */
 	uint16_t lid;
 	uint32_t qpn, psn;  /* 24 bits each */
