@@ -61,6 +61,7 @@ struct wr {
 	uint8_t *data; /* of an inline one */
 	size_t len;
 	uint8_t *to; /* of a read */
+	uint32_t lkey;
 	bool placed; /* its last bytes are there */
 	bool muted;  /* all of them are, and nobody was told */
 };
@@ -82,7 +83,7 @@ struct qp {
 	struct wr *first, **last;
 	struct receives own, *r;
 	uint32_t dest;
-	bool reachable;
+	bool reachable, stays;
 	unsigned sq_used, unsignalled;
 	unsigned responds, asks; /* reads at once */
 };
@@ -577,18 +578,24 @@ struct ibv_qp *ibv_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *init)
 	return &q->v;
 }
 
-static void flush_wr(struct qp *q, enum ibv_wc_status status)
+static void forget_first(struct qp *q)
 {
 	struct wr *w = q->first;
-	struct ibv_wc wc = {.wr_id = w->v.wr_id, .status = status, .qp_num = q->v.qp_num};
 
 	q->first = w->next;
 	if (!q->first)
 		q->last = &q->first;
-	complete(q->v.send_cq, &wc);
 	pending--;
 	free(w->data);
 	free(w);
+}
+
+static void flush_wr(struct qp *q, enum ibv_wc_status status)
+{
+	struct ibv_wc wc = {.wr_id = q->first->v.wr_id, .status = status, .qp_num = q->v.qp_num};
+
+	complete(q->v.send_cq, &wc);
+	forget_first(q);
 }
 
 static void to_error(struct qp *q)
@@ -607,16 +614,13 @@ static void to_error(struct qp *q)
 int ibv_destroy_qp(struct ibv_qp *v)
 {
 	struct qp *q = (struct qp *)v;
-	struct wr *w;
 
 	REQUIRE(qps[v->qp_num] == q);
+	if ((q->stays = verbs_double.stuck))
+		return errno = EBUSY;
 	qps[v->qp_num] = NULL;
-	while ((w = q->first)) {
-		q->first = w->next;
-		pending--;
-		free(w->data);
-		free(w);
-	}
+	while (q->first)
+		forget_first(q);
 	verbs_double.open_qps--;
 	verbs_double.receives -= q->own.n;
 	if (v->srq) {
@@ -627,6 +631,14 @@ int ibv_destroy_qp(struct ibv_qp *v)
 	free(q->own.wr_id);
 	free(q);
 	return 0;
+}
+
+void verbs_double_bury(void)
+{
+	verbs_double.stuck = false;
+	for (int i = 0; i < QPS; i++)
+		if (qps[i] && qps[i]->stays)
+			ibv_destroy_qp(&qps[i]->v);
 }
 
 static bool has_address(const struct ibv_ah_attr *ah)
@@ -643,6 +655,8 @@ int ibv_modify_qp(struct ibv_qp *v, struct ibv_qp_attr *attr, int mask)
 
 	REQUIRE(mask & IBV_QP_STATE);
 	if (attr->qp_state == IBV_QPS_ERR) {
+		if (verbs_double.stuck)
+			return errno = EIO;
 		to_error(q);
 		return 0;
 	}
@@ -721,6 +735,7 @@ static int post_send(struct ibv_qp *v, struct ibv_send_wr *wr, struct ibv_send_w
 		REQUIRE(q->asks && w->len && m && m->access & IBV_ACCESS_LOCAL_WRITE &&
 			within(&m->v, wr->sg_list[0].addr, w->len));
 		w->to = (uint8_t *)(uintptr_t)wr->sg_list[0].addr;
+		w->lkey = wr->sg_list[0].lkey;
 		verbs_double.reads++;
 	} else if (w->len) {
 		REQUIRE(!(wr->send_flags & IBV_SEND_INLINE) || w->len <= q->cap.max_inline_data);
@@ -749,7 +764,7 @@ static struct qp *peer_of(const struct qp *q)
 
 static enum ibv_wc_status check(struct qp *q, const struct wr *w)
 {
-	const struct mr *m = mrs[w->v.wr.rdma.rkey % MRS];
+	const struct mr *m = mrs[w->v.wr.rdma.rkey % MRS], *own = mrs[w->lkey % MRS];
 	int access = w->to ? IBV_ACCESS_REMOTE_READ : IBV_ACCESS_REMOTE_WRITE;
 	struct qp *p = peer_of(q);
 
@@ -762,6 +777,8 @@ static enum ibv_wc_status check(struct qp *q, const struct wr *w)
 		verbs_double.rejected++;
 		return IBV_WC_REM_ACCESS_ERR;
 	}
+	if (w->to && (!own || !within(&own->v, (uintptr_t)w->to, w->len)))
+		return IBV_WC_LOC_PROT_ERR;
 	if (w->v.opcode == IBV_WR_RDMA_WRITE_WITH_IMM && p->r->n == 0) {
 		verbs_double.not_ready++;
 		return IBV_WC_RNR_RETRY_EXC_ERR;
@@ -789,18 +806,13 @@ static void sent(struct qp *q)
 	struct ibv_wc wc = {.wr_id = w->v.wr_id, .opcode = w->to ? IBV_WC_RDMA_READ : IBV_WC_RDMA_WRITE,
 			    .qp_num = q->v.qp_num};
 
-	q->first = w->next;
-	if (!q->first)
-		q->last = &q->first;
 	q->unsignalled++;
 	if (w->v.send_flags & IBV_SEND_SIGNALED) {
 		complete(q->v.send_cq, &wc);
 		q->sq_used -= q->unsignalled;
 		q->unsignalled = 0;
 	}
-	pending--;
-	free(w->data);
-	free(w);
+	forget_first(q);
 }
 
 static bool fails(unsigned long n)

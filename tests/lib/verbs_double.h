@@ -40,6 +40,7 @@ struct verbs_double {
 	enum ibv_wc_status fail_with;
 	/* What is refused, at the n-th time (1..) and from then on; 0: never. */
 	long refuse_mr, refuse_qp, refuse_post, refuse_modify, refuse_srq, refuse_srq_recv;
+	bool stuck;           /* queue pairs stay as they are, whatever is asked for */
 	bool loses_receives;  /* a queue pair that ends takes a shared receive with it */
 	/* Counted. */
 	unsigned long wrs, mrs, qps, posts, modifies, srqs, srq_posts, srq_recvs, reads, reads_done;
@@ -57,6 +58,8 @@ extern struct verbs_double verbs_double;
 void verbs_double_reset(void);
 /* All contexts hear of it; the port's state follows, and without it writes fail. */
 void verbs_double_event(enum ibv_event_type what);
+/* Ends the queue pairs that stayed. */
+void verbs_double_bury(void);
 /* Lets what was held or late happen. */
 void verbs_double_run(void);
 /* Overwrites @n bytes at @offset of every registered region of @bytes or more. */

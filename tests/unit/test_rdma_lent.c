@@ -115,6 +115,38 @@ static void no_read_goes_on_to_what_was_taken_away(void)
 	}
 }
 
+/* Nor by a device that does not end a queue pair: it finds the memory registered no more. */
+static void a_queue_pair_that_stays_reads_nothing(void)
+{
+	for (int i = 0; i < 3; i++) {
+		static uint8_t was[BUF_BYTES];
+
+		places = true;
+		begin_by(ART_RDMA_READ);
+		verbs_double.late = true;
+		for (int k = 0; k < 6; k++)
+			CU_ASSERT(lend_one(0, 50000));
+		verbs_double_run();
+		verbs_double.reads_held = true;
+		ends[1].tp->ops->poll(ends[1].tp, 16);
+		CU_ASSERT(verbs_double.reads == 6 && count(1, ART_RDMA_N_PLACED) >= 4);
+		verbs_double.stuck = true;
+		if (i < 2)
+			ends[1].tp->ops->unplace(ends[1].tp, ends[1].in);
+		if (i > 0)
+			ends[1].tp->ops->drop(ends[1].tp, 0);
+		CU_ASSERT(user_bytes(1) == 0);
+		memset(ends[1].in, 0x77, BUF_BYTES);
+		memset(was, 0x77, BUF_BYTES);
+		verbs_double.reads_held = places = false;
+		verbs_double_run();
+		CU_ASSERT(memcmp(ends[1].in, was, BUF_BYTES) == 0);
+		verbs_double_bury();
+		UNTIL(i > 0 || (all_came() && all_back()));
+		finish();
+	}
+}
+
 /* Writes and reads in turn, then what took less time; what passes while nothing is out does not count. */
 static void the_faster_way_is_chosen(void)
 {
@@ -463,6 +495,7 @@ int main(void)
 		{ "lent messages are read where they lie", lent_messages_are_read_where_they_lie },
 		{ "bodies are read to where they go", bodies_are_read_to_where_they_go },
 		{ "no read goes on to what was taken away", no_read_goes_on_to_what_was_taken_away },
+		{ "a queue pair that stays reads nothing", a_queue_pair_that_stays_reads_nothing },
 		{ "the faster way is chosen", the_faster_way_is_chosen },
 		{ "what waits goes together", what_waits_goes_together },
 		{ "there is a receive for whatever may come", there_is_a_receive_for_whatever_may_come },

@@ -144,6 +144,7 @@ struct art_rdma_conn {
 	bool credit_owed;
 	bool probed;
 	const char *failed;   /* why this way is over, once it is */
+	bool stuck;           /* the device does not give up its queue pair */
 	struct art_rdma_loans loans; /* in order */
 	unsigned reads;       /* that may be under way each way */
 	/* In. */
@@ -314,6 +315,8 @@ void art__rdma_lent_over(struct art_rdma *t, const void *token);
 /* Memory of the user that a body is going to be read to; NULL: cannot be had. It is in use until release. */
 struct art_rdma_reg *art__rdma_place(struct art_rdma *t, const struct art_tp_place *p, size_t len);
 void art__rdma_release(struct art_rdma *t, struct art_rdma_reg *r);
+/* It is registered no longer than what is under way now: no later loan is of it. */
+void art__rdma_let_go(struct art_rdma_reg *r);
 /* All of it; only before the end. */
 void art__rdma_forget_loans(struct art_rdma *t);
 

@@ -132,6 +132,11 @@ struct art_rdma_reg *art__rdma_place(struct art_rdma *t, const struct art_tp_pla
 	return r;
 }
 
+void art__rdma_let_go(struct art_rdma_reg *r)
+{
+	r->token = NULL;
+}
+
 void art__rdma_release(struct art_rdma *t, struct art_rdma_reg *r)
 {
 	if (--r->loans == 0 && !r->token)

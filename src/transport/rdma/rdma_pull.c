@@ -105,14 +105,20 @@ enum art_rdma_pulled art__rdma_pulled(const struct art_rdma_conn *c, uint8_t hea
 		       : ART_RDMA_PULL_NONE;
 }
 
-void art__rdma_pull_done(struct art_rdma *t, struct art_rdma_conn *c)
+/* What a queue pair that stays could still read to is taken from it with the registration. */
+static void release(struct art_rdma *t, struct art_rdma_conn *c, struct art_rdma_pull *p)
 {
-	struct art_rdma_pull *p = &c->pull[c->pulls_read++ % ART_RDMA_READS];
-
+	if (p->reg && c->stuck)
+		art__rdma_let_go(p->reg);
 	if (p->reg)
 		art__rdma_release(t, p->reg);
 	p->reg = NULL;
 	p->token = NULL;
+}
+
+void art__rdma_pull_done(struct art_rdma *t, struct art_rdma_conn *c)
+{
+	release(t, c, &c->pull[c->pulls_read++ % ART_RDMA_READS]);
 }
 
 void art__rdma_forget_pulls(struct art_rdma *t, struct art_rdma_conn *c)
@@ -158,9 +164,7 @@ void art__rdma_unplace(struct art_rdma *t, const void *token)
 
 			if (p->token != token)
 				continue;
-			art__rdma_release(t, p->reg);
-			p->reg = NULL;
-			p->token = NULL;
+			release(t, c, p);
 			p->to = c->mem + (p->at & (c->rx.bytes - 1)) + ART_RDMA_LINE;
 		}
 	}

@@ -279,7 +279,8 @@ void art__rdma_conn_fence(struct art_rdma *t, struct art_rdma_conn *c)
 			continue; /* what came before the fence counts */
 		if (c->shared)
 			art__rdma_srq_forget(t, c);
-		if (ibv_destroy_qp(c->qp))
+		c->stuck = ibv_destroy_qp(c->qp) != 0;
+		if (c->stuck)
 			art__env_log(t->env, ART_LOG_WARN, "a queue pair to rank %d stays: %s",
 				     c->peer, strerror(errno));
 		c->qp = NULL;
