@@ -128,6 +128,20 @@ t_lent() {
 	done
 }
 
+# Which way was found to be faster, once 24 MiB are back, is for everybody to see.
+t_the_faster_way_is_told() {
+	over_rdma || return 0
+	begin_on_hosts 2 "$programs/t_large" $((8 << 20)) 24
+	until_said out '^rank 0 enters round 0'
+	await tells_the_faster_way || complain "$case: art-info does not tell it: $(cat info)"
+	finish
+	is "exit status" $rc 0
+}
+tells_the_faster_way() {
+	"$build/art-info" --job --details >info 2>&1 &&
+		grep -Eq 'long messages are (read|written) out of it.*: that was faster on this device' info
+}
+
 # The same kills where the bodies of the messages are in the memory of those who die, or of those who read.
 t_killed_while_it_lends() {
 	local who
