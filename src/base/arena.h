@@ -81,6 +81,7 @@ struct art_arena_part {
 	uint64_t nudge_pipe; /* 0: messages wake it (engine/nudge.h); set before others map this */
 	int32_t nudge_fd;
 	_Alignas(128) _Atomic uint32_t state;
+	_Atomic uint32_t cpu; /* 1 + where it ran when it said so last (engine/even.c); 0: it never has */
 	_Alignas(128) _Atomic uint32_t doze;
 	struct art_arena_marks world;
 	_Alignas(128) uint8_t life[ART_ARENA_LIFE];

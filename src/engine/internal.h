@@ -23,6 +23,7 @@
 #include "engine/arena.h"
 #include "engine/beat.h"
 #include "engine/engine.h"
+#include "engine/even.h"
 #include "engine/link.h"
 #include "engine/status.h"
 #include "engine/workers.h"
@@ -106,6 +107,7 @@ struct art_engine {
 	uint64_t spin_max, spin_ns; /* bound of spinning, present bound (adapts) */
 	bool spin_shared;           /* by several ranks: cores, */
 	unsigned crowd;             /* by so many; at least 1 */
+	struct art_even even;
 	unsigned spin_looks;        /* between two looks at the clock */
 	uint64_t meet_ns;           /* when new connections are looked for again */
 	bool stirred;               /* something was sent since the service thread was told what changed */

@@ -295,6 +295,15 @@ static void meet(struct art_engine *e, uint64_t now)
 	art__engine_poll(e, ART_CHAN_DATA, DATA_BUDGET);
 }
 
+static void hand_over(struct art_engine *e)
+{
+	art__own_leave(&e->own);
+	sched_yield();
+	art__own_enter(&e->own);
+	if (e->spin_shared)
+		art__even_turn(&e->even, &e->shared, e->cfg.size);
+}
+
 /* One look at what may have come. False: it is time to sleep. */
 static bool drive(struct art_engine *e, struct spin *s)
 {
@@ -321,9 +330,7 @@ static bool drive(struct art_engine *e, struct spin *s)
 	e->nudged = false;
 	/* Two ranks that wait for each other may have met on one core: then let the other run. As both
 	 * stay runnable, the kernel parts them. */
-	art__own_leave(&e->own);
-	sched_yield();
-	art__own_enter(&e->own);
+	hand_over(e);
 	if (!e->shared.arena.mine && e->machine->ops->peek)
 		e->machine->ops->peek(e->machine); /* its time may be over */
 	now = art__env_now(e->env);
@@ -401,9 +408,7 @@ static bool try_in_turns(struct art_engine *e, bool (*peek)(void *arg), void *ar
 	for (unsigned i = 0; i < TURNS && !others_wait(e); i++) {
 		if (e->watches && watch_some(e))
 			return false;
-		art__own_leave(&e->own);
-		sched_yield();
-		art__own_enter(&e->own);
+		hand_over(e);
 		if (peek(arg))
 			return true;
 		if (i % TURNS_CLOCK != TURNS_CLOCK - 1)
