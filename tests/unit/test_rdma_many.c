@@ -269,15 +269,56 @@ static void who_is_stopped_is_asked_in_vain(void)
 	close_ranks();
 }
 
-/* The connection, by one of both, and with it the way. */
-static void end_and_begin_anew(int who)
+/* Of the hub with this one. */
+static struct art_rdma_conn *pair_with(int who)
 {
-	uint64_t ups = of_hub(ART_RDMA_N_UP);
+	return ((struct art_rdma *)(void *)ranks[0].tp)->peer[who].conn;
+}
 
-	if (draw(3) == 0)
-		ranks[0].tp->ops->reset(ranks[0].tp, who);
-	else
-		ranks[who].tp->ops->reset(ranks[who].tp, 0);
+/* What the peer sends while it is asked, and what it gives back then, leave it with less than it may have: it is
+ * told of what was read meanwhile, though that alone would not have been worth a credit. */
+static void who_has_given_back_is_told(void)
+{
+	struct art_rdma_conn *c;
+	uint64_t queued;
+
+	begin_many(20, ART_RDMA_SHARE_ON);
+	for (int k = 0; k < 4; k++)
+		all_write_at_once(1, 2, 100);
+	c = pair_with(1);
+	CU_ASSERT_FATAL(c->grant == 128);
+	for (int k = 0; k < 500 && c->rx.records != c->told_records; k++) {
+		send_to(1, 0, 8);
+		settle();
+	}
+	CU_ASSERT_FATAL(c->rx.records == c->told_records);
+	c->asked = art__rdma_post_ask((struct art_rdma *)(void *)ranks[0].tp, c, c->announced + 32 - 128);
+	CU_ASSERT_FATAL(c->asked);
+	for (int k = 0; k < 25; k++)
+		send_to(1, 0, 8);
+	for (int k = 0; k < 3; k++)
+		look(0, 1);
+	CU_ASSERT_FATAL(ranks[0].got[1] == ranks[1].sent[0] && c->asked);
+	for (int k = 0; k < 3; k++)
+		look(0, 2);
+	CU_ASSERT(!c->asked && c->grant == 32);
+	queued = of_rank(1, ART_RDMA_N_QUEUED);
+	for (int k = 0; k < 32; k++)
+		send_to(1, 0, 8);
+	CU_ASSERT(of_rank(1, ART_RDMA_N_QUEUED) == queued);
+	settle();
+	CU_ASSERT(verbs_double.not_ready == 0 && of_hub(ART_RDMA_N_BROKEN) == 0 && in_order());
+	close_ranks();
+}
+
+static void reset_by(int from, int to)
+{
+	ranks[from].tp->ops->reset(ranks[from].tp, to);
+}
+
+/* A connection has ended, and with it the way. */
+static void begin_anew(int who, uint64_t ups)
+{
 	while (!ranks[0].downs && !ranks[who].downs)
 		look(0, size);
 	ranks[0].downs = ranks[who].downs = 0;
@@ -289,6 +330,18 @@ static void end_and_begin_anew(int who)
 	CU_ASSERT_FATAL(of_hub(ART_RDMA_N_UP) == ups + 1);
 }
 
+/* By one of both. */
+static void end_and_begin_anew(int who)
+{
+	uint64_t ups = of_hub(ART_RDMA_N_UP);
+
+	if (draw(3) == 0)
+		reset_by(0, who);
+	else
+		reset_by(who, 0);
+	begin_anew(who, ups);
+}
+
 /* Ways that end, each with a receive of the others: in the end there are as many as before. */
 static void ways_end_and_take_receives(void)
 {
@@ -298,6 +351,28 @@ static void ways_end_and_take_receives(void)
 		end_and_begin_anew(1 + (int)draw(3));
 	for (int k = 0; k < 20; k++)
 		all_write_at_once(1, 4, 300);
+	CU_ASSERT(verbs_double.not_ready == 0 && of_hub(ART_RDMA_N_BROKEN) == 0 && in_order());
+	close_ranks();
+}
+
+/* Whose way has ended is not looked at any more to find out whose a receive was, though the numbers of queue pairs
+ * are near each other. */
+static void who_has_left_is_forgotten(void)
+{
+	struct art_rdma *hub;
+	uint32_t stays, number = 0;
+
+	begin_many(4, ART_RDMA_SHARE_ON);
+	hub = (struct art_rdma *)(void *)ranks[0].tp;
+	stays = pair_with(1)->qp->qp_num % ART_RDMA_BUCKETS;
+	for (int k = 0; k < 2000 && number != stays; k++) {
+		end_and_begin_anew(2 + (int)draw(2));
+		number = pair_with(2)->qp->qp_num % ART_RDMA_BUCKETS;
+	}
+	CU_ASSERT_FATAL(number == stays && hub->by_qpn[stays] == pair_with(2));
+	end_and_begin_anew(2);
+	CU_ASSERT_FATAL(hub->by_qpn[stays] == pair_with(1));
+	all_write_at_once(1, 4, 300);
 	CU_ASSERT(verbs_double.not_ready == 0 && of_hub(ART_RDMA_N_BROKEN) == 0 && in_order());
 	close_ranks();
 }
@@ -405,6 +480,43 @@ static void too_few_completions_for_all(void)
 	close_ranks();
 }
 
+static int sharers(void)
+{
+	int n = 0;
+
+	for (int i = 1; i < size; i++)
+		n += pair_with(i) && pair_with(i)->shared;
+	return n;
+}
+
+/* Few receives: so many pairs share them as there are enough for, though there would be completions for more. Who
+ * leaves makes room for another. */
+static void too_few_receives_for_all(void)
+{
+	int who = 1;
+
+	verbs_double.max_cqe = 8000;
+	verbs_double.max_srq_wr = 16 * 96 + 64 + 24 * (32 + 40); /* beside the windows and spares, for 24 */
+	sharing = ART_RDMA_SHARE_ON;
+	open_ranks(50);
+	for (int k = 0; k < 60; k++) { /* till each has tried */
+		for (int i = 1; i < 50; i++) {
+			send_to(i, 0, 8);
+			send_to(0, i, 8);
+		}
+		settle();
+	}
+	CU_ASSERT(sharers() == 24);
+	while (who < 49 && !(pair_with(who) && pair_with(who)->shared))
+		who++;
+	for (int k = 0; k < 3; k++)
+		end_and_begin_anew(who);
+	CU_ASSERT(sharers() == 24);
+	all_write_at_once(1, 50, 100);
+	CU_ASSERT(verbs_double.not_ready == 0 && in_order());
+	close_ranks();
+}
+
 /* Who asks for what it never gave, gives back what it has not, or keeps more than it may, is believed in nothing:
  * its way ends. */
 static void lies_about_credit(void)
@@ -415,7 +527,7 @@ static void lies_about_credit(void)
 		begin_many(20, ART_RDMA_SHARE_ON);
 		for (int k = 0; k < 4; k++)
 			all_write_at_once(1, 3, 100);
-		c = ((struct art_rdma *)(void *)ranks[0].tp)->peer[1].conn;
+		c = pair_with(1);
 		CU_ASSERT(c->told_records + c->tx.window - c->announced > 32); /* a quarter */
 		verbs_double.imm_flip = (i == 0 ? 0x40000000u : 0x20000000u) |
 					((c->told_records - (i < 2 ? 200 : 0)) & 0x7fff);
@@ -438,12 +550,15 @@ int main(void)
 		{ "few have their own", few_have_their_own },
 		{ "the busy get more", the_busy_get_more },
 		{ "who is stopped is asked in vain", who_is_stopped_is_asked_in_vain },
+		{ "who has given back is told", who_has_given_back_is_told },
 		{ "ways end and take receives", ways_end_and_take_receives },
+		{ "who has left is forgotten", who_has_left_is_forgotten },
 		{ "windows of ways that end", windows_of_ways_that_end },
 		{ "one way breaks", one_way_breaks },
 		{ "events of shared receives", events_of_shared_receives },
 		{ "a device refuses", a_device_refuses },
 		{ "too few completions for all", too_few_completions_for_all },
+		{ "too few receives for all", too_few_receives_for_all },
 		{ "lies about credit", lies_about_credit },
 		CU_TEST_INFO_NULL,
 	};
