@@ -41,6 +41,7 @@ struct verbs_double {
 	/* What is refused, at the n-th time (1..) and from then on; 0: never. */
 	long refuse_mr, refuse_qp, refuse_post, refuse_modify, refuse_srq, refuse_srq_recv;
 	bool stuck;           /* queue pairs stay as they are, whatever is asked for */
+	bool ends_late;       /* when one ends, what was held has happened meanwhile */
 	bool loses_receives;  /* a queue pair that ends takes a shared receive with it */
 	/* Counted. */
 	unsigned long wrs, mrs, qps, posts, modifies, srqs, srq_posts, srq_recvs, reads, reads_done;

@@ -187,6 +187,10 @@ int ibv_destroy_qp(struct ibv_qp *v)
 	qps[v->qp_num] = NULL;
 	while (q->first)
 		forget_first(q);
+	if (verbs_double.ends_late) {
+		verbs_double.held = false;
+		verbs_double_run();
+	}
 	verbs_double.open_qps--;
 	verbs_double.receives -= q->own.n;
 	if (v->srq) {

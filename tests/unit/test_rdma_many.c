@@ -355,6 +355,37 @@ static void ways_end_and_take_receives(void)
 	close_ranks();
 }
 
+/* Ways that end and take none with them: the queue is full of spare ones in the end. That what has come meanwhile
+ * has no room in it any more is no reason to end them all; that the device takes no more than those is one. */
+static void ways_end_and_take_none(void)
+{
+	begin_many(4, ART_RDMA_SHARE_ON);
+	for (int k = 0; k < 100; k++)
+		end_and_begin_anew(1);
+	for (int k = 0; k < 20; k++) {
+		uint64_t ups = of_hub(ART_RDMA_N_UP);
+
+		verbs_double.held = verbs_double.ends_late = true;
+		for (int i = 0; i < 100; i++) {
+			send_to(2, 0, 8);
+			send_to(3, 0, 8);
+		}
+		reset_by(0, 1);
+		CU_ASSERT_FATAL(!verbs_double.held);
+		verbs_double.ends_late = false;
+		begin_anew(1, ups);
+	}
+	all_write_at_once(1, 4, 300);
+	CU_ASSERT(verbs_double.not_ready == 0 && of_hub(ART_RDMA_N_BROKEN) == 0 && in_order());
+	verbs_double.refuse_srq_recv = 1;
+	for (int k = 0; k < 3; k++)
+		all_write_at_once(1, 4, 300);
+	for (int k = 0; k < 3000; k++)
+		look(0, 4);
+	CU_ASSERT(verbs_double.not_ready == 0 && of_hub(ART_RDMA_N_BROKEN) == 3 && in_order());
+	close_ranks();
+}
+
 /* Whose way has ended is not looked at any more to find out whose a receive was, though the numbers of queue pairs
  * are near each other. */
 static void who_has_left_is_forgotten(void)
@@ -552,6 +583,7 @@ int main(void)
 		{ "who is stopped is asked in vain", who_is_stopped_is_asked_in_vain },
 		{ "who has given back is told", who_has_given_back_is_told },
 		{ "ways end and take receives", ways_end_and_take_receives },
+		{ "ways end and take none", ways_end_and_take_none },
 		{ "who has left is forgotten", who_has_left_is_forgotten },
 		{ "windows of ways that end", windows_of_ways_that_end },
 		{ "one way breaks", one_way_breaks },

@@ -217,8 +217,9 @@ struct art_rdma_dev {
 	unsigned srq_base;    /* what each pair may have under way at least, without credits */
 	unsigned srq_pairs;   /* so many may join */
 	unsigned srq_free;    /* for those that are busy, beside what each pair has */
-	unsigned srq_used;    /* to be posted again */
+	unsigned srq_used;    /* to be posted again, */
 	bool srq_lost;        /* which cannot be done */
+	unsigned srq_spares;  /* posted in place of those that may have been lost */
 	unsigned srq_clock;   /* times that a pair was busy */
 	bool notified;        /* the next completion rings the channel, or has */
 	unsigned events;      /* of the channel, to be acknowledged */

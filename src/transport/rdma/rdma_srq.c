@@ -14,8 +14,8 @@
  * that is stopped does not answer, and keeps what it has until its way ends.
  *
  * A queue pair that ends may take a receive with it that no completion tells of. There is an event for that
- * (LAST_WQE_REACHED), not of all devices, and a fence does not wait: a spare receive takes its place. If the
- * queue has no room for it, it has all that it can have.
+ * (LAST_WQE_REACHED), not of all devices, and a fence does not wait: a spare receive takes its place. Where none was
+ * taken the queue has one more than it needs, up to being full; what then has no room is a spare one, too.
  */
 #include "transport/rdma/rdma.h"
 
@@ -86,13 +86,23 @@ void art__rdma_srq_close(struct art_rdma *t)
 		art__env_log(t->env, ART_LOG_WARN, "shared receives of RDMA device %s stay: %s", t->dev.name,
 			     strerror(errno));
 	t->dev.srq = NULL;
-	t->dev.srq_pairs = t->dev.srq_free = t->dev.srq_used = 0;
+	t->dev.srq_pairs = t->dev.srq_free = t->dev.srq_used = t->dev.srq_spares = 0;
 	t->n[ART_RDMA_N_SHARED] = 0;
+}
+
+/* The device takes no more: is it that those that are left are spare ones? */
+static bool are_spare(struct art_rdma_dev *d)
+{
+	if (d->srq_used > d->srq_spares)
+		return false;
+	d->srq_spares -= d->srq_used;
+	d->srq_used = 0;
+	return true;
 }
 
 bool art__rdma_srq_refill(struct art_rdma *t)
 {
-	struct ibv_recv_wr wr[RECEIVES], *bad;
+	struct ibv_recv_wr wr[RECEIVES], *bad = wr;
 
 	while (t->dev.srq_used > 0) {
 		unsigned k = t->dev.srq_used < RECEIVES ? t->dev.srq_used : RECEIVES;
@@ -102,8 +112,10 @@ bool art__rdma_srq_refill(struct art_rdma *t)
 				.wr_id = ART_RDMA_SHARED_WR,
 				.next = i + 1 < k ? &wr[i + 1] : NULL,
 			};
-		if (ibv_post_srq_recv(t->dev.srq, wr, &bad))
-			return false;
+		if (ibv_post_srq_recv(t->dev.srq, wr, &bad)) {
+			t->dev.srq_used -= (unsigned)(bad - wr);
+			return are_spare(&t->dev);
+		}
 		t->dev.srq_used -= k;
 	}
 	return true;
@@ -166,7 +178,7 @@ void art__rdma_srq_leave(struct art_rdma *t, struct art_rdma_conn *c)
 	c->shared = false;
 	t->dev.srq_pairs++;
 	t->dev.srq_free += beyond(t, c);
-	(void)ibv_post_srq_recv(t->dev.srq, &wr, &bad);
+	t->dev.srq_spares += ibv_post_srq_recv(t->dev.srq, &wr, &bad) == 0;
 }
 
 /* ---- grants ---- */
