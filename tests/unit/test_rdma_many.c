@@ -548,21 +548,23 @@ static void too_few_receives_for_all(void)
 	close_ranks();
 }
 
-/* Who asks for what it never gave, gives back what it has not, or keeps more than it may, is believed in nothing:
- * its way ends. */
+/* Who asks for what it never gave, gives back what it has not, keeps more than it may, or gives unasked, is believed
+ * in nothing: its way ends. */
 static void lies_about_credit(void)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		struct art_rdma_conn *c;
+		uint32_t to;
 
 		begin_many(20, ART_RDMA_SHARE_ON);
 		for (int k = 0; k < 4; k++)
 			all_write_at_once(1, 3, 100);
 		c = pair_with(1);
 		CU_ASSERT(c->told_records + c->tx.window - c->announced > 32); /* a quarter */
-		verbs_double.imm_flip = (i == 0 ? 0x40000000u : 0x20000000u) |
-					((c->told_records - (i < 2 ? 200 : 0)) & 0x7fff);
-		send_to(1, 0, 600); /* 0 becomes the number */
+		c->asked = i < 3;
+		to = i < 2 ? c->told_records - 200 : i < 3 ? c->told_records : c->announced + 32 - c->tx.window;
+		verbs_double.imm_flip = (i == 0 ? 0x40000000u : 0x20000000u) | (to & 0x7fff);
+		send_to(1, 0, i < 3 ? 600 : 8); /* 0 becomes the number */
 		look(0, 1);
 		verbs_double.imm_flip = 0;
 		settle();

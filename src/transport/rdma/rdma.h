@@ -360,7 +360,7 @@ void art__rdma_srq_leave(struct art_rdma *t, struct art_rdma_conn *c);
 struct art_rdma_conn *art__rdma_of_qpn(struct art_rdma *t, uint32_t qpn);
 /* The peer is about to be told of credit: a busy one gets more, if there is. */
 void art__rdma_srq_grow(struct art_rdma *t, struct art_rdma_conn *c);
-/* It gives back so many. False: it cannot have so many, or has more left than it may. */
+/* It gives back so many. False: it was not asked, cannot have so many, or has more left than it may. */
 bool art__rdma_srq_given(struct art_rdma *t, struct art_rdma_conn *c, uint32_t back);
 
 /* rdma_post.c: work requests and completions */

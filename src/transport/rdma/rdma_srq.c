@@ -245,7 +245,7 @@ void art__rdma_srq_grow(struct art_rdma *t, struct art_rdma_conn *c)
 
 bool art__rdma_srq_given(struct art_rdma *t, struct art_rdma_conn *c, uint32_t back)
 {
-	if (back > unused(c) || unused(c) - back > t->dev.srq_base)
+	if (!c->asked || back > unused(c) || unused(c) - back > t->dev.srq_base)
 		return false;
 	c->told_records -= back;
 	shrink(t, c);
