@@ -38,7 +38,8 @@ struct node {
 
 static struct art_env env;
 static uint8_t stream[SEGMENTS * EACH];
-static ssize_t takes; /* bytes that the system takes, then nothing; -1: all */
+static ssize_t takes; /* bytes that the system takes, then as many as `then`; -1: all */
+static ssize_t then;
 
 static ssize_t some_sendmsg(void *self, int fd, const struct msghdr *m, int flags)
 {
@@ -49,7 +50,7 @@ static ssize_t some_sendmsg(void *self, int fd, const struct msghdr *m, int flag
 	(void)self;
 	if (takes < 0)
 		return sendmsg(fd, m, flags);
-	takes = 0;
+	takes = then;
 	for (size_t i = 0; i < m->msg_iovlen && left; i++) {
 		v[i] = m->msg_iov[i];
 		v[i].iov_len = v[i].iov_len < left ? v[i].iov_len : left;
@@ -202,7 +203,7 @@ static uint64_t calls(const struct node *n)
 }
 
 /* Three calls: those before the one that is too long to be copied, that one, those behind it. */
-static void answers_leave_together(enum art_tp_security security, ssize_t bytes)
+static void answers_leave_together(enum art_tp_security security, ssize_t bytes, ssize_t more)
 {
 	char addr[2][ART_TP_ADDR_MAX];
 	struct node n[2];
@@ -221,13 +222,15 @@ static void answers_leave_together(enum art_tp_security security, ssize_t bytes)
 					   stream + EACH, SHORT * 10, 10, &room), SHORT * 10);
 	before = calls(&n[1]);
 	takes = bytes;
+	then = more;
 	for (int i = 0; i < POLLS && n[1].answered < SHORT; i++)
 		art__link_poll(&n[1].link, ART_CHAN_DATA, 64);
 	CU_ASSERT(bytes >= 0 || calls(&n[1]) == before + 3);
 	takes = -1;
+	then = 0;
 	for (int i = 0; i < POLLS && n[0].next < n[1].answer_at; i++)
 		art__link_poll(&n[i % 2].link, ART_CHAN_DATA, 4);
-	CU_ASSERT_EQUAL(n[0].next, 1080);
+	CU_ASSERT_EQUAL_FATAL(n[0].next, 1080);
 	CU_ASSERT_FALSE(n[0].wrong || n[1].wrong || n[0].downs || n[1].downs);
 	CU_ASSERT_EQUAL(n[0].link.gaps + n[0].link.repeats + n[0].link.garbage, 0);
 	close_node(&n[0]);
@@ -236,11 +239,12 @@ static void answers_leave_together(enum art_tp_security security, ssize_t bytes)
 
 static void what_answers_together(void)
 {
-	for (ssize_t bytes = -1; bytes < 2000; bytes += bytes < 300 ? 1 : 37) {
-		answers_leave_together(ART_TP_PLAIN, bytes);
-		answers_leave_together(ART_TP_MAC, bytes);
-		answers_leave_together(ART_TP_ENCRYPT, bytes);
-	}
+	for (ssize_t bytes = -1; bytes < 2000; bytes += bytes < 300 ? 1 : 37)
+		for (ssize_t more = -1; more <= 0; more++) { /* the next thing that is sent would go at once, or not */
+			answers_leave_together(ART_TP_PLAIN, bytes, more);
+			answers_leave_together(ART_TP_MAC, bytes, more);
+			answers_leave_together(ART_TP_ENCRYPT, bytes, more);
+		}
 }
 
 static void behind_a_run_that_is_half_out(void)
