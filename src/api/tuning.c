@@ -8,7 +8,7 @@
  *	transport shm,tcp            with this ART_TRANSPORT (both may be left out)
  *	allreduce 16384 doubling     up to so many bytes, from the last line's on, this algorithm
  *	allreduce max ring           and this one for all that is longer
-	bcast 4096 tree:8            a tree of that radix
+ *	bcast 4096 tree:8            a tree of that radix
  *
  * What is wrong is an error that names file and line: a table that is read in part would give ranks
  * different choices.
@@ -50,8 +50,10 @@ static const struct {
 	const struct named *algos;
 	const char *words;
 } ops[ART_C_ALLREDUCE + 1] = {
-	[ART_C_BCAST] = {"bcast", bcast, "one of: auto, tree, tree:2 to tree:16, chain, scatter, doubletree, leaders"},
-	[ART_C_REDUCE] = {"reduce", reduce, "one of: auto, tree, tree:2 to tree:16, chain, rabenseifner, doubletree, leaders"},
+	[ART_C_BCAST] = {"bcast", bcast,
+			 "one of: auto, tree, tree:2 to tree:16, chain, scatter, doubletree, leaders"},
+	[ART_C_REDUCE] = {"reduce", reduce,
+			  "one of: auto, tree, tree:2 to tree:16, chain, rabenseifner, doubletree, leaders"},
 	[ART_C_ALLREDUCE] = {"allreduce", allreduce,
 			     "one of: auto, tree, tree:2 to tree:16, chain, doubling, ring, rabenseifner, "
 			     "doubletree, leaders"},

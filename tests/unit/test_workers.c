@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Description: of many pieces each slice is done once, whoever does it, and is over when the owner goes on; a piece
- * before the threads are there, on none, with one slice; who is late is left out for a while; no signal reaches a worker; threads that nobody makes
- * work do not run; they end while they sleep, spin or are not made yet; where there is no place, or no thread to be
- * had, the owner does everything.
+ * before the threads are there, on none, with one slice; who is late is left out for a while; no signal reaches a
+ * worker; threads that nobody makes work do not run; they end while they sleep, spin or are not made yet; where
+ * there is no place, or no thread to be had, the owner does everything.
  */
 #include <dlfcn.h>
 #include <errno.h>

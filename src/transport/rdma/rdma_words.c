@@ -2,7 +2,8 @@
  *
  * The words of rdma_words.h as bytes, little endian.
  *
- *   0 magic (4) | kind (1) | mtu (1) | ring log2 (1) | window log2, grant log2 (4 bits each) | lid (2) | flags (1) | reads (1)
+ *   0 magic (4) | kind (1) | mtu (1) | ring log2 (1) | window log2, grant log2 (4 bits each)
+ *   8 lid (2) | flags (1) | reads (1)
  *   12 qpn (4) | 16 psn (4) | 20 rkey (4) | 24 addr, or position (8) | 32 nonce (8) | 40 gid (16)
  */
 #include "transport/rdma/rdma_words.h"
