@@ -34,6 +34,7 @@
 
 #include "engine/dying.h"
 #include "engine/internal.h"
+#include "engine/masked.h"
 
 #define AWAY_NS (20 * ART_NS_PER_MS)
 #define CTL_BUDGET 32
@@ -621,16 +622,14 @@ static int create_thread(struct art_engine *e)
 	return err;
 }
 
-/* No signal of the application is ever handled in our thread. */
 static int start_thread(struct art_engine *e)
 {
-	sigset_t all, old;
+	sigset_t old;
 	int err;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	art__mask_signals(&old);
 	err = create_thread(e);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	art__unmask_signals(&old);
 	if (err) {
 		errno = err;
 		art__env_log(e->env, ART_LOG_ERROR, "cannot start the service thread: %m");

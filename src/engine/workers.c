@@ -10,10 +10,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "engine/masked.h"
 
 /* A worker with a core of its own looks so long for more before it sleeps. Pieces of one operation come within
  * some ten microseconds; to be woken takes as long. */
@@ -216,15 +217,14 @@ static void *first(void *arg)
 /* No signal of the application is ever handled in our threads: those that they make inherit the mask. */
 static void begin(struct art_workers *w)
 {
-	sigset_t all, old;
+	sigset_t old;
 	int err;
 
 	w->tried = true;
 	w->made = 1;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	art__mask_signals(&old);
 	err = pthread_create(&w->worker[0].thread, NULL, first, &w->worker[0]);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	art__unmask_signals(&old);
 	w->begun = !err;
 	if (err)
 		complain(w, err);

@@ -2,7 +2,7 @@
  *
  * Description: of many pieces each slice is done once, whoever does it, and is over when the owner goes on; a piece
  * before the threads are there, on none, with one slice; who is late is left out for a while; no signal reaches a
- * worker; threads that nobody makes work do not run; they end while they sleep, spin or are not made yet; where
+ * worker but faults; threads that nobody makes work do not run; they end while they sleep, spin or are not made yet; where
  * there is no place, or no thread to be had, the owner does everything.
  */
 #include <dlfcn.h>
@@ -10,13 +10,16 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/workers.h"
 #include "tests/lib/unit.h"
 
+#define PAGE 4096
 #define SLICES_MAX 300
 #define BOUND_NS (20 * ART_NS_PER_S)
 
@@ -233,6 +236,45 @@ static uint64_t cpu_ns(pthread_t thread)
 	return (uint64_t)t.tv_sec * ART_NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+/* Memory that cannot be touched until a handler has been called on the thread that does. */
+static void *guarded;
+static _Atomic unsigned faults;
+
+static void make_accessible(int sig)
+{
+	(void)sig;
+	atomic_fetch_add(&faults, 1);
+	if (mprotect(guarded, PAGE, PROT_READ | PROT_WRITE))
+		_exit(3);
+}
+
+static void touch_if_another(void *arg, unsigned i, unsigned hand)
+{
+	wait_for_another(arg, i, hand);
+	if (hand)
+		*(volatile char *)guarded = 1;
+}
+
+static void faults_are_the_programs(void)
+{
+	struct sigaction mine = { .sa_handler = make_accessible }, before;
+	const char *preload = getenv("LD_PRELOAD");
+	_Atomic unsigned begun = 0;
+
+	if (preload && strstr(preload, "vgpreload"))
+		return; /* valgrind counts each fault as an error */
+	guarded = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CU_ASSERT_FATAL(guarded != MAP_FAILED);
+	CU_ASSERT_EQUAL(sigaction(SIGSEGV, &mine, &before), 0);
+	begin(1, NULL);
+	all_there(2);
+	art__workers_spread(&w, touch_if_another, &begun, 2);
+	CU_ASSERT_EQUAL(atomic_load(&faults), 1);
+	art__workers_stop(&w);
+	CU_ASSERT_EQUAL(sigaction(SIGSEGV, &before, NULL), 0);
+	munmap(guarded, PAGE);
+}
+
 /* Nothing to wait for tells that nothing happens: it is looked for a while, on the owner's core. */
 static void who_has_nothing_to_do_sleeps(void)
 {
@@ -321,6 +363,7 @@ int main(void)
 		{ "they do help", they_do_help },
 		{ "who is late is left out", who_is_late_is_left_out },
 		{ "no signal reaches them", no_signal_reaches_them },
+		{ "faults are the program's", faults_are_the_programs },
 		{ "who has nothing to do sleeps", who_has_nothing_to_do_sleeps },
 		{ "they end", they_end },
 		{ "without a place there are none", without_a_place_there_are_none },
