@@ -103,20 +103,22 @@ static bool report_gone(struct art_ops *c, struct art_flush *out)
 	return true;
 }
 
+/* Who has ended a communicator knows as well as anybody that all of it is stable. */
 static bool report_named(struct art_ops *c, const struct art_set *proposed,
 			 const struct art_named *n, struct art_flush *out)
 {
 	struct art_comm *m = art__comm_find(c, n->comm);
+	const struct art_gone *gone = m ? NULL : art__comm_gone(c, n->comm);
 	const struct art_op *op = m && m->made ? art__op_find(m, n->seq) : NULL;
 	struct art_line l = { .comm = n->comm, .seq = n->seq, .root = -1 };
-	struct art_cline cl = { .comm = n->comm, .stable = m ? m->stable : 0 };
+	struct art_cline cl = { .comm = n->comm, .stable = m ? m->stable : gone ? gone->last : 0 };
 
-	if (!m || !m->made)
+	if (!gone && (!m || !m->made))
 		return true;
 	/* Who was told so by the wave while it was frozen has not learnt it. */
-	if (n->seq <= m->stable && !art__flush_add_comm(c->env, out, &cl))
+	if (n->seq <= cl.stable && !art__flush_add_comm(c->env, out, &cl))
 		return false;
-	if (n->seq <= m->stable || (op && op->code && !op->alone))
+	if (n->seq <= cl.stable || (op && op->code && !op->alone))
 		l.flags = ART_L_SETTLED | (op && art__op_failed_by_policy(op) ? ART_L_NOFAIL : 0);
 	else if (op && op->entered)
 		fill_line(op, lost_by(m, proposed), &l);
