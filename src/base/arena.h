@@ -18,7 +18,8 @@
  *          bulk       (epoch, seq): for which op what lies in `in` and `out` is
  *          slot[]     what I have put into op seq: slot[seq % slots]
  *          big        payloads that have no room in a slot, one place for each slot
- *          large      those that have no room there, or are many, in fewer places
+ *          large      those that have no room there, or are many, in fewer places; behind each (epoch, seq), for
+ *                     which attempt it was used last
  *          whole      likewise, results for all
  *          in, out    pieces of payloads that have no room there either, and of results
  *

@@ -302,6 +302,15 @@ void art__arena_wake(const struct art_op *op, int slot)
 		wake_up(op, slot, doze);
 }
 
+/* Where the payload goes may have been used for another op, whose slot is as it was. */
+static __attribute__((noinline)) void use_place(const struct art_comm *m, uint64_t flag, size_t bytes)
+{
+	size_t at = art__arena_large(m, m->room.large, flag);
+
+	if (art__arena_is_large(m, bytes))
+		atomic_store_explicit(art__arena_large_for(m, m->coll->arena->mine, at), flag, memory_order_relaxed);
+}
+
 void art__arena_write(const struct art_comm *m, const struct art_arena_word *w, const void *input, size_t bytes)
 {
 	const struct art_arena *a = m->coll->arena;
@@ -312,6 +321,8 @@ void art__arena_write(const struct art_comm *m, const struct art_arena_word *w, 
 		return;
 	/* Whoever still reads what lay here (it is out of date, or it would be stable) shall notice. */
 	atomic_store_explicit(&s->flag, 0, memory_order_relaxed);
+	if (bytes > ART_ARENA_SMALL)
+		use_place(m, w->flag, bytes);
 	art__arena_fence(memory_order_release);
 	s->comm = m->id;
 	s->sig = w->sig;
@@ -587,8 +598,7 @@ bool art__arena_intact(const struct art_op *op)
 	if (op->arena_given)
 		return art__given_intact(op);
 	for (int i = 0; i < op->comm->npart; i++)
-		if (i != op->comm->mypos && (root < 0 || i == root) &&
-		    atomic_load_explicit(&art__arena_slot(op, i)->flag, memory_order_relaxed) != op->arena_at)
+		if (i != op->comm->mypos && (root < 0 || i == root) && !art__arena_kept(op, i))
 			return false;
 	return true;
 }

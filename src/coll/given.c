@@ -20,13 +20,16 @@
 #include "coll/given.h"
 #include "coll/places.h"
 
+static size_t shared_place(const struct art_op *op)
+{
+	return art__arena_large(op->comm, op->comm->room.whole, op->seq);
+}
+
 static size_t result_at(const struct art_op *op)
 {
-	const struct art_comm *m = op->comm;
-
 	if (art__arena_has_room_for_two(op->bytes))
 		return op->arena_slot + offsetof(struct art_arena_slot, small) + ((op->bytes + 7) & ~(size_t)7);
-	return art__arena_large(m, m->room.whole, op->seq);
+	return shared_place(op);
 }
 
 bool art__given_find(struct art_op *op)
@@ -52,9 +55,15 @@ void art__given_take(struct art_op *op)
 
 bool art__given_intact(const struct art_op *op)
 {
-	const struct art_arena_slot *s = art__arena_slot(op, op->arena_given - 1);
+	const struct art_comm *m = op->comm;
+	int pos = op->arena_given - 1;
+	const void *part = m->coll->arena->part[m->part[pos]];
 
-	return atomic_load_explicit(&s->flag, memory_order_relaxed) == op->arena_at;
+	if (atomic_load_explicit(&art__arena_slot(op, pos)->flag, memory_order_relaxed) != op->arena_at)
+		return false;
+	return art__arena_has_room_for_two(op->bytes) ||
+	       atomic_load_explicit(art__arena_large_for(m, part, shared_place(op)), memory_order_relaxed) ==
+		       op->arena_at;
 }
 
 void art__given_put(struct art_op *op)
@@ -65,6 +74,11 @@ void art__given_put(struct art_op *op)
 	if (op->arena_given || !art__arena_touch(a, ART_ARENA_WRITE))
 		return;
 	s->lag_all = art__op_lag(op);
+	if (!art__arena_has_room_for_two(op->bytes)) { /* whoever still reads what lay here shall notice */
+		atomic_store_explicit(art__arena_large_for(op->comm, a->mine, shared_place(op)), op->arena_at,
+				      memory_order_relaxed);
+		art__arena_fence(memory_order_release);
+	}
 	if (op->bytes)
 		memcpy((uint8_t *)a->mine + result_at(op), op->call.recvbuf, op->bytes);
 	if (art__arena_touch(a, ART_ARENA_FLAG))

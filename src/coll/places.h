@@ -34,6 +34,13 @@ static inline size_t art__arena_large(const struct art_comm *m, size_t at, uint6
 	return at + ((unsigned)seq & (art__arena_larges(m) - 1)) * (m->coll->arena->large + 64);
 }
 
+/* Behind each of those, for which attempt what lies there is: its slot still says so when the place has been used
+ * again. */
+static inline _Atomic uint64_t *art__arena_large_for(const struct art_comm *m, const void *part, size_t place)
+{
+	return (_Atomic uint64_t *)((uintptr_t)part + place + m->coll->arena->large);
+}
+
 /* In each part, the input of an op. */
 static inline size_t art__arena_big(const struct art_comm *m, uint64_t seq, size_t bytes)
 {
@@ -42,6 +49,19 @@ static inline size_t art__arena_big(const struct art_comm *m, uint64_t seq, size
 	if (art__arena_is_large(m, bytes))
 		return art__arena_large(m, m->room.large, seq);
 	return m->room.big + art__arena_place(m, seq) * (c->arena->max + 64);
+}
+
+/* What the one at @pos has put down was there for this attempt all the time until now. After a fence (acquire). */
+static inline bool art__arena_kept(const struct art_op *op, int pos)
+{
+	const struct art_comm *m = op->comm;
+	const void *part = m->coll->arena->part[m->part[pos]];
+
+	if (atomic_load_explicit(&art__arena_slot(op, pos)->flag, memory_order_relaxed) != op->arena_at)
+		return false;
+	return op->bytes <= ART_ARENA_SMALL || !art__arena_is_large(m, op->bytes) ||
+	       atomic_load_explicit(art__arena_large_for(m, part, art__arena_large(m, m->room.large, op->seq)),
+				    memory_order_relaxed) == op->arena_at;
 }
 
 /* How many ops may be under way when one with this payload begins, itself included. */

@@ -215,7 +215,8 @@ static bool look_pair(struct art_op *op)
 	if (op->bytes) {
 		take_pair(op, art__arena_payload(op, 1 - m->mypos));
 		art__arena_fence(memory_order_acquire);
-		if (atomic_load_explicit(&s->flag, memory_order_relaxed) != op->arena_at)
+		if (atomic_load_explicit(&s->flag, memory_order_relaxed) != op->arena_at ||
+		    (op->bytes > ART_ARENA_SMALL && !art__arena_kept(op, 1 - m->mypos)))
 			return false;
 	}
 	hold(op);
