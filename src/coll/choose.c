@@ -49,7 +49,7 @@ static bool two_trees_by_itself(const struct art_op *op)
 {
 	const struct art_comm *m = op->comm;
 
-	return m->apart && m->npart > 2 && op->bytes >= m->coll->cfg.twotree_min && one_each(op);
+	return m->nhost == m->npart && m->npart > 2 && op->bytes >= m->coll->cfg.twotree_min && one_each(op);
 }
 
 /* Hosts of which some have several ranks, whose parts go through memory before they go to other hosts. */

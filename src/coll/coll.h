@@ -382,7 +382,6 @@ struct art_comm {
 	bool part_valid;
 	int npart, mypos;
 	bool torn;             /* some of them do not reach each other directly, says the view */
-	bool apart, together;  /* each is on a host of its own, all are on one */
 	int nhost;             /* how many hosts they are on */
 	struct art_arena_room room; /* where in shared memory its ops go; .slots 0: nowhere */
 	bool leaders;          /* only as far as they go inside this host (leaders.c), and if */

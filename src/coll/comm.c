@@ -131,47 +131,26 @@ void art__comm_end(struct art_comm *m)
 	free_comm(m);
 }
 
+/* Of participants. They are found by a table behind these: of slots. */
 static int count_hosts(const struct art_comm *m)
 {
-	const struct art_core_cfg *cfg = &m->coll->cfg;
-	struct art_set seen;
-
-	art__set_init(&seen, ART_MAX_RANKS);
-	for (int i = 0; cfg->hosts && i < m->npart; i++)
-		art__set_add(&seen, (uint32_t)cfg->hosts[m->part[i]] % ART_MAX_RANKS);
-	return cfg->hosts ? (int)art__set_count(&seen) : 1;
-}
-
-/* The live ranks of the present epoch, and the tree along which stability is told. */
-static bool all_together(const struct art_comm *m)
-{
 	const int *hosts = m->coll->cfg.hosts;
-
-	for (int i = 1; hosts && i < m->npart; i++)
-		if (hosts[m->part[i]] != hosts[m->part[0]])
-			return false;
-	return true;
-}
-
-/* Is each participant on a host of its own? Hosts are found by a table behind the participants: of slots. */
-static bool all_apart(const struct art_comm *m)
-{
-	const int *hosts = m->coll->cfg.hosts;
-	int p = m->npart, *table = m->part + m->nrank;
+	int p = m->npart, n = 0, *table = m->part + m->nrank;
 
 	for (int i = 0; i < p; i++)
 		table[i] = -1;
 	for (int i = 0; hosts && i < p; i++) {
 		int slot = m->part[i], k = (int)((unsigned)hosts[slot] % (unsigned)p);
 
-		for (; table[k] >= 0; k = k + 1 < p ? k + 1 : 0)
-			if (hosts[table[k]] == hosts[slot])
-				return false;
+		while (table[k] >= 0 && hosts[table[k]] != hosts[slot])
+			k = k + 1 < p ? k + 1 : 0;
+		n += table[k] < 0;
 		table[k] = slot;
 	}
-	return hosts;
+	return hosts ? n : 1;
 }
 
+/* The live ranks of the present epoch, and the tree along which stability is told. */
 void art__comm_count_parts(struct art_comm *m)
 {
 	const struct art_view *v = &m->coll->ft->view;
@@ -188,8 +167,6 @@ void art__comm_count_parts(struct art_comm *m)
 		m->part[m->npart++] = m->slots[r];
 	}
 	m->torn = art__shape_torn(m);
-	m->apart = all_apart(m);
-	m->together = all_together(m);
 	m->nhost = count_hosts(m);
 	m->arena_state = m->near_state = ART_ARENA_UNKNOWN;
 	m->part_epoch = v->base;

@@ -23,7 +23,7 @@ static bool wants_star(const struct art_op *op)
 {
 	const struct art_core_cfg *cfg = &op->comm->coll->cfg;
 
-	return cfg->crowded && op->comm->together && op->way != ART_C_BCAST && op->bytes <= cfg->small_max &&
+	return cfg->crowded && op->comm->nhost == 1 && op->way != ART_C_BCAST && op->bytes <= cfg->small_max &&
 	       art__shape_any_order(op);
 }
 
