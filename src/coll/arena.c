@@ -2,8 +2,9 @@
  *
  * Barrier and small bcast, reduce and allreduce of ranks that share memory (base/arena.h): every rank puts
  * its input into a slot of its own. Who waits for some, all or the root's, looks until they are there, and
- * combines or copies them. An allreduce combines in the shape in which recursive doubling (rd.c) or the
- * tree (shape.c), whichever it would take (choose.c), would have; a reduce in that of a binomial tree.
+ * combines or copies them. An allreduce combines in the shape of recursive doubling (rd.c), or in that of a binomial
+ * tree if it would go along a tree (choose.c), whatever the radix of that; a reduce in that of a binomial tree. Where
+ * the order is fixed these are the shapes that messages have (shape.c).
  *
  *   undecided --all ranks have mapped all parts--> put --> look ... all there --> combined, held
  *       |                                           '--root of a bcast: held; leaf of a reduce: returned
@@ -567,8 +568,8 @@ static bool along_tree(const struct art_op *op)
 	return op->ordered || (op->way == ART_C_ALLREDUCE && art__choose(op) == ART_ALGO_TREE);
 }
 
-/* As messages would: by recursive doubling, or along the tree, with nobody folded. The two are one where
- * the number of participants is a power of two. */
+/* By recursive doubling, or along a binomial tree, with nobody folded. The two are one where the number of
+ * participants is a power of two. */
 static void combine_all(const struct art_op *op)
 {
 	int n = op->comm->npart, pof2 = 1 << (31 - __builtin_clz((unsigned)n));
