@@ -48,7 +48,7 @@ static void lie(struct cluster *c, void *arg)
 
 	if (!cluster_alive(c, l->rank))
 		return;
-	switch (below(l, 12)) {
+	switch (below(l, 14)) {
 	case 0: atomic_store(&p->state, (uint32_t)below(l, 5)); break;
 	case 10: atomic_store(&m->state, (uint32_t)below(l, 5)); break;
 	case 1: atomic_store(&p->doze, (uint32_t)below(l, UINT32_MAX)); break;
@@ -61,6 +61,8 @@ static void lie(struct cluster *c, void *arg)
 			     below(l, 2) ? below(l, 6) : below(l, UINT64_MAX)); break;
 	case 9: atomic_store(&m->bulk, flag(l)); break;
 	case 11: atomic_store(&m->alone, flag(l)); break;
+	case 12: atomic_store(&s->given, below(l, 2) ? atomic_load(&s->flag) : flag(l)); break;
+	case 13: s->lag_all = (uint16_t)below(l, below(l, 2) ? 4 : UINT16_MAX + 1); break;
 	default:
 		for (size_t i = 0; i < sizeof(*s); i++)
 			((uint8_t *)s)[i] = (uint8_t)below(l, 256);
@@ -136,6 +138,14 @@ static void by_leaders(struct art_core_cfg *core, int rank, void *arg)
 	core->log_ops = 4;
 }
 
+/* One combines for all, and says how far all have come. */
+static void crowd(struct art_core_cfg *core, int rank, void *arg)
+{
+	(void)rank;
+	(void)arg;
+	core->crowded = true;
+}
+
 static bool run(uint64_t seed)
 {
 	struct liar l = { .rng = seed * UINT64_C(0x9e3779b97f4a7c15) + 1 };
@@ -153,6 +163,8 @@ static bool run(uint64_t seed)
 	if (seed % 2 && cfg.n > 3) {
 		cfg.hosts = hosts;
 		cfg.tune = by_leaders;
+	} else if (seed % 4 < 2) {
+		cfg.tune = crowd;
 	}
 	c = cluster_create(&cfg);
 	if (!c)
