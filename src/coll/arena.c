@@ -222,7 +222,11 @@ bool art__arena_is_full(struct art_comm *m, uint64_t seq, unsigned room)
 
 bool art__arena_op_is_full(const struct art_op *op)
 {
-	return art__arena_is_full(op->comm, op->seq, art__arena_room_for(op->comm, &op->call, op->bytes));
+	const struct art_comm *m = op->comm;
+
+	/* What goes by messages, whoever shares memory, puts only down what has been called. */
+	return art__arena_is_full(op->comm, op->seq,
+				  allowed(op) ? art__arena_room_for(m, &op->call, op->bytes) : m->room.slots);
 }
 
 void art__arena_wait_room(struct art_op *op)

@@ -164,6 +164,27 @@ static unsigned one_for_all(void)
 	return bad;
 }
 
+/* Where large payloads share a place, calls that go by messages all the same do not wait for it: 3 at a time. */
+static unsigned messages_need_no_place(void)
+{
+	struct cluster_call set = { .kind = ART_C_SETFLAGS, .loss = ART_F_UNIFORM };
+	struct cluster_call sum = call_of(ART_C_ALLREDUCE, 0);
+	struct cluster_item wait = { .verb = CLUSTER_WAITALL };
+	uint64_t before = cluster_marks[ART_M_ARENA_FULL];
+	struct cluster *c = job_of(3, "messages_need_no_place");
+
+	sum.count = 100;
+	sum.flags = CLUSTER_NONBLOCK;
+	cluster_call(c, CLUSTER_ALL, &set);
+	for (int i = 0; i < 3; i++)
+		cluster_call(c, CLUSTER_ALL, &sum);
+	cluster_program(c, CLUSTER_ALL, &wait, 1);
+	cluster_until(c, cluster_all_finished, NULL, ART_NS_PER_S);
+	if (cluster_marks[ART_M_ARENA_FULL] != before)
+		cluster_fail(c, "%llu waited", (unsigned long long)(cluster_marks[ART_M_ARENA_FULL] - before));
+	return ends(c);
+}
+
 /* ---- calls that do not match ---- */
 
 /* Ranks 0 and 1 call @a and @b and wait for nobody; others call as rank 0 does. */
@@ -215,7 +236,7 @@ static unsigned comes_out_later(const char *name, struct cluster_call a, struct 
 
 int main(void)
 {
-	unsigned bad = plain_ones_do() + others_do_not() + one_for_all();
+	unsigned bad = plain_ones_do() + others_do_not() + one_for_all() + messages_need_no_place();
 
 	for (int more = 0; more < 3; more++) {
 		bad += comes_out_later("two_roots_of_a_bcast_later", call_of(ART_C_BCAST, 0),
