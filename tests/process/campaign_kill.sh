@@ -219,13 +219,14 @@ find_processes() {
 }
 
 # Sockets in this network namespace, in $left, but for those which the system keeps for a while in case
-# a segment comes late (06, TIME_WAIT): nobody can use them.
+# a segment comes late (06, TIME_WAIT), or the other end's last one is to come (05, FIN_WAIT2, of no process, inode 0):
+# nobody can use them. That end, if there is one, is another socket.
 find_sockets() {
 	left=
 	[ -z "$apart" ] || left=$(cd /proc/net && cat tcp tcp6 udp udp6 unix 2>/dev/null | awk '
 		$1 == "sl" || $1 == "Num" { next }
 		length($1) > 8 { print "unix", $NF; next }
-		$4 != "06" { print $2 "-" $3, "(" $4 ")" }' | tr '\n' ' ')
+		$4 != "06" && !($4 == "05" && $10 == 0) { print $2 "-" $3, "(" $4 ")" }' | tr '\n' ' ')
 }
 
 # Shared memory; alone all that there is, otherwise what has our name and was not there before.

@@ -116,9 +116,9 @@ t_a_lossy_link() {
 }
 
 # One of each host speaks to the other one, and shares memory with the others of its own.
-killed_among_leaders() { # VICTIM BYTES ROUNDS [bcast|reduce]: so many that it is not over before
+killed_among_leaders() { # VICTIM BYTES ROUNDS [bcast|reduce]
 	begin bash "$lab_sh" exec 0 env ART_ERRORS=return ART_COLL_ALLREDUCE=leaders ART_COLL_BCAST=leaders \
-		ART_COLL_REDUCE=leaders "$artrun" -n 6 --hosts 'art[1-2]:3' "$programs/t_large" "$2" "$3" ${4-}
+		ART_COLL_REDUCE=leaders "$artrun" -n 6 --hosts 'art[1-2]:3' "$programs/t_large" "$2" "$3" ${4-allreduce} "$1"
 	until_said out "^rank $1 enters round 20$"
 	lab exec $((1 + $1 / 3)) kill -KILL "$(pid_of "$1")"
 	finish

@@ -3,10 +3,11 @@
  * Description: allreduces of one size, for scripts that do something to ranks or links meanwhile. Every
  * element of every result is checked against its contributors. Or bcasts from rank 0, or reduces to it.
  *
- *   t_large BYTES ROUNDS [bcast|reduce]
+ *   t_large BYTES ROUNDS [allreduce|bcast|reduce [VICTIM]]
  *
  * Each rank says which process it is, when it enters a round, and how many contributed to its result; a
- * rank that was told to leave says so and exits with 3.
+ * rank that was told to leave says so and exits with 3. The victim, if there is one, is to be killed: should it come
+ * as far as half of the rounds, it waits there.
  */
 #include <stdbool.h>
 #include <string.h>
@@ -70,8 +71,12 @@ static int call(enum what what, uint64_t *in, uint64_t *out, size_t count, uint6
 
 static bool read_what(int argc, char **argv, enum what *what)
 {
-	*what = argc < 4 ? ALLREDUCE : strcmp(argv[3], "bcast") == 0 ? BCAST : REDUCE;
-	return argc == 3 || (argc == 4 && (*what == BCAST || strcmp(argv[3], "reduce") == 0));
+	static const char *const names[] = { "allreduce", "bcast", "reduce" };
+
+	*what = ALLREDUCE;
+	while (argc > 3 && *what <= REDUCE && strcmp(argv[3], names[*what]) != 0)
+		++*what;
+	return argc >= 3 && argc <= 5 && *what <= REDUCE;
 }
 
 static void one_round(uint64_t *in, uint64_t *out, size_t count, uint64_t round, enum what what)
@@ -105,16 +110,17 @@ static void one_round(uint64_t *in, uint64_t *out, size_t count, uint64_t round,
 int main(int argc, char **argv)
 {
 	size_t count;
-	long rounds;
+	long rounds, victim;
 	uint64_t *in, *out;
 
 	enum what what;
 
 	if (!read_what(argc, argv, &what) || (count = strtoull(argv[1], NULL, 10) / 8) == 0 ||
 	    (rounds = atol(argv[2])) < 1) {
-		fputs("usage: t_large BYTES ROUNDS [bcast|reduce]\n", stderr);
+		fputs("usage: t_large BYTES ROUNDS [allreduce|bcast|reduce [VICTIM]]\n", stderr);
 		return 2;
 	}
+	victim = argc == 5 ? atol(argv[4]) : -1;
 	begin_quietly();
 	alarm(0); /* the script has a bound: stopped ranks and slow machines */
 	in = calloc(count, 8);
@@ -122,8 +128,11 @@ int main(int argc, char **argv)
 	CHECK(in && out);
 	printf("rank %d is process %d\n", my_rank, (int)getpid());
 	fflush(stdout);
-	for (long round = 0; round < rounds; round++)
+	for (long round = 0; round < rounds; round++) {
+		while (my_rank == victim && round == rounds / 2)
+			pause();
 		one_round(in, out, count, (uint64_t)round, what);
+	}
 	free(in);
 	free(out);
 	return finish();
