@@ -14,14 +14,15 @@
 #include <string.h>
 
 #include "engine/arena.h"
+#include "engine/dying.h"
 
 #define TURNS 256u      /* a few milliseconds of waiting */
 #define TURNS_MAX (64 * TURNS)
 
-/* Who sleeps is on no core. */
+/* Who sleeps is on no core, nor is who has died, whatever its part still says. */
 static int cpu_of(const struct art_arena_part *p)
 {
-	if (!p || atomic_load_explicit(&p->doze, memory_order_relaxed) & 1)
+	if (!p || atomic_load_explicit(&p->doze, memory_order_relaxed) & 1 || art__dying_seen(p->life))
 		return -1;
 	return (int)atomic_load_explicit(&p->cpu, memory_order_relaxed) - 1;
 }

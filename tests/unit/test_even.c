@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
  * Description: where ranks share cores the lowest of a fuller one goes to the emptiest that it may run on, is
- * bound to nothing afterwards, and tries less often if that does not last. Needs two CPUs.
+ * bound to nothing afterwards, also when the system refuses, and tries less often if that does not last; who sleeps or
+ * has died does not count. Needs two CPUs.
  */
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/arena.h"
+#include "engine/dying.h"
 #include "engine/even.h"
 #include "tests/lib/unit.h"
 
@@ -17,6 +23,20 @@ static struct art_arena_part *memory[RANKS];
 static const struct art_arena_part *part[RANKS];
 static cpu_set_t all;
 static int here, other; /* CPUs: this process is on the one, and may run on the other */
+
+static int refused = INT_MAX; /* so many calls from now the system refuses one */
+
+/* Stands before the C library's. */
+int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *cpus)
+{
+	int (*real)(pid_t, size_t, const cpu_set_t *);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "sched_setaffinity");
+	if (refused-- != 0)
+		return real(pid, size, cpus);
+	errno = EINVAL;
+	return -1;
+}
 
 static void be_at(int cpu)
 {
@@ -40,8 +60,10 @@ static struct art_shared crowd_from(int first)
 
 	s.arena.mine = memory[ME];
 	be_at(here);
-	for (int i = 0; i < RANKS; i++)
+	for (int i = 0; i < RANKS; i++) {
+		memset(memory[i]->life, 0, sizeof(memory[i]->life));
 		put(i, i < first ? other : here);
+	}
 	return s;
 }
 
@@ -93,6 +115,39 @@ static void who_sleeps_does_not_count(void)
 
 	atomic_store(&memory[RANKS - 1]->doze, 3);
 	CU_ASSERT_EQUAL(looks(&e, &s), here);
+}
+
+static void nor_does_who_has_died(void)
+{
+	struct art_shared s = crowd_from(ME);
+	struct art_even e = { 0 };
+	uint32_t died = FUTEX_OWNER_DIED;
+
+	memcpy(memory[RANKS - 1]->life, &died, sizeof(died)); /* as the kernel marks it */
+	CU_ASSERT_FATAL(art__dying_seen(memory[RANKS - 1]->life));
+	CU_ASSERT_EQUAL(looks(&e, &s), here);
+}
+
+/* Refused the one CPU it stays; refused what it had, it may run wherever the system lets it. */
+static void refusals(void)
+{
+	for (int i = 0; i < 2; i++) {
+		struct art_shared s = crowd_from(ME);
+		struct art_even e = { 0 };
+		cpu_set_t after;
+
+		do {
+			be_at(here);
+			CU_ASSERT_EQUAL_FATAL(sched_setaffinity(0, sizeof(all), &all), 0);
+		} while (sched_getcpu() != here);
+		refused = i;
+		art__even_look(&e, &s, RANKS);
+		CU_ASSERT(refused < 0);
+		refused = INT_MAX;
+		CU_ASSERT_EQUAL(atomic_load(&memory[ME]->cpu), (uint32_t)(i ? other : here) + 1);
+		CU_ASSERT_EQUAL(sched_getaffinity(0, sizeof(after), &after), 0);
+		CU_ASSERT(CPU_ISSET(here, &after) && CPU_ISSET(other, &after));
+	}
 }
 
 static void who_is_bound_stays(void)
@@ -153,6 +208,8 @@ int main(void)
 		{ "nobody else does", nobody_else_does },
 		{ "one more is even", one_more_is_even },
 		{ "who sleeps does not count", who_sleeps_does_not_count },
+		{ "nor does who has died", nor_does_who_has_died },
+		{ "refusals", refusals },
 		{ "who is bound stays", who_is_bound_stays },
 		{ "in vain, less often", in_vain_less_often },
 		{ "turns are counted", turns_are_counted },
