@@ -8,10 +8,9 @@
  *	evicted                   all
  *	evicted MOMENT SEED       one run: it is cut off after so many ns
  */
-#include <stdlib.h>
 
 #include "coll/combine.h"
-#include "tests/lib/cluster.h"
+#include "tests/lib/sweep.h"
 
 #define RANKS 5
 #define SEEDS 40
@@ -51,7 +50,6 @@ static unsigned run(uint64_t ns, uint64_t seed, bool verbose)
 	bool crowded = seed % 4 < 2; /* then one combines for all */
 	struct cluster_cfg cfg;
 	struct cluster *c;
-	unsigned bad;
 
 	cluster_defaults(&cfg, RANKS, seed);
 	cfg.name = "evicted";
@@ -67,24 +65,12 @@ static unsigned run(uint64_t ns, uint64_t seed, bool verbose)
 	cluster_program(c, CLUSTER_ALL, &wait, 1);
 	cluster_after(c, ns, cut_off, NULL);
 	cluster_after(c, ns + AWAY_NS, heal, NULL);
-	cluster_run(c);
-	bad = cluster_violations(c);
-	if (bad) {
-		printf("FAIL evicted %llu %llu\n", (unsigned long long)ns, (unsigned long long)seed);
-		cluster_print(c, stdout);
-	}
-	return bad + cluster_destroy(c);
+	return sweep_run(c, "evicted", ns, seed);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned bad = 0, runs = 0;
+	static const struct sweep all = { FIRST_NS, LAST_NS, STRIDE_NS, SEEDS, run };
 
-	if (argc == 3)
-		return run(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10), true) != 0;
-	for (uint64_t seed = 1; seed <= SEEDS; seed++)
-		for (uint64_t ns = FIRST_NS; ns < LAST_NS && bad < 5; ns += STRIDE_NS, runs++)
-			bad += run(ns, seed, false);
-	printf("%u runs, %u failed\n", runs, bad);
-	return bad != 0;
+	return sweep(&all, argc, argv) != 0;
 }

@@ -8,11 +8,9 @@
  *	given                   all
  *	given MOMENT SEED       one run: it is killed after so many ns
  */
-#include <stdlib.h>
-
 #include "base/marks.h"
 #include "coll/combine.h"
-#include "tests/lib/cluster.h"
+#include "tests/lib/sweep.h"
 
 #define RANKS 5
 #define SEEDS 20
@@ -55,7 +53,6 @@ static unsigned run(uint64_t ns, uint64_t seed, bool verbose)
 {
 	struct cluster_cfg cfg;
 	struct cluster *c;
-	unsigned bad;
 
 	cluster_defaults(&cfg, RANKS, seed);
 	cfg.name = "given";
@@ -68,28 +65,17 @@ static unsigned run(uint64_t ns, uint64_t seed, bool verbose)
 		return 1;
 	fill(c, seed);
 	cluster_after(c, ns, die, NULL);
-	cluster_run(c);
-	bad = cluster_violations(c);
-	if (bad) {
-		printf("FAIL given %llu %llu\n", (unsigned long long)ns, (unsigned long long)seed);
-		cluster_print(c, stdout);
-	}
-	return bad + cluster_destroy(c);
+	return sweep_run(c, "given", ns, seed);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned bad = 0, runs = 0;
+	static const struct sweep all = { FIRST_NS, LAST_NS, STRIDE_NS, SEEDS, run };
+	unsigned bad = sweep(&all, argc, argv);
 
-	if (argc == 3)
-		return run(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10), true) != 0;
-	for (uint64_t seed = 1; seed <= SEEDS; seed++)
-		for (uint64_t ns = FIRST_NS; ns < LAST_NS && bad < 5; ns += STRIDE_NS, runs++)
-			bad += run(ns, seed, false);
-	if (!cluster_marks[ART_M_ARENA_GIVEN]) {
+	if (argc != 3 && !cluster_marks[ART_M_ARENA_GIVEN]) {
 		printf("FAIL given: nobody took a result\n");
 		bad++;
 	}
-	printf("%u runs, %u failed\n", runs, bad);
 	return bad != 0;
 }
