@@ -79,6 +79,20 @@ static void bodies_are_read_to_where_they_go(void)
 	}
 }
 
+/* Most of them straight to where they go. */
+static void six_reads_under_way(void)
+{
+	places = true;
+	begin_by(ART_RDMA_READ);
+	verbs_double.late = true;
+	for (int k = 0; k < 6; k++)
+		CU_ASSERT(lend_one(0, 50000));
+	verbs_double_run();
+	verbs_double.reads_held = true;
+	ends[1].tp->ops->poll(ends[1].tp, 16);
+	CU_ASSERT(verbs_double.reads == 6 && count(1, ART_RDMA_N_PLACED) >= 4);
+}
+
 /* The receiver wants its memory back while reads to it are under way: from then on nothing comes there. Reads
  * that end in time leave the way as it is; one that does not ends with the way, and its body comes again. */
 static void no_read_goes_on_to_what_was_taken_away(void)
@@ -87,15 +101,7 @@ static void no_read_goes_on_to_what_was_taken_away(void)
 		bool stuck = i % 2, unplaced = i % 3;
 		static uint8_t was[BUF_BYTES];
 
-		places = true;
-		begin_by(ART_RDMA_READ);
-		verbs_double.late = true;
-		for (int k = 0; k < 6; k++)
-			CU_ASSERT(lend_one(0, 50000));
-		verbs_double_run();
-		verbs_double.reads_held = true;
-		ends[1].tp->ops->poll(ends[1].tp, 16);
-		CU_ASSERT(verbs_double.reads == 6 && count(1, ART_RDMA_N_PLACED) >= 4);
+		six_reads_under_way();
 		verbs_double.reads_held = stuck;
 		if (unplaced)
 			ends[1].tp->ops->unplace(ends[1].tp, ends[1].in);
@@ -121,15 +127,7 @@ static void a_queue_pair_that_stays_reads_nothing(void)
 	for (int i = 0; i < 3; i++) {
 		static uint8_t was[BUF_BYTES];
 
-		places = true;
-		begin_by(ART_RDMA_READ);
-		verbs_double.late = true;
-		for (int k = 0; k < 6; k++)
-			CU_ASSERT(lend_one(0, 50000));
-		verbs_double_run();
-		verbs_double.reads_held = true;
-		ends[1].tp->ops->poll(ends[1].tp, 16);
-		CU_ASSERT(verbs_double.reads == 6 && count(1, ART_RDMA_N_PLACED) >= 4);
+		six_reads_under_way();
 		verbs_double.stuck = true;
 		if (i < 2)
 			ends[1].tp->ops->unplace(ends[1].tp, ends[1].in);
