@@ -12,7 +12,7 @@ far=$lab/rdma_far.sh
 if [ -z "${ART_LAB_MACHINE-}" ]; then
 	"$lab/rdma" check || exit
 	"$lab/rdma" up >/dev/null || { rc=$?; "$lab/rdma" up; exit $rc; }
-	exec "$lab/rdma" run --machines 2 --cpus 1 --memory 1024 --time 200 --env ART_BUILDDIR --env ART_CONFIG= \
+	exec "$lab/rdma" run --machines 2 --cpus 1 --memory 1024 --time 300 --env ART_BUILDDIR --env ART_CONFIG= \
 		-- bash "$here/rdma_machines.sh" "$@"
 fi
 [ "$ART_LAB_MACHINE" = 1 ] || exec bash "$far" serve
