@@ -54,7 +54,7 @@ t_killed_in_a_large_one() {
 	local who before
 	for who in 1 2; do # the first machine has 0 and 1
 		before=$(sent)
-		begin_on_both "$programs/t_large" $((8 << 20)) 30 # more than are over before the far one is told to kill
+		begin_on_both "$programs/t_large" $((8 << 20)) 6 allreduce $who # who waits for it after three, if need be
 		until_said out "^rank $who enters round 0"
 		until_said out '^rank 2 is process'
 		await has_sent $((before + 200)) || complain "$case: nothing goes over rdma"
