@@ -127,6 +127,7 @@ for ((k = 0; k < kills; k++)); do
 	for over in rdma,tcp tcp; do
 		ART_LAB_CAPS=keep art $over 4 recover --seed $((k + 1)) >"$dir/json"
 		note "recover.${over%,*}" "$(field ms <"$dir/json")"
+		note "detection.${over%,*}" "$(field detection <"$dir/json")"
 	done
 done
 
@@ -153,3 +154,4 @@ for name in bcast reduce allreduce; do
 done
 row "bcast of 1 MiB, back to back" stream.rdma stream.tcp MiB/s
 row "SIGKILL of one of four to the next result, $k jobs" recover.rdma recover.tcp ms
+row "of that until its death is known, when the device has let go of what it had" detection.rdma detection.tcp ms
