@@ -203,13 +203,20 @@ static bool before_it(const struct art_op *op, const struct art_op *o)
 	       !(o->idle && (o->held || o->returned));
 }
 
+static bool earlier_are_open(const struct art_op *op)
+{
+	for (const struct art_op *o = op->comm->coll->active; o; o = o->next)
+		if (before_it(op, o))
+			return true;
+	return false;
+}
+
 static bool is_free(struct art_op *op)
 {
 	struct art_comm *m = op->comm;
 
-	for (const struct art_op *o = m->coll->active; o; o = o->next)
-		if (before_it(op, o))
-			return false;
+	if (earlier_are_open(op))
+		return false;
 	return m->bulk_last >= op->seq || m->bulk_last <= art__arena_freed(m) || ART_COLL_MUTANT(m->coll, 24);
 }
 
@@ -520,14 +527,18 @@ static uint64_t ring(const struct art_op *op)
 	return room_bytes(op) / chunk_bytes(op);
 }
 
-/* Has the one at @pos got @n chunks? Whoever has the op done reads no more of it: it may have ended there
- * otherwise, called with a root that is lost. */
-static bool has_got(const struct art_op *op, int pos, uint64_t n)
+/* Whoever has the op done reads no more of it: it may have ended there otherwise, called with a root that is
+ * lost. */
+static bool is_over_there(const struct art_op *op, int pos)
 {
-	if (op->arena_seen & bit(pos) && reached(op, pos, IS_GOT) >= n)
-		return true;
 	return atomic_load_explicit(&art__arena_marks(part_of(op, pos), &op->comm->room)->done,
 				    memory_order_acquire) >= op->seq;
+}
+
+/* Has the one at @pos got @n chunks? */
+static bool has_got(const struct art_op *op, int pos, uint64_t n)
+{
+	return (op->arena_seen & bit(pos) && reached(op, pos, IS_GOT) >= n) || is_over_there(op, pos);
 }
 
 /* Who falls behind, or has called something else? */
@@ -599,7 +610,30 @@ static bool is_there(const struct art_op *op, int pos)
 	return atomic_load_explicit(&art__arena_slot(op, pos)->flag, memory_order_acquire) == op->arena_at;
 }
 
-/* Has the one at @pos called this, too, and less done than what this rank now waits for? */
+/* Is the part of the one at @pos free for this op, or in use for it? */
+static bool is_free_there(const struct art_op *op, int pos)
+{
+	uint64_t last = atomic_load_explicit(&art__arena_marks(part_of(op, pos), &op->comm->room)->bulk,
+					     memory_order_acquire) & ART_ARENA_SEQ;
+
+	return last >= op->seq || last <= art__arena_freed(op->comm);
+}
+
+/* Has the source room for the chunk that comes after the last that is there? */
+static bool has_room(const struct art_op *op, int source)
+{
+	uint64_t put = reached(op, source, IS_PUT);
+
+	for (int i = 0; put >= ring(op) && i < op->comm->npart; i++)
+		if (i != op->comm->mypos && i != source && !is_over_there(op, i) &&
+		    !(is_there(op, i) && reached(op, i, IS_GOT) >= put - ring(op) + 1))
+			return false;
+	return true;
+}
+
+/* Has the one at @pos called this, too, less done than what this rank now waits for, and all it needs to go
+ * on? If not, a third keeps it waiting, and tells it, or asks it, later. Asked all the same it would ask this
+ * rank, about another op that the third keeps waiting, and so on until that one comes. */
 static bool is_behind(const struct art_op *op, int pos)
 {
 	const struct art_bulk *b = &op->bulk;
@@ -609,9 +643,10 @@ static bool is_behind(const struct art_op *op, int pos)
 	if (streams(op) && is_source(op))
 		return b->piece >= ring(op) && !has_got(op, pos, b->piece - ring(op) + 1);
 	if (streams(op))
-		return pos == source(op) && reached(op, pos, IS_PUT) < b->piece + 1;
+		return pos == source(op) && reached(op, pos, IS_PUT) < b->piece + 1 && is_free_there(op, pos) &&
+		       has_room(op, pos);
 	if (b->phase == MAKE)
-		return reached(op, pos, IS_PUT) < b->piece + 1;
+		return reached(op, pos, IS_PUT) < b->piece + 1 && is_free_there(op, pos);
 	return reached(op, pos, IS_MADE) < b->piece + (b->phase == GET);
 }
 
@@ -623,6 +658,8 @@ static void ask_who_dozes(struct art_op *op)
 	uint64_t looks = ++op->bulk.looks;
 
 	if (!(c->doze & 1) && !c->arena_asks && (looks < c->arena->patience || (c->arena->patience && looks & (looks - 1))))
+		return;
+	if (earlier_are_open(op)) /* at others, too, perhaps; about this one it asks in its turn */
 		return;
 	for (int i = 0; i < op->comm->npart; i++)
 		if (i != op->comm->mypos && is_behind(op, i))

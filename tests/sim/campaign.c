@@ -85,6 +85,8 @@ static const struct {
 	{ SCENARIO_MIXED, 7073902 },
 	/* who was evicted held a sum of what a later one had put where its payloads were */
 	{ SCENARIO_MIXED, 7062565 },
+	/* two with bcasts that a third kept waiting asked each other to go on, without end */
+	{ SCENARIO_SPLIT, 7407642 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
