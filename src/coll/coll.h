@@ -237,7 +237,7 @@ struct art_op {
 	uint64_t deadline_ns, started_ns, asked_ns;
 	bool reply_due;          /* who.c: answers are coming in, */
 	bool name_due;           /* and then the missing are named */
-	struct art_set *entered_by; /* [2] who answered that it has entered (who.c), or anything; or NULL */
+	struct art_set *entered_by; /* who answered what when it was asked (who.c); or NULL */
 	/* the outcome */
 	int code;
 	uint32_t out_epoch, out_replays;

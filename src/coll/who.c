@@ -11,6 +11,11 @@
 #define FIRST_ASK_NS ART_NS_PER_S
 #define REPLY_NS (200 * ART_NS_PER_MS) /* by then whoever is there has answered */
 
+/* Flags of an answer, and whose answers are kept. */
+#define HAS_ENTERED 1
+#define WAITS 2
+enum { ENTERED, ANSWERED, WAITING, SETS };
+
 static void ask_all(struct art_op *op)
 {
 	struct art_ops *c = op->comm->coll;
@@ -18,12 +23,12 @@ static void ask_all(struct art_op *op)
 			     .seq = op->seq, .sig = op->sig };
 
 	if (!op->entered_by)
-		op->entered_by = art__env_alloc(c->env, 2 * sizeof(*op->entered_by));
+		op->entered_by = art__env_alloc(c->env, SETS * sizeof(*op->entered_by));
 	if (!op->entered_by)
 		return;
 	op->reply_due = true;
-	art__set_init(&op->entered_by[0], (uint32_t)c->cfg.size);
-	art__set_init(&op->entered_by[1], (uint32_t)c->cfg.size);
+	for (int i = 0; i < SETS; i++)
+		art__set_init(&op->entered_by[i], (uint32_t)c->cfg.size);
 	for (int i = 0; i < op->comm->npart; i++)
 		if (op->comm->part[i] != c->cfg.slot)
 			c->port->send(c->port->self, ART_CHAN_CTL, op->comm->part[i], &h, NULL, 0);
@@ -39,7 +44,7 @@ void art__who_on_who(struct art_ops *c, int from, const struct art_hdr *h)
 	if (m && h->seq <= m->stable)
 		return;
 	if (op && op->entered) {
-		r.flags = 1;
+		r.flags = HAS_ENTERED | (op->active && art__op_waits(op) ? WAITS : 0);
 		r.sig = op->sig;
 		if (op->sig != h->sig && !op->refused)
 			art__op_mismatch(op, from);
@@ -54,10 +59,12 @@ void art__who_on_reply(struct art_ops *c, int from, const struct art_hdr *h)
 
 	if (!op || !op->active || !op->entered_by)
 		return;
-	art__set_add(&op->entered_by[1], (uint32_t)from);
-	if (!(h->flags & 1))
+	art__set_add(&op->entered_by[ANSWERED], (uint32_t)from);
+	if (!(h->flags & HAS_ENTERED))
 		return;
-	art__set_add(&op->entered_by[0], (uint32_t)from);
+	art__set_add(&op->entered_by[ENTERED], (uint32_t)from);
+	if (h->flags & WAITS)
+		art__set_add(&op->entered_by[WAITING], (uint32_t)from);
 	if (h->sig != op->sig && h->sig)
 		art__op_mismatch(op, from);
 }
@@ -81,7 +88,7 @@ bool art__who_missing(const struct art_op *op, struct art_set *entered, struct a
 		return false;
 	for (int i = 0; i < m->npart; i++) {
 		uint32_t slot = (uint32_t)m->part[i];
-		bool here = m->part[i] == m->coll->cfg.slot || art__set_has(op->entered_by, slot);
+		bool here = m->part[i] == m->coll->cfg.slot || art__set_has(&op->entered_by[ENTERED], slot);
 
 		art__set_add(here ? entered : missing, slot);
 	}
@@ -96,11 +103,11 @@ static void note_unanswered(const struct art_op *op)
 	struct art_ops *c = m->coll;
 
 	for (int i = 0; i < m->npart; i++)
-		if (m->part[i] != c->cfg.slot && !art__set_has(&op->entered_by[1], (uint32_t)m->part[i]))
+		if (m->part[i] != c->cfg.slot && !art__set_has(&op->entered_by[ANSWERED], (uint32_t)m->part[i]))
 			art__set_add(&c->unanswered, (uint32_t)m->part[i]);
 }
 
-/* The lowest rank that has entered speaks for all. */
+/* The lowest rank that waits speaks for all: others have entered, and may have returned long ago. */
 static void name_missing(const struct art_op *op)
 {
 	const struct art_comm *m = op->comm;
@@ -113,7 +120,7 @@ static void name_missing(const struct art_op *op)
 	if (!art__who_missing(op, &in, &out))
 		return;
 	for (int i = 0; i < m->npart; i++) {
-		if (i < m->mypos && art__set_has(&in, (uint32_t)m->part[i]))
+		if (i < m->mypos && art__set_has(&op->entered_by[WAITING], (uint32_t)m->part[i]))
 			return;
 		if (art__set_has(&out, (uint32_t)m->part[i]) && missing++ < 16)
 			n += snprintf(line + n, sizeof(line) - (size_t)n, "%s%d", n ? ", " : "",
