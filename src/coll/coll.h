@@ -578,6 +578,7 @@ void art__op_again(struct art_op *op);
 void art__op_mismatch(struct art_op *op, int with);
 void art__op_return_early(struct art_op *op); /* reduce non-root: my part is safe */
 bool art__op_waits(const struct art_op *op); /* for others, as far as its caller can tell */
+bool art__op_gives(const struct art_op *op); /* it holds a bcast, and is still handing it out */
 void art__op_settle(struct art_op *op);    /* tell the caller if nothing stands against it */
 void art__op_note_odd(struct art_op *op);
 void art__op_lacks_memory(struct art_op *op); /* it is tried again a little later */

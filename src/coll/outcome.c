@@ -87,6 +87,9 @@ void art__op_mismatch(struct art_op *op, int with)
 	int me = op->comm->coll->cfg.slot;
 
 	ART_MARK(op->comm->coll->env, ART_M_MISMATCH_SEEN);
+	if (art__op_gives(op) && !op->asked) /* it may be the one that stands, and then ends as if all were well */
+		art__env_log(op->comm->coll->env, ART_LOG_WARN, "rank %d has called something else as %s %llu",
+			     op->comm->rank_of[with], art__who_kind(op->call.kind), (unsigned long long)op->seq);
 	if (!op->code)
 		art__op_ask(op, ART_ERR_MISMATCH, me < with ? me : with, me < with ? with : me);
 }
@@ -191,9 +194,15 @@ static bool too_early(const struct art_op *op)
 	return op->uniform && !op->code && op->comm->npart > 1 && op->seq > op->comm->stable;
 }
 
+/* The root of a bcast holds it from entry, and others may yet have to come. */
+bool art__op_gives(const struct art_op *op)
+{
+	return op->way == ART_C_BCAST && op->held && !op->code && !op->idle && !op->done;
+}
+
 bool art__op_waits(const struct art_op *op)
 {
-	return !op->refused && (!op->held || (!op->done && too_early(op)));
+	return !op->refused && (!op->held || art__op_gives(op) || (!op->done && too_early(op)));
 }
 
 /* Tell the caller, unless the log is full, a function still runs, or something is unsent or lent. What has

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Description: nothing hangs unseen. While one rank has not come to an allreduce, one line names it
-# and the call; when it comes, the job goes on as if nothing had been.
+# Description: nothing hangs unseen. While one rank has not come to an allreduce, or to a bcast that its root
+# alone has not ended, one line names it and the call; when it comes, the job goes on as if nothing had been.
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/jobs.sh"
 export ART_STALL=2
@@ -10,18 +10,21 @@ export ART_STALL=2
 mkfifo gate
 exec {gate}<>gate # both ends, so that neither opening nor writing it waits for the job
 
-stalled() { # WHO, of 4
-	begin "$artrun" -n 4 "$programs/t_gate" late "$1" gate
-	await grep -q "rank $1 has not entered allreduce 1\$" err ||
-		complain "rank $1 is late and no line names it"
+stalled() { # late|later CALL WHO, of 4
+	local said="rank $3 has not entered $2 1\$"
+
+	begin "$artrun" -n 4 "$programs/t_gate" "$1" "$3" gate
+	await grep -q "$said" err ||
+		complain "rank $3 is late and no line names it"
 	printf . >&"$gate"
 	finish
-	[ $rc = 0 ] || complain "rank $1 was late: exit status $rc"
-	! grep 'not entered' err | grep -qv "rank $1 has not entered allreduce 1\$" ||
-		complain "somebody else than rank $1 is named"
+	[ $rc = 0 ] || complain "rank $3 was late: exit status $rc"
+	! grep "not entered $2" err | grep -qv "$said" ||
+		complain "somebody else than rank $3 is named"
 }
 
 for who in 0 2 3; do
-	stalled $who
+	stalled late allreduce $who
 done
+ART_TRANSPORT=tcp stalled later bcast 1
 verdict

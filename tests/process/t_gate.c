@@ -3,6 +3,7 @@
  * Description: a job that a script holds up by a FIFO, to do something to it meanwhile.
  *
  *   t_gate late WHO FIFO    rank WHO comes to an allreduce only after a byte came through FIFO
+ *   t_gate later WHO FIFO   likewise, to a long bcast of rank 0, for which no other waits
  *   t_gate busy FIFO        all ranks do allreduces until a byte came through FIFO to rank 0
  *   t_gate pairs FIFO       likewise, each two neighbours on a communicator of their own, and now and then on the world
  *   t_gate lossy FIFO       the same as busy, and ranks may be lost meanwhile
@@ -22,7 +23,7 @@
 
 static int usage(void)
 {
-	fputs("usage: t_gate late WHO FIFO | t_gate busy|pairs|lossy|told FIFO | t_gate abort WHO CODE\n", stderr);
+	fputs("usage: t_gate late|later WHO FIFO | t_gate busy|pairs|lossy|told FIFO | t_gate abort WHO CODE\n", stderr);
 	return 2;
 }
 
@@ -41,6 +42,19 @@ static void late(int who, const char *fifo)
 	if (my_rank == who)
 		wait_for_byte(fifo);
 	check_works(ART_COMM_WORLD);
+}
+
+static void later(int who, const char *fifo)
+{
+	static int data[1 << 16];
+
+	for (int i = 0; i < 1 << 16; i++)
+		data[i] = my_rank ? 0 : i;
+	if (my_rank == who)
+		wait_for_byte(fifo);
+	OK(art_bcast(data, 1 << 16, ART_INT32, 0, ART_COMM_WORLD));
+	for (int i = 0; i < 1 << 16; i++)
+		CHECK(data[i] == i);
 }
 
 static bool byte_came(int fd)
@@ -199,6 +213,8 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	if (argc == 4 && strcmp(argv[1], "late") == 0)
 		late(atoi(argv[2]), argv[3]);
+	else if (argc == 4 && strcmp(argv[1], "later") == 0)
+		later(atoi(argv[2]), argv[3]);
 	else if (argc == 3 && strcmp(argv[1], "busy") == 0)
 		busy(argv[2], false);
 	else if (argc == 3 && strcmp(argv[1], "pairs") == 0)

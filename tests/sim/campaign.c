@@ -87,6 +87,8 @@ static const struct {
 	{ SCENARIO_MIXED, 7062565 },
 	/* two with bcasts that a third kept waiting asked each other to go on, without end */
 	{ SCENARIO_SPLIT, 7407642 },
+	/* a second root waited for those who had found that theirs is lost */
+	{ SCENARIO_MIXED, 7373449 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Description: who does not come to an operation is named by somebody, whoever waits for it.
+ * Description: the root of a bcast has it from the beginning, so nobody owes it anything; but while it hands a
+ * long one out it waits for the others as they do for it: who does not come is named, and who has called
+ * something else comes out.
  *
  *	late                     all scenarios
  *	late NAME [--verbose]    one
@@ -9,6 +11,7 @@
 
 #include "tests/sim/words.h"
 
+#define LONG 20000 /* elements of 8 bytes: more than goes unasked, and than shared memory has room for */
 #define S ART_NS_PER_S
 
 static const int two_hosts[6] = { 0, 0, 0, 1, 1, 1 };
@@ -50,10 +53,67 @@ static unsigned who_waits_names_who_does_not_come(const char *name)
 	return bad;
 }
 
+static unsigned a_root_names_who_does_not_come(const char *name)
+{
+	unsigned bad = 0;
+
+	for (int way = 0; way < WAYS; way++) {
+		struct cluster *c = job_by(way, name);
+
+		sleeps(c, 4, 13 * S);
+		bcasts(c, ALL, 0, LONG);
+		cluster_until(c, cluster_all_finished, NULL, 12 * S);
+		if (!was_said(c, "rank 4 has not entered bcast"))
+			cluster_fail(c, "nobody said that rank 4 is missing");
+		finalizes(c, ALL);
+		runs(c);
+		all_get(c, 0, ART_SUCCESS);
+		bad += ends(c);
+	}
+	return bad;
+}
+
+/* The others have it that their root is lost before they hear anything of a second one. What the change of the
+ * view had left to tell is told by then, so nobody is in a hurry to tell more. */
+static unsigned a_root_that_nobody_else_has_named_ends(const char *name)
+{
+	unsigned bad = 0;
+
+	for (int way = 0; way < WAYS; way++) {
+		struct cluster *c = job_by(way, name);
+		struct cluster_result r;
+
+		cluster_after(c, MS, kill_it, &(int){ 4 });
+		sleeps(c, ALL, 5 * MS);
+		sums(c, ALL);
+		sleeps(c, ALL, 5 * MS);
+		for (int k = 0; k < 6; k++)
+			bcasts(c, k, k == 5 ? 5 : 4, LONG);
+		sums(c, ALL);
+		finalizes(c, ALL);
+		runs(c);
+		for (int k = 0; k < 4; k++)
+			gets(c, k, 1, ART_ERR_ROOT_LOST);
+		gets(c, 5, 1, ART_SUCCESS); /* it has it from the beginning (R1), so its call stands (R12) */
+		all_get(c, 2, ART_SUCCESS);
+		cluster_result(c, 5, 1, &r);
+		if (r.returned_ns > 3 * S)
+			cluster_fail(c, "the second root waited until %llu us",
+				     (unsigned long long)r.returned_ns / 1000);
+		/* in shared memory it has no need to wait: what they have ended they do not read */
+		if (way != 1 && !was_said(c, "has called something else as bcast"))
+			cluster_fail(c, "nobody told the second root");
+		bad += ends(c);
+	}
+	return bad;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct word_scenario all[] = {
 		SCENARIO(who_waits_names_who_does_not_come),
+		SCENARIO(a_root_names_who_does_not_come),
+		SCENARIO(a_root_that_nobody_else_has_named_ends),
 	};
 
 	return scenarios_main(argc, argv, "late", all, sizeof(all) / sizeof(all[0]));
