@@ -149,7 +149,8 @@ bool art__coll_wanted(void *self, const struct art_named *n)
 	if (n->seq <= m->stable)
 		return false;
 	op = art__op_find(m, n->seq);
-	if (op && n->code == ART_ERR_TIMEOUT && (op->held || op->foreseen == ART_RES_DELIVER))
+	if (op && n->code == ART_ERR_TIMEOUT && !art__op_gives(op) &&
+	    (op->held || op->foreseen == ART_RES_DELIVER))
 		return false; /* everyone has entered: it is only on its way */
 	/* where a loss has failed it, others may have called what no loss fails */
 	return !op || !op->code || op->alone || art__op_failed_by_policy(op);

@@ -347,7 +347,8 @@ void art__coll_room(struct art_ops *c, int to)
 /* A decided DELIVER is an answer to a deadline too. */
 static bool expires(const struct art_op *op)
 {
-	return op->deadline_ns && !op->held && !op->asked && op->foreseen != ART_RES_DELIVER;
+	return op->deadline_ns && (!op->held || art__op_gives(op)) && !op->asked &&
+	       op->foreseen != ART_RES_DELIVER;
 }
 
 void art__coll_tick(struct art_ops *c, uint64_t now)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Description: the root of a bcast has it from the beginning, so nobody owes it anything; but while it hands a
- * long one out it waits for the others as they do for it: who does not come is named, and who has called
- * something else comes out.
+ * long one out it waits for the others as they do for it: who does not come is named, its deadline counts, and
+ * who has called something else comes out.
  *
  *	late                     all scenarios
  *	late NAME [--verbose]    one
@@ -73,6 +73,58 @@ static unsigned a_root_names_who_does_not_come(const char *name)
 	return bad;
 }
 
+/* It has what all others will get, so it ends well, and they come upon it later. */
+static unsigned the_deadline_of_a_root_counts(const char *name)
+{
+	unsigned bad = 0;
+
+	for (int way = 0; way < WAYS; way++) {
+		struct cluster *c = job_by(way, name);
+		struct cluster_result r;
+
+		sleeps(c, 4, 500 * MS);
+		for (int k = 0; k < 6; k++)
+			calls(c, k, (struct cluster_call){ .kind = ART_C_BCAST, .count = LONG,
+							   .type = ART_T_UINT64,
+							   .deadline_ns = k ? 0 : 10 * MS });
+		finalizes(c, ALL);
+		runs(c);
+		all_get(c, 0, ART_SUCCESS);
+		cluster_result(c, 0, 0, &r);
+		if (r.returned_ns > S + 100 * MS)
+			cluster_fail(c, "the root waited until %llu us", (unsigned long long)r.returned_ns / 1000);
+		bad += ends(c);
+	}
+	return bad;
+}
+
+/* Whoever decides has the payload, and takes a deadline for none; another call's is decided meanwhile. */
+static unsigned nor_does_another_decision_end_it(const char *name)
+{
+	struct cluster *c = job_by(0, name);
+	struct cluster_call sum = sum_on(1);
+	struct cluster_result r;
+
+	sum.flags = CLUSTER_NONBLOCK;
+	dups(c, ALL, 1);
+	sleeps(c, 4, 900 * MS);
+	for (int k = 0; k < 6; k++) {
+		sum.deadline_ns = k ? 0 : 10 * MS;
+		calls(c, k, sum);
+		calls(c, k, (struct cluster_call){ .kind = ART_C_BCAST, .root = 3, .count = LONG,
+						   .type = ART_T_UINT64, .deadline_ns = k == 3 ? 10 * MS : 0 });
+	}
+	waits_all(c, ALL);
+	finalizes(c, ALL);
+	runs(c);
+	all_get(c, 1, ART_ERR_TIMEOUT);
+	all_get(c, 2, ART_SUCCESS);
+	cluster_result(c, 3, 2, &r);
+	if (r.returned_ns > S + 500 * MS)
+		cluster_fail(c, "the root waited until %llu us", (unsigned long long)r.returned_ns / 1000);
+	return ends(c);
+}
+
 /* The others have it that their root is lost before they hear anything of a second one. What the change of the
  * view had left to tell is told by then, so nobody is in a hurry to tell more. */
 static unsigned a_root_that_nobody_else_has_named_ends(const char *name)
@@ -113,6 +165,8 @@ int main(int argc, char **argv)
 	static const struct word_scenario all[] = {
 		SCENARIO(who_waits_names_who_does_not_come),
 		SCENARIO(a_root_names_who_does_not_come),
+		SCENARIO(the_deadline_of_a_root_counts),
+		SCENARIO(nor_does_another_decision_end_it),
 		SCENARIO(a_root_that_nobody_else_has_named_ends),
 	};
 
