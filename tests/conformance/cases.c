@@ -267,7 +267,8 @@ static void descriptor_tells_of_messages(struct conf *c)
 	drain(c, 0);
 	while (!conf_came(c, 0, 1)) { /* one message at a time, asking the descriptor before each */
 		while (!conf_readable(node(c, 1)))
-			conf_advance(c);
+			if (conf_poll(node(c, 0), 1) == 0) /* its way may have failed, which only it finds out */
+				conf_advance(c);
 		CHECK(c, conf_poll(node(c, 1), 1) <= 1);
 	}
 	conf_end(c);
