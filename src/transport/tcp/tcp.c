@@ -25,6 +25,7 @@
 #define EVENTS 64
 #define SPINS 8 /* every so many polls epoll is asked even if connections are hot, */
 #define SPINS_ALL 64 /* and if there are no others, so that it can only tell of new ones */
+#define DATA 0 /* the channel whose owner calls arm() before it sleeps */
 #define DRAIN_CALLS 64
 #define SCRATCH (ART_TP_HEAD + ART_TP_BODY_MAX + ART_TCP_SEAL_BYTES)
 #define DRAIN_BYTES (16u * 1024)
@@ -286,10 +287,12 @@ static bool poll_hot(struct art_tcp *t)
 	for (c = TAILQ_FIRST(&t->ups); c && c->hot; c = TAILQ_NEXT(c, list))
 		hot[n++] = c;
 	every = c ? SPINS : SPINS_ALL;
+	t->spinning = t->self.channel == DATA;
 	for (int i = 0; i < n; i++) {
 		if (hot[i]->state == ART_TCP_UP && !art__tcp_recv(t, hot[i]))
 			art__tcp_set_hot(t, hot[i], hot[i]->hot - 1);
 	}
+	t->spinning = false;
 	if (n == 0 || t->n_blocked > 0 || t->n_pending > 0 || !TAILQ_EMPTY(&t->dials))
 		return false;
 	return ++t->spins % every != 0;
@@ -394,6 +397,16 @@ static int tcp_send_run(struct art_tp *tp, int peer, struct art_tp_run *run)
 static int tcp_fd(struct art_tp *tp)
 {
 	return tcp(tp)->ep;
+}
+
+/* What was looked at and is still in its socket would end the sleep at once. */
+static void tcp_arm(struct art_tp *tp)
+{
+	struct art_tcp *t = tcp(tp);
+	struct art_tcp_conn *c;
+
+	for (c = TAILQ_FIRST(&t->ups); c && c->hot; c = TAILQ_NEXT(c, list))
+		art__tcp_settle(t, c);
 }
 
 static uint64_t tcp_wake_ns(struct art_tp *tp)
@@ -540,6 +553,7 @@ const struct art_tp_ops art__tcp_ops = {
 	.send_run = tcp_send_run,
 	.poll = tcp_poll,
 	.fd = tcp_fd,
+	.arm = tcp_arm,
 	.wake_ns = tcp_wake_ns,
 	.drop = tcp_drop,
 	.reset = tcp_reset,

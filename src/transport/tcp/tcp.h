@@ -117,6 +117,10 @@ struct art_tcp_conn {
 	bool ended;   /* nothing more will be read; what was read is delivered first */
 	enum art_tp_why why;
 	uint32_t hot; /* so often recv() is tried without asking epoll */
+	bool near;    /* the other end is on this host */
+	bool heard;   /* something short came after what was sent last */
+	uint8_t lengthy; /* what follows that has been long: reads until this may be another time */
+	size_t left;  /* so many of the last bytes before rx[end] are in the socket still (art__tcp_settle()) */
 	/* Receiving: whole messages are delivered from rx[at..end). */
 	uint8_t *rx;
 	size_t cap, at, end;
@@ -189,6 +193,7 @@ struct art_tcp {
 	uint64_t deaf_ns, deaf_last_ns; /* our system has refused connections since, and at last; 0: no */
 	bool deaf;          /* that for connect_ns: to be told */
 	int budget, upcalls; /* of the present poll() */
+	bool spinning; /* the present poll() reads without asking epoll */
 	bool holding; /* more was read than is delivered: what is sent now is held */
 	int nhold;
 	struct art_tcp_hold hold[ART_TCP_HOLDS];
@@ -316,6 +321,8 @@ int art__tcp_send_run(struct art_tcp *t, int peer, struct art_tp_run *run);
 /* tcp_recv.c */
 /* Delivers from @c what there is. True if anything at all was read or delivered. */
 bool art__tcp_recv(struct art_tcp *t, struct art_tcp_conn *c);
+/* Takes from the socket what was only looked at: it is not readable any more for that. False: not now. */
+bool art__tcp_settle(struct art_tcp *t, struct art_tcp_conn *c);
 
 /* tcp_addr.c */
 /* What peers give out: one or two of "a.b.c.d:port" and "[v6]:port", with a comma between. 0 or

@@ -367,7 +367,8 @@ static void attempt(struct art_tcp *t, struct art_tcp_conn *c)
 		art__tcp_retry(t, c);
 		return;
 	}
-	tune(c->fd, art__tcp_near(t, a));
+	c->near = art__tcp_near(t, a);
+	tune(c->fd, c->near);
 	art__tcp_set_state(t, c, ART_TCP_CONNECT);
 	/* An address that swallows everything leaves time for the other one. */
 	c->deadline_ns = art__env_now(t->env) + t->connect_ns / (uint64_t)t->peer[c->peer].addr.n;
@@ -447,7 +448,8 @@ static void admit(struct art_tcp *t, int fd, const union art_tcp_addr *from)
 	t->n[ART_TCP_N_ACCEPTED]++;
 	c->from = *from;
 	c->deadline_ns = art__env_now(t->env) + ART_TCP_HELLO_NS;
-	tune(fd, art__tcp_near(t, from));
+	c->near = art__tcp_near(t, from);
+	tune(fd, c->near);
 	if (t->n_pending > ART_TCP_PENDING_MAX) {
 		struct art_tcp_conn *oldest = TAILQ_FIRST(&t->pending);
 

@@ -2,7 +2,7 @@
  *
  * The way in: one recv() brings as many messages as have come, whole ones are delivered from
  * the connection's buffer. The end of a connection is reported after everything that arrived
- * before it.
+ * before it. What is delivered may still be in the socket (only_look()): the next read brings it again.
  */
 #include "transport/tcp/tcp.h"
 
@@ -13,6 +13,8 @@
 #define RX_SMALL (16u * 1024)
 #define RX_FULL (2 * (ART_TP_HEAD + ART_TP_BODY_MAX + ART_TCP_SEAL_BYTES))
 #define RECV_BURST 4
+#define LOOK_MOST (8u * 1024) /* of what is left in the socket; less than RX_SMALL */
+#define LENGTHY 32 /* reads without such a look after one that has seen too little */
 #define HOT 512 /* empty reads before a connection is left to epoll */
 
 static bool whole(const struct art_tcp_conn *c)
@@ -86,7 +88,9 @@ static bool make_space(struct art_tcp *t, struct art_tcp_conn *c)
 	size_t want = c->need ? c->need : ART_TP_HEAD;
 
 	if (c->at == c->end)
-		c->at = c->end = 0;
+		c->at = c->end = c->left;
+	if (c->left)
+		return true; /* it was there when there was none */
 	if (c->cap == 0 && !grow(t, c, RX_SMALL))
 		return false;
 	if (c->cap < want)
@@ -99,9 +103,56 @@ static bool make_space(struct art_tcp *t, struct art_tcp_conn *c)
 	return true;
 }
 
+bool art__tcp_settle(struct art_tcp *t, struct art_tcp_conn *c)
+{
+	uint8_t known[LOOK_MOST];
+	ssize_t n;
+
+	while (c->left > 0) {
+		n = t->sys.recv(t->sys.self, c->fd, known, c->left, 0);
+		t->n[ART_TCP_N_RECV]++;
+		if (n < 0 && (errno == EINTR || art__tcp_later(errno)))
+			return false;
+		c->left -= n > 0 ? (size_t)n : c->left; /* at its end there is nothing left */
+	}
+	return true;
+}
+
+/* Is what comes next only to be looked at? If it is the second short message in a row, taking it out of the
+ * socket would make the system acknowledge it first. So it is taken with what comes after it, when
+ * something has been sent that acknowledges it, or before who reads goes to sleep. */
+static bool only_look(const struct art_tcp *t, const struct art_tcp_conn *c)
+{
+	return c->heard && t->spinning && c->near && !c->lengthy && !c->left && c->at == c->end && !c->broken;
+}
+
+/* @n bytes were read, the first of which may be known. False: all are. */
+static bool came(struct art_tcp *t, struct art_tcp_conn *c, size_t n, bool look)
+{
+	if (n <= c->left) {
+		c->left -= n;
+		return false;
+	}
+	c->end += n - c->left;
+	c->left = look ? n : 0;
+	if (look)
+		c->lengthy = n == LOOK_MOST ? LENGTHY : 0;
+	else if (c->lengthy)
+		c->lengthy--;
+	c->heard = n < LOOK_MOST;
+	art__tcp_set_hot(t, c, HOT);
+	return true;
+}
+
 /* One recv(). False: there was nothing. */
 static bool fill(struct art_tcp *t, struct art_tcp_conn *c, bool *drained)
 {
+	bool look = only_look(t, c);
+	size_t from, room;
+
+	/* What is known goes where it was; not where the head of a message lies that has been looked into. */
+	if (c->at != c->end && !art__tcp_settle(t, c))
+		return c->broken;
 	if (!make_space(t, c)) {
 		art__env_log(t->env, ART_LOG_ERROR,
 			     "no memory to receive from rank %d: connection ended", c->peer);
@@ -109,16 +160,17 @@ static bool fill(struct art_tcp *t, struct art_tcp_conn *c, bool *drained)
 		c->why = ART_TP_RESET;
 		return true;
 	}
-	size_t room = c->cap - c->end;
-	assert(room > 0);
-	ssize_t n = t->sys.recv(t->sys.self, c->fd, c->rx + c->end, room, 0);
+	from = c->end - c->left;
+	room = look ? LOOK_MOST : c->cap - from;
+	assert(room > 0 && room <= c->cap - from);
+	ssize_t n = t->sys.recv(t->sys.self, c->fd, c->rx + from, room, look ? MSG_PEEK : 0);
 	t->n[ART_TCP_N_RECV]++;
 	if (n > 0) {
-		c->end += (size_t)n;
-		art__tcp_set_hot(t, c, HOT);
+		if (!came(t, c, (size_t)n, look))
+			return c->broken;
 		*drained = (size_t)n < room;
 		/* A full small buffer is a sign of bulk; without memory the small one will do. */
-		if (!*drained && c->cap == RX_SMALL && c->need <= RX_SMALL)
+		if (!*drained && !look && c->cap == RX_SMALL && c->need <= RX_SMALL)
 			(void)grow(t, c, RX_FULL);
 		return true;
 	}

@@ -113,8 +113,10 @@ ssize_t art__tcp_send_now(struct art_tcp *t, struct art_tcp_conn *c, const struc
 	for (;;) {
 		ssize_t n = t->sys.sendmsg(t->sys.self, c->fd, &m, MSG_NOSIGNAL);
 		t->n[ART_TCP_N_SENDMSG]++;
-		if (n >= 0)
+		if (n >= 0) {
+			c->heard = false;
 			return n;
+		}
 		if (art__tcp_later(errno))
 			return 0;
 		if (errno != EINTR)
