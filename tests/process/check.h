@@ -38,7 +38,7 @@ static int my_rank, my_size;
 
 static inline void begin(void)
 {
-	alarm(120);
+	alarm(240);
 	OK(art_init(NULL, NULL));
 	OK(art_comm_rank(ART_COMM_WORLD, &my_rank));
 	OK(art_comm_size(ART_COMM_WORLD, &my_size));
