@@ -153,7 +153,7 @@ t_memory_is_shared() {
 	await grep -q '20000 done' out || complain "$case: the job does not get on"
 	is "parts that a pair maps" "$(lab exec 2 grep -c memfd:art-arena "/proc/$(pid_of 3)/maps")" 2
 	is "memory that nobody uses" "$(lab exec 3 grep -c memfd:art-arena "/proc/$(pid_of 4)/maps")" 0
-	lab exec 1 "$build/art-info" --job "$(pid_of 0)" --details >told
+	lab exec 1 "$build/art-info" --job "$(pid_of 0)" --details --wait 60 >told
 	open_gate
 	is code $rc 0
 	sent=$(sed -nE 's/^  rank 0, .*connections, ([0-9]+) messages.*/\1/p' told)
