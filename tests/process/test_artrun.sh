@@ -39,16 +39,16 @@ hasnt() {
 pause() {
 	read -rt 0.02 -u "$never"
 }
-await() { # await COMMAND...: until it succeeds, 30 s at most
-	local end=$((SECONDS + 30))
+await() { # await COMMAND...: until it succeeds, 200 s at most: also on a slow machine
+	local end=$((SECONDS + 200))
 	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || { fail "waited 30 s for: $*"; return 1; }
+		[ $SECONDS -lt $end ] || { fail "waited 200 s for: $*"; return 1; }
 		pause
 	done
 }
-# run ARGS...: artrun in the foreground, into out, err and rc; nothing may take longer than 60 s
+# run ARGS...: artrun in the foreground, into out, err and rc; nothing may take longer than 200 s
 run() {
-	timeout -k 5 60 "$artrun" "$@" >out 2>err </dev/null
+	timeout -k 5 200 "$artrun" "$@" >out 2>err </dev/null
 	rc=$?
 }
 # begin ARGS...: artrun in the background as $job; signals as from an interactive shell
@@ -106,7 +106,7 @@ t_lines_stay_whole() {
 }
 
 t_stdout_and_stderr_into_one_file() {
-	timeout 60 "$artrun" -n 4 awk 'BEGIN { for (i = 0; i < 2000; i++) {
+	timeout 200 "$artrun" -n 4 awk 'BEGIN { for (i = 0; i < 2000; i++) {
 		printf "out"; fflush(); print "line"; printf "err" >"/dev/stderr";
 		print "line" >"/dev/stderr" } }' >out 2>&1 </dev/null
 	is code $? 0
@@ -168,7 +168,7 @@ t_no_bytes_are_lost_with_a_slow_reader() {
 
 t_closed_output_ends_writers() {
 	set -o pipefail
-	timeout 60 "$artrun" -n 3 yes 2>err </dev/null | head -n 1 >out
+	timeout 200 "$artrun" -n 3 yes 2>err </dev/null | head -n 1 >out
 	is code $? $((128 + 13))
 	set +o pipefail
 	is out "$(cat out)" y
@@ -176,20 +176,20 @@ t_closed_output_ends_writers() {
 }
 
 t_full_disk_is_said() {
-	timeout 60 "$artrun" -n 2 echo hello >/dev/full 2>err </dev/null
+	timeout 200 "$artrun" -n 2 echo hello >/dev/full 2>err </dev/null
 	is code $? 125
 	has err 'cannot write to standard output: No space'
 }
 
 t_closed_descriptors() {
-	timeout 60 "$artrun" -n 2 sh -c 'echo hello; echo there >&2' <&- >&- 2>&-
+	timeout 200 "$artrun" -n 2 sh -c 'echo hello; echo there >&2' <&- >&- 2>&-
 	is code $? 0
 }
 
 t_stdin_goes_to_rank_0() {
-	seq 5000 | timeout 60 "$artrun" -n 3 sh -c 'echo $ART_RANK: $(wc -l)' >out 2>err
+	seq 5000 | timeout 200 "$artrun" -n 3 sh -c 'echo $ART_RANK: $(wc -l)' >out 2>err
 	is input "$(sort out | tr '\n' ,)" "0: 5000,1: 0,2: 0,"
-	yes | timeout 60 "$artrun" -n 2 true
+	yes | timeout 200 "$artrun" -n 2 true
 	is "rank 0 reads nothing" "${PIPESTATUS[1]}" 0
 }
 
@@ -197,14 +197,14 @@ t_terminal_input_and_ctrl_c() {
 	command -v script >/dev/null || { echo "skip $case: no script(1)"; return; }
 	# The keys are typed once the ranks are there; script(1) gives them a terminal.
 	{ await there 2; printf 'a word\n\004'; await test -e done; } |
-		timeout 60 script -qec "$artrun -n 2 sh -c 'echo \$\$ >pid.\$ART_RANK; \
+		timeout 200 script -qec "$artrun -n 2 sh -c 'echo \$\$ >pid.\$ART_RANK; \
 			cat >got.\$ART_RANK; touch done.\$ART_RANK'; touch done" /dev/null >out 2>&1
 	is "rank 0 got" "$(cat got.0)" "a word"
 	is "rank 1 got" "$(cat got.1)" ""
 	rm -f pid.* done*
 	# The shell between has the terminal, too: not every shell outlives a Ctrl-C to tell the code.
 	{ await there 2; printf '\003'; await test -e done; } |
-		timeout 60 script -qec "trap : INT; $artrun -n 2 sh -c '$sleeper'; echo \$? >done" \
+		timeout 200 script -qec "trap : INT; $artrun -n 2 sh -c '$sleeper'; echo \$? >done" \
 			/dev/null >out 2>&1
 	is "code after Ctrl-C" "$(cat done)" 130
 	await all_gone pid.0 pid.1
@@ -332,8 +332,8 @@ t_ranks_that_ignore_a_signal_are_killed() {
 }
 
 t_stop_and_continue() {
-	mkfifo gate
-	begin -n 2 sh -c 'echo $$ >pid.$ART_RANK; exec cat gate'
+	mkfifo gate.0 gate.1
+	begin -n 2 sh -c 'echo $$ >pid.$ART_RANK; exec cat gate.$ART_RANK'
 	await there 2
 	echo $job >pid.artrun
 	kill -TSTP $job
@@ -341,7 +341,8 @@ t_stop_and_continue() {
 	kill -CONT $job
 	moving() { ! in_state T pid.0 && ! in_state T pid.1 && ! in_state T pid.artrun; }
 	await moving
-	: >gate
+	: >gate.0 # opens when its reader does
+	: >gate.1
 	finish
 	is code $rc 0
 }
