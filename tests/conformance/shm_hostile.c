@@ -703,6 +703,18 @@ static void lie(struct conf *c, int lfd, enum lie how)
 	go(&t);
 }
 
+static void dial_once(struct conf *c, int lfd, enum lie how)
+{
+	unsigned downs = seen(c)->downs;
+
+	CHECK(c, conf_send(node(c, 0), 2, 100, 1) == 1);
+	while (seen(c)->downs == downs) {
+		lie(c, lfd, how);
+		step(c);
+	}
+	CHECK(c, seen(c)->why == ART_TP_REFUSED && seen(c)->ups == 0);
+}
+
 static void dial_liars(struct conf *c)
 {
 	static const enum art_shm_count what[LIES] = {
@@ -722,15 +734,10 @@ static void dial_liars(struct conf *c)
 	fds = open_fds(c);
 	for (unsigned how = NOISE; how < LIES; how++) {
 		uint64_t before = tally(c, what[how]);
-		unsigned downs = seen(c)->downs;
 
-		CHECK(c, conf_send(node(c, 0), 2, 100, 1) == 1);
-		while (seen(c)->downs == downs) {
-			lie(c, lfd, (enum lie)how);
-			step(c);
-		}
-		CHECK(c, seen(c)->why == ART_TP_REFUSED && seen(c)->ups == 0);
-		CHECK(c, !what[how] || tally(c, what[how]) > before);
+		do { /* again, where no lie came in time */
+			dial_once(c, lfd, (enum lie)how);
+		} while (what[how] && tally(c, what[how]) == before);
 		CHECK(c, open_fds(c) == fds);
 		traffic(c);
 	}
