@@ -8,9 +8,9 @@ set -u
 export ART_TRANSPORT=tcp ART_ERRORS=return
 results() { grep -c "has a result of $1\$" out; }
 
-# killed VICTIM [bcast|reduce]: in round 2 of 50 or not long after, of 5 ranks
+# killed VICTIM [bcast|reduce]: in round 2 of 50 or not long after, of 5 ranks; it waits for that in round 25
 killed() {
-	begin "$artrun" -n 5 "$programs/t_large" $((1 << 20)) 50 ${2-}
+	begin "$artrun" -n 5 "$programs/t_large" $((1 << 20)) 50 ${2-allreduce} "$1"
 	until_said out "^rank $1 enters round 2"
 	kill -KILL "$(pid_of "$1")"
 	finish

@@ -42,9 +42,9 @@ t_default() {
 	[ "$n" -gt 8 ] || helped auto $((n + 1)) 0
 }
 
-# killed VICTIM: of 3 ranks, in round 2 of 40 or not long after
+# killed VICTIM: of 3 ranks, in round 2 of 40 or not long after; it waits for that in round 20
 killed() {
-	begin env ART_WORKERS=2 ART_ERRORS=return "$artrun" -n 3 "$programs/t_large" $((5 << 20)) 40
+	begin env ART_WORKERS=2 ART_ERRORS=return "$artrun" -n 3 "$programs/t_large" $((5 << 20)) 40 allreduce "$1"
 	until_said out "^rank $1 enters round 2"
 	kill -KILL "$(pid_of "$1")"
 	finish
