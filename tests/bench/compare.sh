@@ -8,7 +8,7 @@ set -u
 src=$(realpath "${ART_SRCDIR:-$(dirname "${BASH_SOURCE[0]}")/../..}")
 compare=$src/benchmarks/compare
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
-few=(--quick --build "$build" --rounds 1 --budget 1 --sizes 8,1K --limit 60)
+few=(--quick --build "$build" --rounds 1 --budget 1 --sizes 8,1K --limit 200)
 
 run "$compare" --help
 [ $rc = 0 ] || complain "--help: exit status $rc"

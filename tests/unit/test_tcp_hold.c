@@ -15,7 +15,7 @@
 #define ASKER 0
 #define MIDDLE 1
 #define OTHERS 2   /* from here on */
-#define POLLS 200000
+#define POLLS 5000000 /* the system may be late with what it was given */
 
 struct rank {
 	struct art_tp *tp;
