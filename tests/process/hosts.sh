@@ -150,7 +150,7 @@ t_hosts_that_do_not_come() {
 t_memory_is_shared() {
 	local sent rounds mode=pairs
 	busy_job -n 5 --hosts 'art[1-2]:2,art3'
-	await grep -q '20000 done' out || complain "$case: the job does not get on"
+	await grep -q '2000 done' out || complain "$case: the job does not get on"
 	is "parts that a pair maps" "$(lab exec 2 grep -c memfd:art-arena "/proc/$(pid_of 3)/maps")" 2
 	is "memory that nobody uses" "$(lab exec 3 grep -c memfd:art-arena "/proc/$(pid_of 4)/maps")" 0
 	lab exec 1 "$build/art-info" --job "$(pid_of 0)" --details --wait 60 >told

@@ -46,7 +46,7 @@ look shm,tcp '^    data connections made: [1-9][0-9]* shm$' off
 
 # ---- operations of communicators go through memory that their ranks share, too ----
 begin "$artrun" -n 4 "$programs/t_gate" pairs gate
-await grep -q '20000 done' out || complain "pairs: the job does not get on"
+await grep -q '2000 done' out || complain "pairs: the job does not get on"
 told 'messages' || complain "pairs: art-info tells nothing"
 printf . >&"$gate"
 finish
