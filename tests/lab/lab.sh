@@ -90,7 +90,7 @@ end() { # of NAME, awaited
 	local pid
 	if pid=$(noted "$1"); then
 		kill -KILL "$pid" 2>/dev/null || true
-		await 10 is_gone "$1" || die "$1 does not end"
+		await 100 is_gone "$1" || die "$1 does not end"
 	fi
 	rm -f "$lab/$1.pid"
 }
@@ -157,7 +157,7 @@ start_host() { # NUMBER
 	rm -f "$dir/outside"
 	setsid nsenter -t "$(noted switch)" -p unshare --net --uts --ipc --pid --mount --fork \
 		--kill-child=KILL bash "$self" be_host "$1" </dev/null >"$dir/log" 2>&1 &
-	await 20 test -e "$dir/outside" || die "art$1 does not come up: $(cat "$dir/log")"
+	await 100 test -e "$dir/outside" || die "art$1 does not come up: $(cat "$dir/log")"
 	read -r pid <"$dir/outside"
 	note "host$1" "$pid"
 	# A fixed hardware address: after a reboot nobody has to learn a new one.
@@ -228,7 +228,7 @@ up() {
 	write_files "$n"
 	setsid unshare --net --pid --fork --kill-child=KILL bash "$self" be_switch </dev/null \
 		>"$lab/log" 2>&1 &
-	await 20 test -e "$lab/switch.up" || die "the switch does not come up: $(cat "$lab/log")"
+	await 100 test -e "$lab/switch.up" || die "the switch does not come up: $(cat "$lab/log")"
 	note switch "$(cat "/proc/$!/task/$!/children" | tr -d ' ')"
 	for ((i = 0; i <= n; i++)); do
 		start_host $i
@@ -343,7 +343,7 @@ no_cable() {
 
 reboot() {
 	end "host$1"
-	await 10 no_cable "$1" || die "the cable of art$1 does not go"
+	await 100 no_cable "$1" || die "the cable of art$1 does not go"
 	rm -f "$lab/art$1/rules"
 	sed -i "/\"p$1\"/d" "$lab"/art*/rules 2>/dev/null || true
 	install_rules

@@ -38,7 +38,7 @@ none_left() { # NAME...
 	done
 }
 await_none() { # the job may be over: only time bounds this
-	local end=$((SECONDS + 30))
+	local end=$((SECONDS + 100))
 	until none_left "$@"; do
 		[ $SECONDS -lt $end ] || { complain "$case: still there: $*"; return; }
 		read -rt 0.05 -u "$never"
