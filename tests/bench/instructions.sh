@@ -20,6 +20,7 @@ command -v valgrind >/dev/null || { echo "valgrind is not installed"; exit 77; }
 program=$build/tests/bench/t_instructions
 lib=$build/.libs/libart.so
 
+[ "$("$artrun" -n 1 sh -c 'echo $ART_CORES')" -ge 2 ] || { echo "needs a core for each rank"; exit 77; }
 nm -D "$lib" | grep -qE '__(asan|tsan)_' && { echo "instrumented code is not what is counted"; exit 77; }
 compiler=$(readelf -p .comment "$lib" | sed -n 's/.*\(GCC\|clang\).* \([0-9]*\)\.[0-9].*/\1 \2/p' | head -n 1)
 
