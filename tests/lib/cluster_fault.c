@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/report.h"
 #include "tests/lib/cluster_impl.h"
 
 #define HOLD_LOOKS 20 /* times a hold looks for its epoch per planned duration */
@@ -169,6 +170,22 @@ bool cluster_at_parse(const char *text, struct cluster_at *at)
 
 #define VERDICT_DEAD (UINT64_C(1) << 32)
 #define VERDICT_IF_CUT (UINT64_C(1) << 33)
+#define VERDICT_ANEW (UINT64_C(1) << 34) /* for whoever has heard it since, late, and trusts it again */
+
+/* Is it a member, and nobody that @r waits to see go? */
+static bool trusts(const struct crank *r, int slot)
+{
+	struct art_report *report = calloc(1, sizeof(*report));
+	bool yes = false;
+
+	if (report && r->machine && !r->dead) {
+		r->machine->ops->describe(r->machine, report);
+		yes = art__set_has(&report->members, (uint32_t)slot) &&
+		      !art__set_has(&report->suspect, (uint32_t)slot);
+	}
+	free(report);
+	return yes;
+}
 
 static void deliver_verdict(struct crank *r, uint64_t word)
 {
@@ -177,6 +194,8 @@ static void deliver_verdict(struct crank *r, uint64_t word)
 	bool dead = word & VERDICT_DEAD;
 
 	if ((word & VERDICT_IF_CUT) && !c->cut[r->slot * c->n + slot])
+		return;
+	if ((word & VERDICT_ANEW) && !trusts(r, slot))
 		return;
 	if (!cluster__enter(r))
 		return;
@@ -314,6 +333,17 @@ void cluster_partition(struct cluster *c, const int *group, bool verdicts)
 	}
 }
 
+/* Whoever was silent and is heard again is silent again if what came had only been on its way. */
+static void suspect_anew(struct cluster *c, int rank)
+{
+	const struct cluster_cfg *f = &c->cfg;
+	bool proven = f->evidence == CLUSTER_PROVEN ||
+		      (f->evidence == CLUSTER_BY_HOST && host_lives(c, rank));
+
+	if (!proven && f->evidence != CLUSTER_SILENT && f->evidence != CLUSTER_LOCAL)
+		tell(c, CLUSTER_ALL, (uint64_t)rank | VERDICT_ANEW, f->suspect_max_ns);
+}
+
 void cluster_heal(struct cluster *c)
 {
 	cluster__note(c, " heal@%llu", (unsigned long long)cluster_now(c));
@@ -321,9 +351,12 @@ void cluster_heal(struct cluster *c)
 	c->last_fault_ns = cluster_now(c);
 	memset(c->cut, 0, (size_t)c->n * (size_t)c->n * sizeof(*c->cut));
 	art__sim_heal_all(c->world);
-	for (int k = 0; k < c->n; k++)
+	for (int k = 0; k < c->n; k++) {
 		if (c->rank[k].paused)
 			cluster_pause(c, k, false);
+		if (c->rank[k].dead)
+			suspect_anew(c, k);
+	}
 }
 
 /* What the application did not see while it was stopped. */

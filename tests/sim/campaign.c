@@ -89,6 +89,8 @@ static const struct {
 	{ SCENARIO_SPLIT, 7407642 },
 	/* a second root waited for those who had found that theirs is lost */
 	{ SCENARIO_MIXED, 7373449 },
+	/* (the cluster's) who had died while it was cut off was heard late, trusted, and suspected by nobody again */
+	{ SCENARIO_MIXED, 9279968 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
