@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: MIT
 #
 # Description: instructions of an operation of 8 bytes, per rank, counted by callgrind and held against
-# tests/bench/instructions.txt. More than 2 % above is a regression; more than 5 % below wants the table
+# tests/bench/instructions.txt. More than 2 % above is a regression; more than 10 % below wants the table
 # brought up to date, so that the gain is kept:
 #
 #	tests/bench/instructions.sh --update      in a build directory, or with ART_BUILDDIR
 #
 # The counted rank finds all it needs there, so polling is not in the count; nor is the kernel's part of a
 # send over TCP. On a busy machine the kernel may be late with what it was given, and the rank polls after
-# all: a count is the least of those it takes, up to five, to get below the bound.
+# all: a count is the least of those it takes, up to five, to get below the bound. Or all is there before the
+# rank looks at all, and over TCP a barrier and an allreduce take 7 % less.
 set -u
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 . "$here/../lib/jobs.sh"
@@ -85,7 +86,7 @@ while read -r transport op was; do
 	[ -n "$is" ] || continue
 	[ $((is * 100)) -le $((was * 102)) ] ||
 		complain "$transport $op: $is instructions an operation and rank, not $was"
-	[ $((is * 100)) -ge $((was * 95)) ] ||
+	[ $((is * 100)) -ge $((was * 90)) ] ||
 		complain "$transport $op: $is instructions instead of $was: keep the gain with --update"
 done <"$table"
 cat now
