@@ -45,7 +45,7 @@ jobs=${1:-${CAMPAIGN_JOBS:-200}}
 first=${2:-1}
 artrun=${ARTRUN:-${ART_BUILDDIR:-.}/artrun}
 program=${T_KILLED:-${ART_BUILDDIR:-.}/tests/process/t_killed}
-limit=120 # seconds: a job takes about one; only a hang gets here
+limit=300 # seconds: a job takes about one; only a hang gets here
 patience=10 # seconds for the system to take down what closed sockets leave
 
 if [ $# -gt 2 ] || ! [ "$jobs" -gt 0 ] 2>/dev/null || ! [ "$first" -ge 0 ] 2>/dev/null; then
