@@ -4,7 +4,8 @@
  * none has another's pid, so nothing but datagrams and connections tells who lives. Shown:
  *
  *	load      no false verdict with the fast profile while every processor is loaded 16-fold and
- *	          one rank computes without calling the library (ART_SOAK_SECONDS, default 10)
+ *	          one rank computes without calling the library (ART_SOAK_SECONDS, default 10); not where
+ *	          some process gets no processor for most of the bound: then it is tried again
  *	stop      SIGSTOP: the others finish their operation within the bound, and when it goes on it
  *	          is told that it was evicted
  *	kill      SIGKILL of a rank that nobody can certify: silence is all there is, and is enough
@@ -12,6 +13,7 @@
  */
 #include <art/status.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -33,6 +35,7 @@
 #define MS ART_NS_PER_MS
 #define BOUND_MS 100 /* the fast profile */
 #define WAIT_S 60
+#define SOAKS 4
 
 struct shared {
 	char addr[RANKS][3][ART_TP_ADDR_MAX];
@@ -45,6 +48,8 @@ struct shared {
 	_Atomic uint64_t done_ns[RANKS]; /* first operation that ended without the victim */
 	_Atomic int fate[RANKS];
 	_Atomic uint32_t epoch[RANKS];
+	_Atomic uint64_t ran_ns[RANKS];   /* when a thread of it that wanted to run last did */
+	_Atomic uint64_t stood_ns[RANKS]; /* the longest that it did not */
 	_Atomic int over;
 };
 static struct shared *sh;
@@ -162,12 +167,31 @@ static void compute_until(uint64_t end)
 		;
 }
 
+/* What the machine lets a thread wait for that sleeps as the service thread does. */
+static void *notice_standstill(void *arg)
+{
+	const struct rank *r = arg;
+	_Atomic uint64_t *ran = &sh->ran_ns[r->slot], *stood = &sh->stood_ns[r->slot];
+
+	for (;;) {
+		uint64_t now = now_ns(), last = atomic_exchange(ran, now);
+
+		if (last && now - last > atomic_load(stood))
+			atomic_store(stood, now - last);
+		poll(NULL, 0, 2);
+	}
+	return NULL;
+}
+
 static int rank_main(int slot)
 {
+	pthread_t witness;
 	struct rank r = { .slot = slot };
 	int members = RANKS, rc = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (pthread_create(&witness, NULL, notice_standstill, &r))
+		return 3;
 	open_engine(&r);
 	join(&r);
 	while (!atomic_load(&sh->over)) {
@@ -310,32 +334,67 @@ static bool soaked(void)
 	return now_ns() >= soak_end;
 }
 
-static void soak(void)
+static uint64_t longest_standstill_ms(void)
+{
+	uint64_t ns = 0;
+
+	for (int i = 0; i < RANKS; i++) {
+		uint64_t ran = atomic_load(&sh->ran_ns[i]), stood = atomic_load(&sh->stood_ns[i]);
+		uint64_t stands = now_ns() - ran; /* and may do so yet */
+
+		stands = stands > stood ? stands : stood;
+		ns = stands > ns ? stands : ns;
+	}
+	return ns / MS;
+}
+
+/* False: somebody left, but some rank had not run for most of the bound, which is reason enough. */
+static bool judge_soak(void)
+{
+	bool evicted = false, changed = false;
+
+	for (int i = 0; i < RANKS; i++) {
+		evicted |= atomic_load(&sh->fate[i]) != 0;
+		changed |= atomic_load(&sh->epoch[i]) != 0;
+	}
+	if ((evicted || changed) && longest_standstill_ms() >= BOUND_MS * 3 / 4)
+		return false;
+	if (evicted)
+		fail("a rank was evicted, and nothing had happened");
+	else if (changed)
+		fail("a link broke, or another rank was evicted, and nothing had happened");
+	return true;
+}
+
+/* False: nothing is shown, because this machine let a rank stand still. */
+static bool soak(void)
 {
 	const char *text = getenv("ART_SOAK_SECONDS");
 	uint64_t seconds = text ? strtoull(text, NULL, 10) : 10, ops = 0;
+	bool shown = true;
 	int n;
 
 	start();
 	if (!await(all_work, "the job does not begin"))
 		goto out;
+	for (int i = 0; i < RANKS; i++)
+		atomic_store(&sh->stood_ns[i], 0);
 	n = load(true);
 	atomic_store(&sh->phase, COMPUTE);
 	soak_end = now_ns() + seconds * ART_NS_PER_S;
 	while (!soaked())
 		poll(NULL, 0, 10);
-	for (int i = 0; i < RANKS; i++) {
+	for (int i = 0; i < RANKS; i++)
 		ops += atomic_load(&sh->ops[i]);
-		if (atomic_load(&sh->fate[i]))
-			fail("a rank was evicted, and nothing had happened");
-		else if (atomic_load(&sh->epoch[i]))
-			fail("a link broke, or another rank was evicted, and nothing had happened");
-	}
-	printf("%llu s with %d busy processes: %llu operations%s\n", (unsigned long long)seconds, n,
-	       (unsigned long long)ops, atomic_load(&sh->failed) ? "" : ", nobody evicted");
+	shown = judge_soak();
+	printf("%llu s with %d busy processes: %llu operations, a rank stood still for %llu ms%s\n",
+	       (unsigned long long)seconds, n, (unsigned long long)ops,
+	       (unsigned long long)longest_standstill_ms(),
+	       !shown ? ", and was given up" : atomic_load(&sh->failed) ? "" : ", nobody evicted");
 out:
 	load(false);
 	stop();
+	return shown;
 }
 
 /* ---- forged datagrams ---- */
@@ -407,7 +466,13 @@ int main(void)
 	failed |= atomic_load(&sh->failed);
 	end_of_victim(SIGKILL);
 	failed |= atomic_load(&sh->failed);
-	soak();
+	bool shown = false;
+
+	for (int i = 0; i < SOAKS && !shown; i++)
+		shown = soak();
 	failed |= atomic_load(&sh->failed);
-	return failed;
+	if (shown || failed)
+		return failed;
+	puts("this machine lets processes wait for most of the bound: no verdict can be called false");
+	return 77;
 }
