@@ -11,7 +11,9 @@
 #include <string.h>
 
 #define RX_SMALL (16u * 1024)
-#define RX_FULL (2 * (ART_TP_HEAD + ART_TP_BODY_MAX + ART_TCP_SEAL_BYTES))
+/* Eight segments of a stream: where each read begins with a message it also ends near the end of one, and
+ * little is moved to the front. */
+#define RX_FULL (8 * (ART_TP_HEAD + 32u * 1024 + ART_TCP_SEAL_BYTES))
 #define RECV_BURST 4
 #define LOOK_MOST (8u * 1024) /* of what is left in the socket; less than RX_SMALL */
 #define LENGTHY 32 /* reads without such a look after one that has seen too little */
