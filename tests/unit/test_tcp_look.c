@@ -291,6 +291,25 @@ static void not_of_several(enum art_tp_security security)
 	end();
 }
 
+/* And who asks it as something waits to be written. */
+static void not_while_others_wait(enum art_tp_security security)
+{
+	begin(security, 0);
+	send_to(1, 2, 0);
+	for (int k = 0; k < POLLS && !all_there(1, 2); k++) {
+		look(1);
+		look(2);
+	}
+	while (ranks[1].tp->ops->pending(ranks[1].tp) == 0)
+		send_to(1, 2, LONGEST);
+	for (int k = 0; k < 3; k++) {
+		send_to(0, 1, 0);
+		get(0, 1);
+	}
+	CU_ASSERT_EQUAL(ranks[1].looks, 0);
+	end();
+}
+
 /* Two short ones for each that is long, either way, read as badly as can be. */
 static void in_the_rough(enum art_tp_security security)
 {
@@ -327,6 +346,7 @@ static void the_connection_ends(void) { each_way(the_end_after_it); }
 static void what_is_long(void) { each_way(long_ones); }
 static void the_control_channel(void) { each_way(not_on_control); }
 static void several_that_are_busy(void) { each_way(not_of_several); }
+static void others_that_wait(void) { each_way(not_while_others_wait); }
 static void anything_in_the_rough(void) { each_way(in_the_rough); }
 
 int main(void)
@@ -338,6 +358,7 @@ int main(void)
 		{ "what is long", what_is_long },
 		{ "the control channel", the_control_channel },
 		{ "several that are busy", several_that_are_busy },
+		{ "others that wait", others_that_wait },
 		{ "anything, in the rough", anything_in_the_rough },
 		CU_TEST_INFO_NULL,
 	};

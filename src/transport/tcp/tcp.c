@@ -274,6 +274,12 @@ static void poll_todo(struct art_tcp *t)
 	}
 }
 
+/* Some have something to write or are on their way: only epoll tells of them. */
+static bool others_wait(const struct art_tcp *t)
+{
+	return t->n_blocked > 0 || t->n_pending > 0 || !TAILQ_EMPTY(&t->dials);
+}
+
 /* Few busy connections are read straight away: a read costs less than asking and reading.
  * True if that will do for this time. */
 static bool poll_hot(struct art_tcp *t)
@@ -287,13 +293,13 @@ static bool poll_hot(struct art_tcp *t)
 	for (c = TAILQ_FIRST(&t->ups); c && c->hot; c = TAILQ_NEXT(c, list))
 		hot[n++] = c;
 	every = c ? SPINS : SPINS_ALL;
-	t->spinning = t->self.channel == DATA;
+	t->spinning = t->self.channel == DATA && !others_wait(t);
 	for (int i = 0; i < n; i++) {
 		if (hot[i]->state == ART_TCP_UP && !art__tcp_recv(t, hot[i]))
 			art__tcp_set_hot(t, hot[i], hot[i]->hot - 1);
 	}
 	t->spinning = false;
-	if (n == 0 || t->n_blocked > 0 || t->n_pending > 0 || !TAILQ_EMPTY(&t->dials))
+	if (n == 0 || others_wait(t))
 		return false;
 	return ++t->spins % every != 0;
 }

@@ -193,7 +193,7 @@ struct art_tcp {
 	uint64_t deaf_ns, deaf_last_ns; /* our system has refused connections since, and at last; 0: no */
 	bool deaf;          /* that for connect_ns: to be told */
 	int budget, upcalls; /* of the present poll() */
-	bool spinning; /* the present poll() reads without asking epoll */
+	bool spinning; /* reading without asking epoll, which the present poll() does but now and then */
 	bool holding; /* more was read than is delivered: what is sent now is held */
 	int nhold;
 	struct art_tcp_hold hold[ART_TCP_HOLDS];
