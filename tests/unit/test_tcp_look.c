@@ -245,6 +245,66 @@ static void the_end_after_it(enum art_tp_security security)
 	end();
 }
 
+/* So many that some are in the sender's part of the system still, and none is queued before that. */
+static void send_plenty(int from, int to)
+{
+	struct art_tp *tp = ranks[from].tp;
+
+	while (tp->ops->pending(tp) == 0)
+		send_to(from, to, LONGEST);
+	for (int k = 0; k < POLLS && tp->ops->pending(tp) > 0; k++) {
+		tp->ops->poll(ranks[to].tp, 1);
+		look(from);
+	}
+	CU_ASSERT_FATAL(tp->ops->pending(tp) == 0 && !all_there(from, to));
+}
+
+/* Closing a socket over what was only looked at would throw away what its owner sent last. */
+static void its_own_end_after_it(enum art_tp_security security)
+{
+	begin(security, 0);
+	send_to(1, 0, 0);
+	get(1, 0);
+	send_plenty(1, 0);
+	send_to(0, 1, 0);
+	get(0, 1);
+	send_to(0, 1, 100);
+	get(0, 1);
+	CU_ASSERT_FATAL(ranks[1].looks == 1 && !all_there(1, 0));
+	ranks[1].tp->ops->close(ranks[1].tp);
+	ranks[1].tp = NULL;
+	for (int k = 0; k < POLLS && !ranks[0].downs; k++)
+		look(0);
+	CU_ASSERT(all_there(1, 0) && ranks[0].downs == 1);
+	end();
+}
+
+/* What has come before a reset is delivered, and then the end. */
+static void a_reset_after_it(enum art_tp_security security)
+{
+	begin(security, 0);
+	send_to(0, 1, 0);
+	get(0, 1);
+	send_to(0, 1, 100);
+	get(0, 1);
+	CU_ASSERT_FATAL(ranks[1].looks == 1);
+	for (int k = 0; k < 5; k++)
+		send_to(1, 0, 1000);
+	ranks[1].tp->ops->reset(ranks[1].tp, 0);
+	for (int k = 0; k < POLLS && !ranks[0].downs; k++)
+		look(0);
+	CU_ASSERT(all_there(1, 0) && ranks[0].downs == 1);
+	send_to(1, 0, 8); /* by a new connection, of which nothing is known */
+	for (int k = 0; k < POLLS && !all_there(1, 0); k++) {
+		look(0);
+		look(1);
+	}
+	send_to(0, 1, 300);
+	get(0, 1);
+	CU_ASSERT(all_there(1, 0) && ranks[1].downs == 0);
+	end();
+}
+
 /* Where what follows is long it would be copied twice: it is not looked at again for some time. */
 static void long_ones(enum art_tp_security security)
 {
@@ -343,6 +403,8 @@ static void in_the_rough(enum art_tp_security security)
 static void the_second_of_two(void) { each_way(second_of_two); }
 static void who_sleeps_then(void) { each_way(sleep_after_it); }
 static void the_connection_ends(void) { each_way(the_end_after_it); }
+static void its_owner_closes(void) { each_way(its_own_end_after_it); }
+static void its_owner_resets(void) { each_way(a_reset_after_it); }
 static void what_is_long(void) { each_way(long_ones); }
 static void the_control_channel(void) { each_way(not_on_control); }
 static void several_that_are_busy(void) { each_way(not_of_several); }
@@ -355,6 +417,8 @@ int main(void)
 		{ "the second of two", the_second_of_two },
 		{ "who sleeps then", who_sleeps_then },
 		{ "the connection ends", the_connection_ends },
+		{ "its owner closes", its_owner_closes },
+		{ "its owner resets", its_owner_resets },
 		{ "what is long", what_is_long },
 		{ "the control channel", the_control_channel },
 		{ "several that are busy", several_that_are_busy },
