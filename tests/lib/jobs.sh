@@ -84,11 +84,11 @@ await() {
 	done
 }
 
-# The views without somebody in the log, RANK VIEW, but for those that end a finalize: on a busy machine the end
-# of a process that was through may be seen before its goodbye.
-left_early() {
-	local rank view
-	sed -nE 's/^art: \[rank ([0-9]+)\] info: view ([0-9]+): [0-9]+ members, left: [0-9].*/\1 \2/p' err |
+# early_views [LEFT]: the views in the log that somebody left, or LEFT, as RANK VIEW, but for those that end a
+# finalize: on a busy machine the end of a process that was through may be seen before its goodbye.
+early_views() {
+	local rank view of='^art: \[rank ([0-9]+)\] info: view ([0-9]+): [0-9]+ members, left: '
+	sed -nE "s/$of${1-[0-9]}.*/\1 \2/p" err |
 		while read -r rank view; do
 			grep -q "^art: \[rank $rank\] info: view $view: finalize " err || echo "$rank $view"
 		done

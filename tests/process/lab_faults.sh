@@ -46,7 +46,7 @@ end_job() {
 	exec {gate}>&-
 	is "exit code" $rc 0
 }
-nobody_left() { is "who left, RANK VIEW" "$(left_early)" ''; }
+nobody_left() { is "who left, RANK VIEW" "$(early_views)" ''; }
 
 strangers() { # at all ports of a host; random bytes, as many as a handshake and more
 	local port n=0
