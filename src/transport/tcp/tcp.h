@@ -120,7 +120,7 @@ struct art_tcp_conn {
 	bool near;    /* the other end is on this host */
 	bool heard;   /* something short came after what was sent last */
 	uint8_t lengthy; /* what follows that has been long: reads until this may be another time */
-	size_t left;  /* so many of the last bytes before rx[end] are in the socket still (art__tcp_settle()) */
+	size_t left;  /* so many of the last bytes before rx[end] are still in the socket */
 	/* Receiving: whole messages are delivered from rx[at..end). */
 	uint8_t *rx;
 	size_t cap, at, end;
