@@ -19,10 +19,14 @@
 #define TURNS 256u      /* a few milliseconds of waiting */
 #define TURNS_MAX (64 * TURNS)
 
-/* Who sleeps is on no core, nor is who has died, whatever its part still says. */
-static int cpu_of(const struct art_arena_part *p)
+/* Who sleeps is on no core, nor is another who has died, whatever its part still says. Whether this one lives is not
+ * asked: its service thread may just be making the word that tells. */
+static int cpu_of(const struct art_shared *s, int slot)
 {
-	if (!p || atomic_load_explicit(&p->doze, memory_order_relaxed) & 1 || art__dying_seen(p->life))
+	const struct art_arena_part *p = s->part[slot];
+
+	if (!p || atomic_load_explicit(&p->doze, memory_order_relaxed) & 1 ||
+	    (slot != s->slot && art__dying_seen(p->life)))
 		return -1;
 	return (int)atomic_load_explicit(&p->cpu, memory_order_relaxed) - 1;
 }
@@ -31,7 +35,7 @@ static void count(const struct art_shared *s, int size, int ranks[CPU_SETSIZE], 
 {
 	*first = true;
 	for (int i = 0; i < size; i++) {
-		int cpu = cpu_of(s->part[i]);
+		int cpu = cpu_of(s, i);
 
 		if (cpu < 0 || cpu >= CPU_SETSIZE)
 			continue;

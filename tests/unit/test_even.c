@@ -117,15 +117,32 @@ static void who_sleeps_does_not_count(void)
 	CU_ASSERT_EQUAL(looks(&e, &s), here);
 }
 
+/* As the kernel marks it. */
+static void dies(int rank)
+{
+	uint32_t died = FUTEX_OWNER_DIED;
+
+	memcpy(memory[rank]->life, &died, sizeof(died));
+	CU_ASSERT_FATAL(art__dying_seen(memory[rank]->life));
+}
+
 static void nor_does_who_has_died(void)
 {
 	struct art_shared s = crowd_from(ME);
 	struct art_even e = { 0 };
-	uint32_t died = FUTEX_OWNER_DIED;
 
-	memcpy(memory[RANKS - 1]->life, &died, sizeof(died)); /* as the kernel marks it */
-	CU_ASSERT_FATAL(art__dying_seen(memory[RANKS - 1]->life));
+	dies(RANKS - 1);
 	CU_ASSERT_EQUAL(looks(&e, &s), here);
+}
+
+/* Its service thread writes it while this one looks. */
+static void its_own_word_does_not_count(void)
+{
+	struct art_shared s = crowd_from(ME);
+	struct art_even e = { 0 };
+
+	dies(ME);
+	CU_ASSERT_EQUAL(looks(&e, &s), other);
 }
 
 /* Refused the one CPU it stays; refused what it had, it may run wherever the system lets it. */
@@ -209,6 +226,7 @@ int main(void)
 		{ "one more is even", one_more_is_even },
 		{ "who sleeps does not count", who_sleeps_does_not_count },
 		{ "nor does who has died", nor_does_who_has_died },
+		{ "its own word does not count", its_own_word_does_not_count },
 		{ "refusals", refusals },
 		{ "who is bound stays", who_is_bound_stays },
 		{ "in vain, less often", in_vain_less_often },
