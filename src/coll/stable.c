@@ -12,7 +12,7 @@
  * The wave is told per decision, so whoever takes part has installed it. What rides on messages
  * is not: data of an epoch flows on over a named decision. Therefore ops that were named count
  * for the wave only - a rank that has returned early from one must hear of its failure before
- * it may forget it.
+ * it may forget it, and who is to deliver one must not forget it before it has.
  */
 #include "coll/coll.h"
 
@@ -39,16 +39,22 @@ static void tell(struct art_comm *m, int slot, uint8_t kind, uint64_t seq)
 		c->blocked[slot] = true;
 }
 
-/* What messages may say is done here. */
-uint64_t art__stable_low(const struct art_comm *m)
+/* As far as messages may tell. */
+static uint64_t not_named(const struct art_comm *m, uint64_t seq)
 {
-	for (uint64_t s = m->stable + 1; m->nnamed && s <= m->done_mark; s++) {
+	for (uint64_t s = m->stable + 1; m->nnamed && s <= seq; s++) {
 		const struct art_op *op = art__op_find(m, s);
 
 		if (op && op->named)
 			return s - 1;
 	}
-	return m->done_mark;
+	return seq;
+}
+
+/* What messages may say is done here. */
+uint64_t art__stable_low(const struct art_comm *m)
+{
+	return not_named(m, m->done_mark);
 }
 
 static void tell_kid(struct art_comm *m, int i, uint64_t seq)
@@ -272,7 +278,9 @@ void art__stable_learn_here(struct art_comm *m, uint64_t seq)
  * for their next inputs. */
 void art__stable_heard(struct art_op *op)
 {
-	learn(op->comm, op->low, op->way != ART_C_REDUCE);
+	uint64_t low = not_named(op->comm, op->low); /* it may have been said before the decision */
+
+	learn(op->comm, low, op->way != ART_C_REDUCE);
 }
 
 /* At the end of an event: nothing on the stack points into the ops that go now. */

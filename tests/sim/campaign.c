@@ -91,6 +91,8 @@ static const struct {
 	{ SCENARIO_MIXED, 7373449 },
 	/* (the cluster's) who had died while it was cut off was heard late, trusted, and suspected by nobody again */
 	{ SCENARIO_MIXED, 9279968 },
+	/* what was said to be done before a decision about it was believed after it, by who had to deliver it */
+	{ SCENARIO_MIXED, 9494951 },
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
