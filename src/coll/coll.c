@@ -344,11 +344,11 @@ void art__coll_room(struct art_ops *c, int to)
 
 /* ---- time ---- */
 
-/* A decided DELIVER is an answer to a deadline too. */
+/* A decided DELIVER is an answer to a deadline too. What was asked in vain is asked again later. */
 static bool expires(const struct art_op *op)
 {
 	return op->deadline_ns && (!op->held || art__op_gives(op)) && !op->asked &&
-	       op->foreseen != ART_RES_DELIVER;
+	       op->foreseen != ART_RES_DELIVER && !(op->plea.code && !op->held && op->again_ns);
 }
 
 void art__coll_tick(struct art_ops *c, uint64_t now)

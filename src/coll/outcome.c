@@ -65,8 +65,12 @@ void art__op_ask(struct art_op *op, int code, int a, int b)
 		op->comm->done_mark = op->seq - 1; /* returned early, and in doubt now */
 	op->asked = art__ft_decide(op->comm->coll->ft, &n);
 	op->plea = (struct art_plea){ op->asked ? 0 : code, a, b };
-	if (!op->asked)
+	if (op->asked)
+		return;
+	if (op->comm->coll->ft->nwanted < ART_NAMED_MAX)
 		art__op_lacks_memory(op);
+	else /* no shortage: so many are to be decided first */
+		op->again_ns = art__env_now(op->comm->coll->env) + op->comm->coll->cfg.retry_ns;
 }
 
 /* Time has come for what lacked memory. */

@@ -13,6 +13,8 @@
 #include "coll/combine.h"
 #include "tests/sim/words.h"
 
+#define MANY 2000 /* deadlines: about twice ART_NAMED_MAX */
+
 /* ---- row 1: completes ---- */
 
 static unsigned an_allreduce_completes_whoever_dies(const char *name)
@@ -68,6 +70,25 @@ static unsigned a_deadline_names_the_missing_alike(const char *name)
 	all_get(c, 0, ART_ERR_TIMEOUT); /* the late comers, too */
 	all_blame(c, 0, 1u << 2 | 1u << 4);
 	all_get(c, 1, ART_SUCCESS);
+	return ends(c);
+}
+
+/* They wait for their turn, which is no reason for a rank to give up. */
+static unsigned more_deadlines_than_one_decision_takes(const char *name)
+{
+	struct cluster *c = job_of(6, name);
+	struct cluster_call sum = sum_on(0);
+
+	sum.flags = CLUSTER_NONBLOCK;
+	sum.deadline_ns = 10 * MS;
+	sleeps(c, 4, 500 * MS);
+	for (int k = 0; k < MANY; k++)
+		calls(c, ALL, sum);
+	waits_all(c, ALL);
+	finalizes(c, ALL);
+	runs(c);
+	all_get(c, 0, ART_ERR_TIMEOUT);
+	all_get(c, MANY - 1, ART_ERR_TIMEOUT);
 	return ends(c);
 }
 
@@ -828,6 +849,7 @@ static const struct word_scenario scenarios[] = {
 	SCENARIO(an_allreduce_completes_whoever_dies),
 	SCENARIO(a_late_rank_is_named_after_ten_seconds),
 	SCENARIO(a_deadline_names_the_missing_alike),
+	SCENARIO(more_deadlines_than_one_decision_takes),
 	SCENARIO(a_deadline_that_is_met_changes_nothing),
 	SCENARIO(a_deadline_of_one_rank_binds_all),
 	SCENARIO(other_operations_go_on_beside_a_timeout),
